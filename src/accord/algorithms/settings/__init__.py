@@ -1,0 +1,11 @@
+"""Settings of every stage that trains. Importing loads no torch."""
+
+from accord.algorithms.settings.adapter import AdapterSettings as AdapterSettings
+from accord.algorithms.settings.direct import DPOConfig as DPOConfig
+from accord.algorithms.settings.language import PretrainConfig as PretrainConfig
+from accord.algorithms.settings.language import SFTConfig as SFTConfig
+from accord.algorithms.settings.optimizer import OptimizerSettings as OptimizerSettings
+from accord.algorithms.settings.optimizer import Schedule as Schedule
+from accord.algorithms.settings.ppo import KLSettings as KLSettings
+from accord.algorithms.settings.ppo import PPOConfig as PPOConfig
+from accord.algorithms.settings.reward import RewardConfig as RewardConfig

@@ -1,0 +1,25 @@
+"""Bounds of settings, with one wording for all of them."""
+
+from __future__ import annotations
+
+import math
+
+from accord.core.errors import ConfigError
+
+
+def above(name: str, value: float, bound: float) -> None:
+    """Raise ConfigError unless `value` is finite and greater than `bound`."""
+    if not (math.isfinite(value) and value > bound):
+        raise ConfigError(f"{name} must be greater than {bound:g}", got=value)
+
+
+def at_least(name: str, value: float, bound: float) -> None:
+    """Raise ConfigError unless `value` is finite and at least `bound`."""
+    if not (math.isfinite(value) and value >= bound):
+        raise ConfigError(f"{name} must be at least {bound:g}", got=value)
+
+
+def within(name: str, value: float, low: float, high: float) -> None:
+    """Raise ConfigError unless `low <= value <= high`."""
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must lie in [{low:g}, {high:g}]", got=value)

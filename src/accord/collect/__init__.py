@@ -1,0 +1,1 @@
+"""Judgements and demonstrations on their way in."""

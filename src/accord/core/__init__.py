@@ -1,0 +1,1 @@
+"""Domain values, identities, seams and errors. Standard library only."""

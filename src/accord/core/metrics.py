@@ -1,0 +1,105 @@
+"""Every figure a run may report, declared once: `docs/metrics.md` and the report are made from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from accord.core.errors import DivergenceError, InvariantError
+
+
+class Better(StrEnum):
+    """Which way a figure improves."""
+
+    UP = "up"
+    DOWN = "down"
+    NEITHER = "neither"
+    """Only a description: neither direction is good by itself."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """One figure: its name in rows and files, its unit, which way is better and what it means."""
+
+    name: str
+    unit: str
+    better: Better
+    meaning: str
+
+
+def _metric(name: str, unit: str, better: Better, meaning: str) -> Metric:
+    return Metric(name=name, unit=unit, better=better, meaning=meaning)
+
+
+_UP, _DOWN, _NEITHER = Better.UP, Better.DOWN, Better.NEITHER
+
+METRICS: tuple[Metric, ...] = (
+    _metric("loss", "nats", _DOWN, "The objective of this stage, over the global batch."),
+    _metric("learning_rate", "1", _NEITHER, "Step size of the optimiser after warm-up and decay."),
+    _metric("grad_norm", "1", _NEITHER, "Euclidean norm of the gradient before clipping."),
+    _metric("tokens", "tokens", _NEITHER, "Real tokens (no pads) that went through training."),
+    _metric("tokens_per_second", "tokens/s", _UP, "Real tokens of the step over its seconds."),
+    _metric("seconds", "s", _DOWN, "Wall time of the step."),
+    _metric("peak_memory", "GiB", _DOWN, "Largest resident memory of the process so far."),
+    _metric("language/nll", "nats/token", _DOWN, "Mean negative log-likelihood of trained tokens."),
+    _metric("language/dev_nll", "nats/token", _DOWN, "The same on held-out demonstrations."),
+    _metric("preference/accuracy", "share", _UP, "Pairs whose better side leads; ties left out."),
+    _metric("preference/margin", "score", _UP, "Mean lead of the better side of a pair."),
+    _metric("preference/dev_accuracy", "share", _UP, "Accuracy on held-out comparisons."),
+    _metric("preference/dev_loss", "nats", _DOWN, "Objective on held-out comparisons."),
+    _metric(
+        "dpo/chosen_drift",
+        "nats",
+        _NEITHER,
+        "Mean change of the better answer's log-probability from the reference. A fall is normal "
+        "when both answers fall and the margin grows; a fall of many nats asks for an NLL term.",
+    ),
+    _metric("dpo/rejected_drift", "nats", _NEITHER, "The same for the worse answer."),
+    _metric("reward/score", "score", _UP, "Mean reward-model score of the sampled answers."),
+    _metric("reward/spread", "score", _NEITHER, "Standard deviation of the scores in the batch."),
+    _metric("reward/gold", "gold", _UP, "Mean known truth of the sampled answers, where it exists."),
+    _metric("reward/total", "score", _UP, "Mean score less the KL penalty an answer."),
+    _metric("kl/sequence", "nats", _NEITHER, "Mean KL(policy || reference) of an answer, k1 estimate."),
+    _metric("kl/token", "nats", _NEITHER, "The same for a token."),
+    _metric("kl/coefficient", "score/nat", _NEITHER, "Price of a nat of KL in score."),
+    _metric("policy/entropy", "nats", _NEITHER, "Mean entropy of the next-token distribution."),
+    _metric("policy/ratio_max", "1", _NEITHER, "Largest probability ratio, new over old."),
+    _metric("policy/clip_fraction", "share", _DOWN, "Tokens whose policy ratio was clipped."),
+    _metric("policy/approx_kl", "nats", _NEITHER, "Half the mean squared log-ratio, new over old."),
+    _metric("policy/loss", "score", _DOWN, "Clipped policy objective (Schulman et al. 2017, eq. 7)."),
+    _metric("value/loss", "score^2", _DOWN, "Clipped value objective."),
+    _metric("value/clip_fraction", "share", _DOWN, "Tokens whose value loss was clipped."),
+    _metric(
+        "value/explained_variance",
+        "share",
+        _UP,
+        "1 - Var(return - value) / Var(return): 1 a perfect critic, 0 no better than a constant.",
+    ),
+    _metric("answer/length", "tokens", _NEITHER, "Mean answer length, stop token included."),
+    _metric("answer/stopped", "share", _UP, "Answers that ended by the stop token."),
+    _metric("engine/gap_mean", "nats", _DOWN, "Mean |sampler - trainer| log-probability."),
+    _metric("engine/gap_p99", "nats", _DOWN, "99th percentile of the same."),
+    _metric("engine/gap_max", "nats", _DOWN, "Largest of the same."),
+    _metric("progress", "share", _UP, "Part of a stage's work that is done, where it has no loss."),
+)
+
+BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
+
+
+def check_row(row: Mapping[str, float], *, where: str) -> None:
+    """Refuse a row with a name nobody declared or a number that is not finite.
+
+    Raises InvariantError (a defect) for the name and DivergenceError (exit 2) for the number.
+    """
+    for name, value in row.items():
+        if name not in BY_NAME:
+            raise InvariantError(f"metric {name!r} is not declared in accord.core.metrics", where=where)
+        if not math.isfinite(value):
+            raise DivergenceError(
+                f"{name} is no longer a finite number",
+                got=value,
+                where=where,
+                do="lower the learning rate, raise the KL coefficient, or look at the data",
+            )

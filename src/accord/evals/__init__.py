@@ -1,0 +1,1 @@
+"""What a policy became: held-out figures and the report."""

@@ -1,0 +1,1 @@
+"""Weights, adapters, heads and the log-probabilities they give."""

@@ -1,0 +1,1 @@
+"""Pure losses: tensors in, `Loss` out. No configs, no state."""

@@ -1,0 +1,1 @@
+"""Workspace, stages, lineage keys and the runner."""

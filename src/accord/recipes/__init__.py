@@ -1,0 +1,1 @@
+"""Functions that return a full configuration; the only place that knows model names and budgets."""

@@ -1,0 +1,1 @@
+"""Intervals, calibration and baselines, on numpy and scipy."""

@@ -1,0 +1,1 @@
+"""Where metric rows go: files and the terminal."""

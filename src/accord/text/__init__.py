@@ -1,0 +1,1 @@
+"""Chat templates, train masks, tokenizers and the text of the tiny world. No torch."""
