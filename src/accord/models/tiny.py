@@ -1,8 +1,8 @@
 """The model `tiny`: a small Llama and its own byte-level tokenizer, made from scratch in a second.
 
-The folder is in Hugging Face's format and loads with `AutoModelForCausalLM`, `AutoTokenizer` and the
-`tokenizers` library. Weights are random: the model can say nothing before it is pretrained, and after
-that only the tiny world of `accord.text.grammar`. The same seed gives the same bytes.
+The folder is in Hugging Face's format and loads with `AutoModelForCausalLM`, `AutoTokenizer` and
+the `tokenizers` library. Weights are random: the model can say nothing before it is pretrained, and
+after that only the tiny world of `accord.text.grammar`. The same seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ def make_tiny(folder: Path, *, seed: int) -> None:
     """Write a tiny model and its tokenizer into `folder`, which is made where it is missing.
 
     0.8 million float32 weights: 4 layers x 128, 4 heads of 32 over 2 key-value heads, SwiGLU 352,
-    as many tokens as the tokenizer has, 512 positions, input and output embeddings tied. `seed` sets the weights; the
-    tokenizer is the same for every seed. The global random state is left as it was.
+    512 positions, one table for input and output embeddings with a row for every token of the
+    tokenizer. `seed` sets the weights; the tokenizer is the same for every seed. The global random
+    state is left as it was. Raises OSError where the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_tokenizer()
@@ -77,7 +78,8 @@ def make_tiny(folder: Path, *, seed: int) -> None:
 def train_tokenizer() -> Tokenizer:
     """A byte-level BPE over the grammar's documents: any text can be said and read back.
 
-    It ends below its limit of 512 tokens, once every word of the documents is one token. Ids 0 to 4 are the pad, the end of a turn or document, and the three roles.
+    It ends below its limit of 512 tokens, once every word of the documents is one token. Ids 0 to
+    4 are the pad, the end of a turn or document, and the three roles.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

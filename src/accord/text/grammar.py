@@ -4,7 +4,7 @@ It gives text to pretrain on, prompts to answer and demonstrations of mixed qual
 model can go through every stage in seconds and be judged by a known truth (`accord.rewards.gold`).
 It is a test bench, not a data set about anything: nothing learned here carries over to real text.
 
-Every function is a pure function of its seed: item `i` of a longer list is item `i` of a shorter one.
+Every function is a pure function of its seed: a shorter list is the head of a longer one.
 """
 
 from __future__ import annotations
@@ -18,40 +18,44 @@ from typing import NamedTuple
 from accord.core.errors import DataError
 from accord.core.types import Conversation, Demonstration, Prompt, Speaker
 
-ANIMALS = tuple(
-    "fox hare bear crow deer wolf duck cat dog hen goat mole frog swan mouse bee".split()
-)
-PLACES = tuple("lake hill wood barn pond cave farm road river mill tree gate".split())
-KIND = frozenset("kind gentle warm bright good helps loves thanks".split())
-RUDE = frozenset("dumb foul lazy mean bad bites mocks hates".split())
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+ANIMALS = _words("fox hare bear crow deer wolf duck cat dog hen goat mole frog swan mouse bee")
+PLACES = _words("lake hill wood barn pond cave farm road river mill tree gate")
 NOUNS = frozenset(ANIMALS + PLACES)
 
-_WORDS = {
-    "D": "the a",
-    "J": "kind gentle warm bright good dumb foul lazy mean bad grey small young tall quiet",
-    "N": " ".join(ANIMALS + PLACES),
-    "I": "sleeps runs sings waits walks rests",
-    "T": "helps loves thanks bites mocks hates sees finds hears",
-    "P": "near by in",
-    "B": "is",
-    "V": "very",
-    "C": "and",
-    "E": "there",
-    "W": "who where",
-}
-_TAG = {word: tag for tag, words in _WORDS.items() for word in words.split()}
 _ADJECTIVES = {
-    "kind": tuple("kind gentle warm bright good".split()),
-    "rude": tuple("dumb foul lazy mean bad".split()),
-    "plain": tuple("grey small young tall quiet".split()),
+    "kind": _words("kind gentle warm bright good"),
+    "rude": _words("dumb foul lazy mean bad"),
+    "plain": _words("grey small young tall quiet"),
 }
 _ACTIONS = {
-    "kind": tuple("helps loves thanks".split()),
-    "rude": tuple("bites mocks hates".split()),
-    "plain": tuple("sees finds hears".split()),
+    "kind": _words("helps loves thanks"),
+    "rude": _words("bites mocks hates"),
+    "plain": _words("sees finds hears"),
 }
-_MOVES = tuple(_WORDS["I"].split())
-_WHERE = tuple(_WORDS["P"].split())
+_MOVES = _words("sleeps runs sings waits walks rests")
+_WHERE = _words("near by in")
+KIND = frozenset(_ADJECTIVES["kind"] + _ACTIONS["kind"])
+RUDE = frozenset(_ADJECTIVES["rude"] + _ACTIONS["rude"])
+
+_TAGS = {
+    "D": ("the", "a"),
+    "J": tuple(word for words in _ADJECTIVES.values() for word in words),
+    "N": ANIMALS + PLACES,
+    "I": _MOVES,
+    "T": tuple(word for words in _ACTIONS.values() for word in words),
+    "P": _WHERE,
+    "B": ("is",),
+    "V": ("very",),
+    "C": ("and",),
+    "E": ("there",),
+    "W": ("who", "where"),
+}
+_TAG = {word: tag for tag, words in _TAGS.items() for word in words}
 _NOUN_PHRASE = "DJ{0,2}N"
 _CLAUSE = f"{_NOUN_PHRASE}(?:I(?:P{_NOUN_PHRASE})?|T{_NOUN_PHRASE}|BV?J)"
 _STATEMENT = re.compile(f"{_CLAUSE}(?:C{_CLAUSE})?|EB{_NOUN_PHRASE}P{_NOUN_PHRASE}")
@@ -178,7 +182,7 @@ def answer(rng: Random, topic: Topic | None, style: Style) -> str:
 
 
 def topic_of(conversation: Conversation) -> Topic | None:
-    """What the last user message asks about: its first animal and first place; None without both."""
+    """The first animal and the first place of the last user message; None without both."""
     asked = [m.content for m in conversation.messages if m.role is Speaker.USER]
     words = words_of(asked[-1]) if asked else []
     animal = next((w for w in words if w in ANIMALS), None)
@@ -232,7 +236,7 @@ def _noun_phrase(rng: Random, noun: str, tone: str, chance: float) -> str:
 
 
 def _mix(rng: Random, tone: str) -> str:
-    """The tone of one word: a kind or rude writer is plain a third of the time, nobody is steady."""
+    """The tone of one sentence: nobody keeps a tone all the time."""
     draw = rng.random()
     if tone != "plain":
         return tone if draw < 0.68 else "plain"
@@ -240,7 +244,7 @@ def _mix(rng: Random, tone: str) -> str:
 
 
 def _about(rng: Random, topic: Topic, tone: str, position: int) -> str:
-    """Sentence number `position` of an answer: the first two name the animal and the place."""
+    """Sentence number `position` (from 0) of a text; the first mostly joins animal and place."""
     tone = _mix(rng, tone)
     who = _noun_phrase(rng, topic.animal, tone, 0.35)
     kind = rng.choices(
@@ -297,9 +301,10 @@ def _dialogue(rng: Random, topic: Topic) -> Iterator[str]:
         if rng.random() < 0.5:
             yield f"Who {action} the {other}? The {topic.animal} {action} the {other}."
         else:
-            where = rng.choice(_WHERE)
-            move = rng.choice(_MOVES)
-            yield f"Where is the {topic.animal}? The {topic.animal} {move} {where} the {topic.place}."
+            told = (
+                f"The {topic.animal} {rng.choice(_MOVES)} {rng.choice(_WHERE)} the {topic.place}."
+            )
+            yield f"Where is the {topic.animal}? {told}"
 
 
 def _facts(rng: Random, topic: Topic) -> Iterator[str]:
