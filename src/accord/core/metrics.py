@@ -59,16 +59,22 @@ METRICS: tuple[Metric, ...] = (
     _metric("dpo/rejected_drift", "nats", _NEITHER, "The same for the worse answer."),
     _metric("reward/score", "score", _UP, "Mean reward-model score of the sampled answers."),
     _metric("reward/spread", "score", _NEITHER, "Standard deviation of the scores in the batch."),
-    _metric("reward/gold", "gold", _UP, "Mean known truth of the sampled answers, where it exists."),
+    _metric(
+        "reward/gold", "gold", _UP, "Mean known truth of the sampled answers, where it exists."
+    ),
     _metric("reward/total", "score", _UP, "Mean score less the KL penalty an answer."),
-    _metric("kl/sequence", "nats", _NEITHER, "Mean KL(policy || reference) of an answer, k1 estimate."),
+    _metric(
+        "kl/sequence", "nats", _NEITHER, "Mean KL(policy || reference) of an answer, k1 estimate."
+    ),
     _metric("kl/token", "nats", _NEITHER, "The same for a token."),
     _metric("kl/coefficient", "score/nat", _NEITHER, "Price of a nat of KL in score."),
     _metric("policy/entropy", "nats", _NEITHER, "Mean entropy of the next-token distribution."),
     _metric("policy/ratio_max", "1", _NEITHER, "Largest probability ratio, new over old."),
     _metric("policy/clip_fraction", "share", _DOWN, "Tokens whose policy ratio was clipped."),
     _metric("policy/approx_kl", "nats", _NEITHER, "Half the mean squared log-ratio, new over old."),
-    _metric("policy/loss", "score", _DOWN, "Clipped policy objective (Schulman et al. 2017, eq. 7)."),
+    _metric(
+        "policy/loss", "score", _DOWN, "Clipped policy objective (Schulman et al. 2017, eq. 7)."
+    ),
     _metric("value/loss", "score^2", _DOWN, "Clipped value objective."),
     _metric("value/clip_fraction", "share", _DOWN, "Tokens whose value loss was clipped."),
     _metric(
@@ -95,7 +101,9 @@ def check_row(row: Mapping[str, float], *, where: str) -> None:
     """
     for name, value in row.items():
         if name not in BY_NAME:
-            raise InvariantError(f"metric {name!r} is not declared in accord.core.metrics", where=where)
+            raise InvariantError(
+                f"metric {name!r} is not declared in accord.core.metrics", where=where
+            )
         if not math.isfinite(value):
             raise DivergenceError(
                 f"{name} is no longer a finite number",

@@ -1,0 +1,90 @@
+# Every target makes .venv itself; Python 3.11 or newer is all that has to be there.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+MAKEFLAGS += --no-print-directory
+WORKERS ?= 2
+
+# One thread a worker: the tests that need more ask for it themselves.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+.PHONY: help quickstart test lint docs docs-check bench ci browser clean
+
+help: ## Show what there is.
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+quickstart: $(VENV)/have-quickstart ## The whole loop, from a base model to an aligned policy and its report.
+	@echo "quickstart: the tiny model, made from scratch, in ./accord-quickstart (no download but the packages)"
+	$(BIN)/accord quickstart --model tiny
+
+test: $(VENV)/have-dev ## Every test that needs Python alone; says what it left out.
+	$(PYTEST)
+	@echo "left out: slow tests, lint, and the skipped ones listed above (make ci runs all)"
+
+lint: $(VENV)/have-dev ## Style, format, types and the direction of imports.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/have-dev ## Write the pages that are made from the code.
+	$(BIN)/python docs/generate.py
+
+docs-check: $(VENV)/have-dev ## Fail where a page differs from the code.
+	$(BIN)/python docs/generate.py --check
+
+bench: $(VENV)/have-peers ## Speed and memory beside other libraries, in one run.
+	$(BIN)/python bench/run.py
+
+ci: $(VENV)/have-peers browser lint docs-check ## Everything, with nothing left out.
+	ACCORD_TEST_ALL=1 $(PYTEST) --durations 15
+	ACCORD_TEST_ALL=1 $(PYTEST) -m slow --durations 15
+
+browser: ## Install Debian's chromium where it is missing.
+	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
+	  sudo=""; if [ "$$(id -u)" != 0 ]; then sudo=sudo; fi; \
+	  $$sudo apt-get update -q && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends \
+	    chromium chromium-driver; \
+	fi
+	@command -v chromium && command -v chromedriver
+
+clean: ## Remove .venv and caches.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# --- the environment --------------------------------------------------------------------------
+# A stamp file a set of extras, older than pyproject.toml or constraints.txt: installed again. torch
+# is asked for in the same command as its pin, so that a build of it that pip is set up to find
+# (a processor-only one, say) is taken and never replaced.
+
+$(VENV)/bin/python:
+	@python=""; for name in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14); do \
+	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python=$$name; break; fi; done; \
+	if [ -z "$$python" ]; then \
+	  echo "Accord needs Python 3.11 or newer and found: $$(python3 --version 2>&1 || echo none)" >&2; \
+	  echo "  do: install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 2; fi; \
+	"$$python" -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "  do: give $$python its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
+
+define install
+$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt $(1)
+@touch $@
+endef
+
+$(VENV)/have-quickstart: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(call install,torch -e ".[quickstart]")
+
+$(VENV)/have-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(call install,torch -e ".[quickstart$(comma)dev]")
+
+$(VENV)/have-peers: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(call install,torch -e ".[quickstart$(comma)dev$(comma)peers]")
+	@touch $(VENV)/have-dev $(VENV)/have-quickstart
+
+comma := ,
