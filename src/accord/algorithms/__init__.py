@@ -1,1 +1,1 @@
-"""Training loops: generators of metric rows with their parts passed in. Importing loads no torch."""
+"""Training loops: generators of metric rows, their parts passed in. Importing loads no torch."""

@@ -37,7 +37,7 @@ def sync_tree(folder: Path) -> None:
     """Make every file and name below `folder` last."""
     for parent, _, names in os.walk(folder):
         for name in names:
-            descriptor = os.open(os.path.join(parent, name), os.O_RDONLY)
+            descriptor = os.open(Path(parent) / name, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
             finally:

@@ -1,4 +1,4 @@
-"""Every figure a run may report, declared once: `docs/metrics.md` and the report are made from it."""
+"""Every figure a run may report, declared once: `docs/metrics.md` and the report come from here."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Prompt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingSettings:
-    """How answers are drawn. Everything here shapes the distribution that log-probabilities are of."""
+    """How answers are drawn. All of it shapes the distribution that log-probabilities are of."""
 
     temperature: float = 1.0
     """Divides the logits; 0 means greedy. Unit: none. RL samples at 1 (Ziegler et al. 2019)."""

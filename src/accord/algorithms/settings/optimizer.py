@@ -64,5 +64,6 @@ class OptimizerSettings:
             case Schedule.LINEAR:
                 share = 1 - (1 - self.final_share) * done
             case Schedule.COSINE:
-                share = self.final_share + (1 - self.final_share) * (1 + math.cos(math.pi * done)) / 2
+                fall = (1 + math.cos(math.pi * done)) / 2
+                share = self.final_share + (1 - self.final_share) * fall
         return self.learning_rate * share

@@ -14,7 +14,8 @@ class KLSettings:
     """The price of leaving the reference."""
 
     coefficient: float = 0.05
-    """Price of one nat of per-token KL, in score. 0.05 in Stiennon et al. 2020 and Huang et al. 2024."""
+    """Price of one nat of per-token KL, in score. 0.05 in Stiennon et al. 2020 and
+    Huang et al. 2024."""
     target: float | None = None
     """Sequence KL that the adaptive controller aims at, in nats (Ziegler et al. 2019, section 2.2);
     None keeps the coefficient fixed."""
@@ -67,11 +68,13 @@ class PPOConfig:
     whiten_advantages: bool = True
     """Shift and scale advantages to mean 0 and variance 1 over the global minibatch."""
     missing_stop_score: float | None = -1.0
-    """Score of an answer that never says its stop token, in place of the reward; None keeps the reward."""
+    """Score of an answer that never says its stop token, in place of the reward; None keeps
+    the reward."""
     score_clip: float | None = 5.0
     """Scores are held to [-clip, clip]; None leaves them alone."""
     stop_kl: float | None = None
-    """Ends the inner passes of a batch once the mean approximate KL to the old policy exceeds it."""
+    """Ends the inner passes of a batch once the mean approximate KL to the old policy
+    exceeds it."""
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
     """The policy's trained adapter; rank 0 trains all weights."""
     optimizer: OptimizerSettings = field(
