@@ -1,0 +1,142 @@
+"""Writes the pages of the manual that are made from the code; `--check` only compares.
+
+Run by `make docs` and `make docs-check`. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from accord.core.metrics import METRICS, Metric
+
+ROOT = Path(__file__).resolve().parents[1]
+SETTINGS = ("src/accord/algorithms/settings", "src/accord/pipeline")
+"""Folders whose configs a user may set in `accord.toml`."""
+
+MADE = "<!-- Made by `make docs` from {source}: edit that instead. -->"
+
+METRICS_HEAD = """\
+# Metrics
+
+Every figure that a row of `metrics.jsonl` may hold. A row has the figures of one step; a name that
+is not in this table is refused when it is written, and so is a number that is not finite. *Better*
+says which way a figure improves; *neither* marks one that only describes.
+"""
+
+SETTINGS_HEAD = """\
+# Settings
+
+Everything that `accord.toml` and the flags of a stage may set, with its default. A recipe gives the
+starting values, the file overrides the recipe, a flag overrides the file; a key that is not here is
+an error.
+"""
+
+
+def cell(text: str) -> str:
+    """`text` as one cell of a Markdown table: one line, bars escaped."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [head, tuple("---" for _ in head), *(tuple(map(cell, row)) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def metrics_page(metrics: tuple[Metric, ...] = METRICS) -> str:
+    """The text of `docs/metrics.md`."""
+    rows = ((f"`{m.name}`", m.unit, m.better.value, m.meaning) for m in metrics)
+    parts = [MADE.format(source="`src/accord/core/metrics.py`"), METRICS_HEAD]
+    return "\n".join([*parts, table(("name", "unit", "better", "meaning"), iter(rows)), ""])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """One field of a config as its source states it."""
+
+    name: str
+    kind: str
+    default: str
+    meaning: str
+
+
+def _default(value: ast.expr | None) -> str:
+    if value is None:
+        return "must be given"
+    if isinstance(value, ast.Call) and ast.unparse(value.func) == "field":
+        factory = next(k.value for k in value.keywords if k.arg == "default_factory")
+        return (
+            ast.unparse(factory.body)
+            if isinstance(factory, ast.Lambda)
+            else ast.unparse(factory) + "()"
+        )
+    return ast.unparse(value)
+
+
+def settings_of(config: ast.ClassDef) -> Iterator[Setting]:
+    """The fields of a config class with the docstring below each."""
+    for statement, after in zip(config.body, [*config.body[1:], None], strict=True):
+        if not isinstance(statement, ast.AnnAssign) or not isinstance(statement.target, ast.Name):
+            continue
+        meaning = ""
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            meaning = str(after.value.value)
+        yield Setting(
+            name=statement.target.id,
+            kind=ast.unparse(statement.annotation),
+            default=_default(statement.value),
+            meaning=meaning,
+        )
+
+
+def configs_in(folder: Path) -> Iterator[ast.ClassDef]:
+    """Classes named `...Config` or `...Settings`, by file and line."""
+    for path in sorted(folder.glob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith(("Config", "Settings")):
+                yield node
+
+
+def settings_page(root: Path = ROOT) -> str:
+    """The text of `docs/settings.md`."""
+    parts = [MADE.format(source="the config classes"), SETTINGS_HEAD]
+    for folder in SETTINGS:
+        for config in configs_in(root / folder):
+            rows = (
+                (f"`{s.name}`", f"`{s.kind}`", f"`{s.default}`", s.meaning)
+                for s in settings_of(config)
+            )
+            parts += [f"## {config.name}", "", ast.get_docstring(config) or "", ""]
+            parts += [table(("key", "type", "default", "meaning"), rows), ""]
+    return "\n".join(parts)
+
+
+def pages(root: Path = ROOT) -> dict[Path, str]:
+    """Every made page: where it lies and what it should say."""
+    return {
+        root / "docs/metrics.md": metrics_page(),
+        root / "docs/settings.md": settings_page(root),
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or with `--check` name those that differ and return 1."""
+    check = "--check" in arguments
+    stale = [
+        path
+        for path, text in pages().items()
+        if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    for path in stale:
+        if not check:
+            path.write_text(pages()[path], encoding="utf-8")
+        print(f"{'differs from the code: run make docs' if check else 'written'}: {path.name}")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
