@@ -123,18 +123,18 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
     }
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str], root: Path = ROOT) -> int:
     """Write the pages, or with `--check` name those that differ and return 1."""
     check = "--check" in arguments
-    stale = [
-        path
-        for path, text in pages().items()
+    stale = {
+        path: text
+        for path, text in pages(root).items()
         if not path.exists() or path.read_text(encoding="utf-8") != text
-    ]
-    for path in stale:
+    }
+    for path, text in stale.items():
         if not check:
-            path.write_text(pages()[path], encoding="utf-8")
-        print(f"{'differs from the code: run make docs' if check else 'written'}: {path.name}")
+            path.write_text(text, encoding="utf-8")
+        print(f"{path.name}: {'differs from the code, run `make docs`' if check else 'written'}")
     return 1 if check and stale else 0
 
 

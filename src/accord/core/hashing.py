@@ -32,12 +32,19 @@ def plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return _plain_mapping(value)
     if isinstance(value, frozenset | set):
         return sorted(plain(item) for item in value)  # type: ignore[type-var]
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     raise TypeError(f"{type(value).__name__} has no canonical form")
+
+
+def _plain_mapping(value: Mapping[object, object]) -> dict[str, object]:
+    named = {str(key): plain(item) for key, item in value.items()}
+    if len(named) < len(value):
+        raise TypeError("two keys are the same as text: the mapping has no canonical form")
+    return named
 
 
 def canonical_json(value: object) -> str:
