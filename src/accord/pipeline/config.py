@@ -1,0 +1,138 @@
+"""The settings of a whole pipeline: one frozen value. Importing loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Literal
+
+from accord.algorithms.settings import (
+    DPOConfig,
+    PPOConfig,
+    PretrainConfig,
+    RewardConfig,
+    SFTConfig,
+)
+from accord.algorithms.settings.checks import above, at_least, within
+from accord.core.errors import ConfigError
+
+STAGES = ("pretrain", "sft", "compare", "reward", "ppo", "dpo", "eval")
+"""Every stage there is, in the order in which a full pipeline runs them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompareConfig:
+    """Comparisons by simulated raters, on answers sampled from the SFT policy.
+
+    Only where a known truth scores answers (the tiny world); people's judgements are imported.
+    """
+
+    prompts: int = 512
+    """Prompts that are judged."""
+    samples: int = 4
+    """Answers a prompt (K); all their pairs reach the reward model."""
+    max_tokens: int = 48
+    """Longest answer, in tokens, the stop token included."""
+    temperature: float = 1.0
+    """Sampling temperature of the answers."""
+    rater_temperature: float = 1.0
+    """Noise of the raters: P(a before b) = sigmoid((gold a - gold b) / this). 0: no noise."""
+    lapse: float = 0.0
+    """Share of judgements that are a coin toss, whatever the answers."""
+    seed: int = 0
+    """Choice of prompts, sampling and the raters' noise."""
+
+    def __post_init__(self) -> None:
+        at_least("compare.prompts", self.prompts, 1)
+        at_least("compare.samples", self.samples, 2)
+        at_least("compare.max_tokens", self.max_tokens, 1)
+        above("compare.temperature", self.temperature, 0)
+        at_least("compare.rater_temperature", self.rater_temperature, 0)
+        within("compare.lapse", self.lapse, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvalConfig:
+    """Held-out evaluation of every policy that the pipeline made, on the same prompts."""
+
+    prompts: int = 128
+    """Held-out prompts; all of them where there are fewer."""
+    samples: int = 4
+    """Answers a prompt and policy."""
+    max_tokens: int = 48
+    """Longest answer, in tokens, the stop token included."""
+    temperature: float = 1.0
+    """Sampling temperature."""
+    best_of: tuple[int, ...] = (1, 2, 4)
+    """The n of best-of-n, each at most `samples`."""
+    seed: int = 0
+    """Choice of prompts and sampling."""
+
+    def __post_init__(self) -> None:
+        at_least("eval.prompts", self.prompts, 2)
+        at_least("eval.samples", self.samples, 1)
+        at_least("eval.max_tokens", self.max_tokens, 1)
+        above("eval.temperature", self.temperature, 0)
+        for n in self.best_of:
+            within("eval.best_of", n, 1, self.samples)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig:
+    """Which imported data sets are used; empty means all of that kind."""
+
+    demonstrations: tuple[str, ...] = ()
+    """Names of demonstration sets, as `accord import --name` gave them."""
+    preferences: tuple[str, ...] = ()
+    """Names of preference sets."""
+    prompts: tuple[str, ...] = ()
+    """Names of prompt sets."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipelineConfig:
+    """Everything that a run depends on, data and machine apart."""
+
+    model: str = "tiny"
+    """The base: `tiny`, `smollm2`, a folder in transformers' format, or a hub id."""
+    stages: tuple[str, ...] = STAGES
+    """Stages that `accord run` makes."""
+    seed: int = 0
+    """Seed of the whole run; the seeds of single stages are added to it."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Format of the products; auto takes bfloat16 where the processor or GPU computes in it."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to compute; auto takes a GPU when there is one."""
+    checkpoint_every: int = 25
+    """Steps between two checkpoints; long steps are saved every two minutes as well."""
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    """Next-token prediction from scratch."""
+    sft: SFTConfig = field(default_factory=SFTConfig)
+    """Supervised fine-tuning on demonstrations."""
+    compare: CompareConfig = field(default_factory=CompareConfig)
+    """Comparisons by simulated raters, where a known truth exists."""
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    """The reward model."""
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    """Reinforcement learning against the reward model."""
+    dpo: DPOConfig = field(default_factory=DPOConfig)
+    """Direct alignment, without a reward model."""
+    eval: EvalConfig = field(default_factory=EvalConfig)
+    """Held-out evaluation."""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Which imported data sets are used."""
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ConfigError("model is empty", do="name tiny, smollm2, a folder or a hub id")
+        at_least("checkpoint_every", self.checkpoint_every, 1)
+        for name in self.stages:
+            if name not in STAGES:
+                near = get_close_matches(name, STAGES, n=1)
+                raise ConfigError(
+                    "stages names a stage that does not exist",
+                    got=name,
+                    do=f"use {near[0]!r}" if near else f"use some of {', '.join(STAGES)}",
+                )
+        if len(set(self.stages)) != len(self.stages):
+            raise ConfigError("stages names a stage twice", got=", ".join(self.stages))
