@@ -52,7 +52,7 @@ def test_every_algorithm_is_one_generator_loop_without_a_base_class() -> None:
             continue
         for node in functions(path):
             loops += any(isinstance(inner, ast.Yield) for inner in ast.walk(node))
-        for node in classes(path):
-            bases = {ast.unparse(base) for base in node.bases}
-            assert bases <= {"Protocol", "NamedTuple", "StrEnum"}, place(path, node)
+        for owner in classes(path):
+            bases = {ast.unparse(base) for base in owner.bases}
+            assert bases <= {"Protocol", "NamedTuple", "StrEnum"}, place(path, owner)
     assert loops >= len({"pretrain", "sft", "reward", "ppo", "dpo"})
