@@ -62,6 +62,13 @@ def test_links_lead_somewhere() -> None:
     assert dead == []
 
 
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    listed = {(ROOT / "docs" / target).resolve() for target in LINK.findall(index)}
+    written = {path for path in tracked() if path.suffix == ".md" and "docs" in path.parts}
+    assert {name_of(path) for path in written - listed} == {"docs/index.md"}
+
+
 def test_named_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
