@@ -1,0 +1,55 @@
+"""What must hold in the first steps of reinforcement learning, checked on the user's own run.
+
+The field's costliest reports are silent: an adapter that never reached the sampler, a reference that
+was not the reference. A run where one of these does not hold stops before it learns from it.
+"""
+
+from __future__ import annotations
+
+import math
+
+from accord.core.errors import InvariantError
+from accord.core.protocols import Row
+
+EXACT = 1e-4
+"""Largest difference in float32, nats."""
+ROUNDED_MEAN, ROUNDED_P99 = 0.02, 0.15
+"""Mean and 99th percentile of the difference in bfloat16, nats."""
+
+
+def first_steps(metrics: Row, step: int, dtype: str) -> None:
+    """At step 0 KL is 0; at steps 0 and 1 sampler and trainer agree on log-probabilities.
+
+    The second step is looked at because a fresh adapter is zero: one that never reaches the sampler
+    would pass at the first. Raises InvariantError.
+    """
+    if step == 0 and not abs(metrics["kl/sequence"]) <= EXACT:
+        raise InvariantError(
+            "the policy is not its reference at the first step",
+            got=f"sequence KL {metrics['kl/sequence']:.3g} nats",
+            do="report this: the RL adapter must start at zero on the SFT model",
+        )
+    if step > 1:
+        return
+    mean, p99, most = (metrics[f"engine/gap_{part}"] for part in ("mean", "p99", "max"))
+    fits = most <= EXACT if dtype == "float32" else mean <= ROUNDED_MEAN and p99 <= ROUNDED_P99
+    if not fits:
+        raise InvariantError(
+            "sampler and trainer disagree on log-probabilities",
+            got=f"mean {mean:.3g}, 99th percentile {p99:.3g}, largest {most:.3g} nats in {dtype}",
+            where=f"step {step + 1}",
+            do="run with precision = float32 and report this",
+        )
+
+
+def first_ratio(metrics: Row, dtype: str) -> None:
+    """The first minibatch, before any update, has ratio 1 and clips nothing. Raises InvariantError."""
+    spread = math.sqrt(2 * metrics["policy/approx_kl"])
+    clipped = metrics["policy/clip_fraction"]
+    fits = spread <= EXACT and clipped == 0 if dtype == "float32" else spread <= ROUNDED_P99
+    if not fits:
+        raise InvariantError(
+            "the first minibatch's probability ratio is not 1",
+            got=f"root mean square log-ratio {spread:.3g}, clipped share {clipped:.3g} in {dtype}",
+            do="report this: nothing was updated yet",
+        )

@@ -1,0 +1,337 @@
+"""One copy of a causal language model's weights, with named low-rank adapters on it.
+
+All roles of a run (policy, reference, reward model, critic) are stacks of adapters on one backbone:
+see `accord.models.role`. Departure from PEFT's habit: nothing is ever merged, and which adapters
+train is decided once, when they are made, not by which are active.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface
+
+from accord.core.errors import ConfigError, ModelError
+from accord.core.hashing import digest, file_digest
+from accord.core.machine import Machine
+from accord.models.ragged import Ragged, ragged_attention
+
+log = logging.getLogger(__name__)
+
+RAGGED = "accord_ragged"
+ADAPTER_FILE = "adapter_model.safetensors"
+
+
+def _no_mask(*_: object, **__: object) -> None:
+    """Ragged attention needs no mask: sequences never meet."""
+
+
+def _register_ragged() -> None:
+    AttentionInterface.register(RAGGED, ragged_attention)
+    AttentionMaskInterface.register(RAGGED, cast(Any, _no_mask))
+
+
+def folder_digest(folder: Path) -> str:
+    """Digest of a model folder: its weights and its configuration, not its tokenizer."""
+    files = sorted([*folder.glob("*.safetensors"), folder / "config.json"])
+    if len(files) < 2:
+        raise ModelError(
+            "this folder holds no model", where=folder, do="give a transformers folder"
+        )
+    return digest({path.name: file_digest(path) for path in files})
+
+
+class Backbone:
+    """Weights of one causal language model and the adapters on them.
+
+    `digest` names the weights without adapters. `trains_all` says that the weights themselves are
+    trained (float32); otherwise they are frozen and held in the machine's dtype.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, machine: Machine, digest: str) -> None:
+        _register_ragged()
+        self.model = model.eval()
+        self.machine = machine
+        self.digest = digest
+        self.dtype = torch.bfloat16 if machine.dtype == "bfloat16" else torch.float32
+        self._peft: PeftModel | None = None
+        self._active: tuple[str, ...] = ()
+        self._trained: set[str] = set()
+        self.packs = _supports_ragged(model)
+        if not self.packs:
+            log.warning("%s runs padded: its attention cannot be packed", model.config.model_type)
+        self.model.requires_grad_(False)
+
+    @classmethod
+    def load(cls, folder: Path, *, machine: Machine, train_all: bool = False) -> Backbone:
+        """Read a transformers folder. Raises ModelError with the file and the cause.
+
+        With `train_all` the weights are float32 and trainable; otherwise frozen, in the machine's
+        dtype.
+        """
+        wide = train_all or machine.dtype == "float32"
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=torch.float32 if wide else torch.bfloat16,
+                attn_implementation="sdpa",
+                local_files_only=True,
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                "the model cannot be loaded", got=error, where=folder, do="check the folder"
+            ) from error
+        backbone = cls(model.to(machine.device), machine=machine, digest=folder_digest(folder))
+        backbone.model.requires_grad_(train_all)
+        backbone.check_head()
+        return backbone
+
+    @property
+    def decoder(self) -> nn.Module:
+        """The layers below the language-model head."""
+        return cast(nn.Module, self.model.get_decoder())
+
+    @property
+    def head(self) -> nn.Linear:
+        """The language-model head."""
+        return cast(nn.Linear, self.model.get_output_embeddings())
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of a hidden state."""
+        return int(self.head.in_features)
+
+    @property
+    def context(self) -> int:
+        """Longest sequence the positions were made for, in tokens."""
+        return int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the adapters that lie on these weights."""
+        return tuple(self._peft.peft_config) if self._peft is not None else ()
+
+    @torch.no_grad()
+    def check_head(self) -> None:
+        """Prove that decoder and head alone give the model's logits.
+
+        Some models scale or cap their logits after the head; their log-probabilities would be
+        silently wrong. Raises ModelError for those.
+        """
+        ids = torch.arange(1, 9, device=self.machine.device)[None] % self.head.out_features
+        own = self.model(input_ids=ids, use_cache=False).logits.float()
+        ours = self.head(self.decoder(input_ids=ids, use_cache=False).last_hidden_state).float()
+        gap = (own - ours).abs().max().item()
+        if gap > 1e-3 * own.abs().max().item():
+            raise ModelError(
+                "this model changes its logits after the head, which Accord does not follow",
+                got=f"{self.model.config.model_type}: difference {gap:.3g}",
+                do="use a decoder whose logits are the head's (Llama, Qwen, Mistral ...)",
+            )
+
+    def linear_names(self) -> list[str]:
+        """Last parts of the names of the linear layers inside the decoder."""
+        names = {
+            name.removesuffix(".base_layer").rsplit(".", 1)[-1]
+            for name, module in self.decoder.named_modules()
+            if isinstance(module, nn.Linear) and ".lora_" not in name
+        }
+        return sorted(names)
+
+    def add_adapter(self, name: str, *, rank: int, alpha: float, seed: int) -> None:
+        """Lay a fresh, trainable adapter on every linear layer: its update starts at exactly zero."""
+        config = LoraConfig(
+            r=rank,
+            lora_alpha=alpha,  # type: ignore[arg-type]
+            target_modules=self.linear_names(),
+            lora_dropout=0.0,
+            bias="none",
+            task_type="CAUSAL_LM",
+        )
+        self._inject(name, config)
+        generator = torch.Generator().manual_seed(seed)
+        for layer in self._layers():
+            a = layer.lora_A[name].weight
+            bound = (3 / a.shape[1]) ** 0.5  # the variance of Hu et al.'s Kaiming start, 1 / inputs
+            with torch.no_grad():
+                fresh = torch.rand(a.shape, generator=generator) * 2 * bound - bound
+                a.copy_(fresh.to(a.device))
+        self.train_adapter(name, True)
+
+    def copy_adapter(self, source: str, name: str) -> None:
+        """Lay a trainable copy of adapter `source` on the weights, under another name."""
+        assert self._peft is not None
+        self._inject(name, self._peft.peft_config[source])
+        for layer in self._layers():
+            for part in (layer.lora_A, layer.lora_B):
+                part[name].load_state_dict(part[source].state_dict())
+        self.train_adapter(name, True)
+
+    def load_adapter(self, name: str, folder: Path) -> str:
+        """Read a frozen adapter in PEFT's format and return its digest.
+
+        Raises ModelError where the file is missing, was made for another base, or fits no layer.
+        """
+        try:
+            config = LoraConfig.from_pretrained(str(folder))
+            state = load_file(folder / ADAPTER_FILE)
+            base = json.loads((folder / "adapter_config.json").read_text())[
+                "base_model_name_or_path"
+            ]
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError("the adapter cannot be read", got=error, where=folder) from error
+        if base != self.digest:
+            raise ModelError(
+                "the adapter was made for another base model",
+                got=f"{base}, here {self.digest}",
+                where=folder,
+                do="run the stages that made it again on this base",
+            )
+        self._inject(name, config)
+        result = set_peft_model_state_dict(self._peft, state, adapter_name=name)
+        if result.unexpected_keys:
+            raise ModelError(
+                "the adapter fits no layer", got=result.unexpected_keys[0], where=folder
+            )
+        self.train_adapter(name, False)
+        return file_digest(folder / ADAPTER_FILE)
+
+    def save_adapter(self, name: str, folder: Path) -> str:
+        """Write an adapter in PEFT's format and return its digest (of the weights file)."""
+        assert self._peft is not None
+        folder.mkdir(parents=True, exist_ok=True)
+        state = get_peft_model_state_dict(
+            self._peft, adapter_name=name, save_embedding_layers=False
+        )
+        save_file({k: v.contiguous().cpu() for k, v in state.items()}, folder / ADAPTER_FILE)
+        config = self._peft.peft_config[name].to_dict()
+        config |= {"base_model_name_or_path": self.digest, "inference_mode": True}
+        config["target_modules"] = sorted(config["target_modules"])
+        text = json.dumps(config, indent=2, sort_keys=True, default=str)
+        (folder / "adapter_config.json").write_text(text + "\n")
+        return file_digest(folder / ADAPTER_FILE)
+
+    def save_model(self, folder: Path, *, tokenizer_from: Path) -> None:
+        """Write the weights as a transformers folder, with the tokenizer files beside them."""
+        if self.adapters:
+            raise ModelError("weights under adapters are saved by whoever made them")
+        self.model.save_pretrained(folder)
+        for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            if (tokenizer_from / name).is_file():
+                shutil.copyfile(tokenizer_from / name, folder / name)
+
+    def train_adapter(self, name: str, trained: bool) -> None:
+        """Decide whether an adapter's weights take gradients."""
+        (self._trained.add if trained else self._trained.discard)(name)
+        self._set_gradients()
+
+    def adapter_parameters(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
+        """Names and float32 weights of one adapter, in a fixed order."""
+        for key, parameter in self.model.named_parameters():
+            if f".{name}." in key and ".lora_" in key:
+                yield key, parameter
+
+    def activate(self, names: Sequence[str]) -> None:
+        """Let exactly these adapters, in this order, take part in what is computed next."""
+        wanted = tuple(names)
+        if wanted == self._active or self._peft is None:
+            return
+        missing = set(wanted) - set(self.adapters)
+        if missing:
+            raise ModelError("no such adapter", got=sorted(missing), where=str(self.adapters))
+        for layer in self._layers():
+            layer.set_adapter(list(wanted), inference_mode=True)
+        self._active = wanted
+        self._set_gradients()
+
+    def hidden(self, batch: Ragged, *, packing: bool = True, padding_side: str = "right") -> Tensor:
+        """Last hidden states `[N, D]` of the real tokens, under the active adapters.
+
+        `packing` lays all sequences in one row with attention kept inside each; off, or where the
+        model cannot, they are padded on `padding_side`. Raises ConfigError on a sequence longer
+        than the model's context.
+        """
+        if max(batch.lengths) > self.context:
+            raise ConfigError(
+                "a sequence is longer than the model's context",
+                got=f"{max(batch.lengths)} tokens, context {self.context}",
+                do="lower max_tokens or shorten the prompts",
+            )
+        with torch.autocast(self.machine.device, dtype=torch.bfloat16, enabled=self.mixed):
+            if packing and self.packs:
+                return self._packed(batch)
+            ids_BT, positions_BT, real_BT = batch.padded(padding_side)
+            out = self.decoder(
+                input_ids=ids_BT, position_ids=positions_BT, attention_mask=real_BT, use_cache=False
+            )
+            return cast(Tensor, out.last_hidden_state[real_BT])
+
+    def _packed(self, batch: Ragged) -> Tensor:
+        config = self.decoder.config
+        config._attn_implementation = RAGGED
+        try:
+            out = self.decoder(
+                input_ids=batch.ids_N[None],
+                position_ids=batch.positions_N[None],
+                use_cache=False,
+                ragged_lengths=batch.lengths,
+            )
+        finally:  # whoever else runs this model meets it as it was
+            config._attn_implementation = "sdpa"
+        return cast(Tensor, out.last_hidden_state[0])
+
+    @property
+    def mixed(self) -> bool:
+        """Whether products run in bfloat16."""
+        return self.dtype is torch.bfloat16
+
+    def _layers(self) -> Iterator[LoraLayer]:
+        for module in self.model.modules():
+            if isinstance(module, LoraLayer):
+                yield module
+
+    def _inject(self, name: str, config: LoraConfig) -> None:
+        if name in self.adapters:
+            raise ModelError("an adapter of this name is already there", got=name)
+        if self._peft is None:
+            self._peft = PeftModel(self.model, config, adapter_name=name)
+        else:
+            self._peft.add_adapter(name, config)
+        for key, parameter in self.adapter_parameters(name):
+            if parameter.dtype is not torch.float32:
+                raise ModelError("adapters must be float32", got=f"{key}: {parameter.dtype}")
+        self._active = ("",)  # PEFT activates what it adds: the next `activate` must act
+
+    def _set_gradients(self) -> None:
+        for key, parameter in self.model.named_parameters():
+            if ".lora_" in key:
+                parameter.requires_grad_(key.split(".")[-2] in self._trained)
+
+
+def _supports_ragged(model: PreTrainedModel) -> bool:
+    kinds = getattr(model.config, "layer_types", None) or ["full_attention"]
+    window = getattr(model.config, "sliding_window", None)
+    return bool(
+        getattr(model, "_supports_attention_backend", False)
+        and set(kinds) == {"full_attention"}
+        and window is None
+    )
+
+
+def fresh_model(config_folder: Path, *, seed: int) -> PreTrainedModel:
+    """A model of the folder's configuration with new weights from `seed`, in float32."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = AutoConfig.from_pretrained(config_folder, local_files_only=True)
+        return cast(PreTrainedModel, AutoModelForCausalLM.from_config(config, dtype=torch.float32))

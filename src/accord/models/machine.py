@@ -1,0 +1,64 @@
+"""What this machine computes in, decided once a run."""
+
+from __future__ import annotations
+
+import math
+import os
+
+import torch
+
+from accord.core.errors import ConfigError
+from accord.core.machine import Machine
+
+BYTES_A_TOKEN = 3 << 19
+"""Activations of one training token of a model of some 100 million parameters: keeps a micro-batch
+under a few GiB."""
+
+
+def _bfloat16_is_fast(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(
+        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+
+
+def _total_memory(device: str) -> int:
+    if device == "cuda":
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def resolve(precision: str = "auto", device: str = "auto") -> Machine:
+    """Choose device, precision, threads and micro-batch for this machine.
+
+    `precision` is auto, float32 or bfloat16; auto takes bfloat16 where the processor has it. The
+    micro-batch follows total, not free, memory, so that it is the same from run to run.
+    Raises ConfigError on an unknown name or a device that is not there.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ConfigError("unknown precision", got=precision, do="use auto, float32 or bfloat16")
+    if device not in ("auto", "cpu", "cuda"):
+        raise ConfigError("unknown device", got=device, do="use auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("no CUDA device is there", got=device, do="use device = auto")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if precision == "auto":
+        precision = "bfloat16" if _bfloat16_is_fast(device) else "float32"
+    tokens = _total_memory(device) // 8 // BYTES_A_TOKEN
+    return Machine(
+        device=device,
+        dtype=precision,
+        threads=torch.get_num_threads(),
+        micro_batch_tokens=max(512, min(4096, 1 << round(math.log2(tokens)))),
+        torch=torch.__version__,
+        cpu=torch.backends.cpu.get_cpu_capability(),
+    )
+
+
+def prepare(machine: Machine) -> None:
+    """Make this process compute as `machine` says. Raises ConfigError where it cannot."""
+    if machine.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("this run was started on CUDA, which is not there now", got="cpu only")
+    torch.set_num_threads(machine.threads)

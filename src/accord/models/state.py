@@ -1,0 +1,96 @@
+"""All that a training loop remembers between two steps, saved and restored to the bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from accord.core.errors import WorkspaceError
+
+
+@dataclass(slots=True)
+class TrainState:
+    """Trained parameters, their AdamW moments, the step, and the loop's own numbers.
+
+    Everything else a loop needs (data order, sampling seeds, learning rate) is a function of the
+    seed and the step. `numbers` holds what is not: a KL coefficient, a count. `kept` holds the
+    last weights that met a budget, where there is one.
+    """
+
+    parameters: dict[str, nn.Parameter]
+    optimizer: torch.optim.AdamW
+    step: int = 0
+    numbers: dict[str, float] = field(default_factory=dict)
+    kept: dict[str, Tensor] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        parameters: Iterable[tuple[str, nn.Parameter]],
+        *,
+        betas: tuple[float, float],
+        epsilon: float,
+        weight_decay: float,
+    ) -> TrainState:
+        """A state at step 0. Decay acts on matrices alone, not on norms, biases and heads."""
+        named = dict(parameters)
+        groups = [
+            {"params": [p for p in named.values() if p.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [p for p in named.values() if p.ndim < 2], "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(
+            [group for group in groups if group["params"]], lr=0.0, betas=betas, eps=epsilon
+        )
+        return cls(parameters=named, optimizer=optimizer)
+
+    def keep(self) -> None:
+        """Remember the present weights as the last that met the budget."""
+        self.kept = {name: p.detach().clone() for name, p in self.parameters.items()}
+
+    @torch.no_grad()
+    def restore_kept(self) -> None:
+        """Go back to the remembered weights, where there are any."""
+        for name, tensor in self.kept.items():
+            self.parameters[name].copy_(tensor)
+
+    def save(self, folder: Path) -> None:
+        """Write everything into `folder`, which must exist."""
+        tensors = {f"parameter:{n}": p.detach().cpu() for n, p in self.parameters.items()}
+        tensors |= {f"kept:{n}": t.cpu() for n, t in self.kept.items()}
+        for name, parameter in self.parameters.items():
+            moments = self.optimizer.state.get(parameter, {})
+            tensors |= {f"{key}:{name}": value.cpu() for key, value in moments.items()}
+        save_file({k: v.contiguous() for k, v in tensors.items()}, folder / "state.safetensors")
+        body = {"step": self.step, "numbers": self.numbers}
+        (folder / "state.json").write_text(json.dumps(body) + "\n")
+
+    @torch.no_grad()
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote, in place. Raises WorkspaceError where it does not fit."""
+        try:
+            tensors = load_file(folder / "state.safetensors")
+            body = json.loads((folder / "state.json").read_text())
+            for name, parameter in self.parameters.items():
+                parameter.copy_(tensors.pop(f"parameter:{name}"))
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise WorkspaceError(
+                "the checkpoint cannot be read",
+                got=error,
+                where=folder,
+                do="delete this folder to start the stage again",
+            ) from error
+        for key, tensor in tensors.items():
+            kind, name = key.split(":", 1)
+            if kind == "kept":
+                self.kept[name] = tensor.to(self.parameters[name].device)
+            else:
+                parameter = self.parameters[name]
+                place = "cpu" if kind == "step" else parameter.device
+                self.optimizer.state[parameter][kind] = tensor.to(place)
+        self.step, self.numbers = body["step"], body["numbers"]
