@@ -78,6 +78,22 @@ class EvalConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WorldConfig:
+    """How much of the tiny world's text a run is given (`accord.text.grammar`)."""
+
+    documents: int = 3000
+    """Documents of the pretraining stage."""
+    demonstrations: int = 1200
+    """Demonstrations of mixed quality; a tenth is held out."""
+    seed: int = 0
+    """Which documents, demonstrations and prompts."""
+
+    def __post_init__(self) -> None:
+        at_least("world.documents", self.documents, 1)
+        at_least("world.demonstrations", self.demonstrations, 10)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
     """Which imported data sets are used; empty means all of that kind."""
 
@@ -121,6 +137,11 @@ class PipelineConfig:
     """Held-out evaluation."""
     data: DataConfig = field(default_factory=DataConfig)
     """Which imported data sets are used."""
+    world: WorldConfig | None = None
+    """The tiny world in place of imported data; None reads what was imported."""
+    gold: Literal["none", "grammar", "vader"] = "none"
+    """A known truth that is watched and reported and never trained on: the tiny world's formula, or
+    the sentiment score of the package vaderSentiment."""
 
     def __post_init__(self) -> None:
         if not self.model:
