@@ -67,7 +67,7 @@ $(VENV)/bin/python:
 	  if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    python=$$name; break; fi; done; \
 	if [ -z "$$python" ]; then \
-	  echo "Accord needs Python 3.11 or newer and found: $$(python3 --version 2>&1 || echo none)" >&2; \
+	  echo "Accord needs Python 3.11 or newer and found: $$($(or $(PYTHON),python3) --version 2>&1 || true)" >&2; \
 	  echo "  do: install one, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 2; fi; \
 	"$$python" -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "  do: give $$python its venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }

@@ -45,14 +45,15 @@ def test_ppo_fits_one_reading() -> None:
     assert len(lines) <= PPO_LINES
 
 
-def test_every_algorithm_is_one_generator_loop_without_a_base_class() -> None:
-    loops = 0
+def test_every_loop_is_one_generator_without_a_base_class() -> None:
+    loops = set()
     for path in product():
         if path.parent != PACKAGE / "algorithms":
             continue
         for node in functions(path):
-            loops += any(isinstance(inner, ast.Yield) for inner in ast.walk(node))
+            if node.name == "train" and any(isinstance(n, ast.Yield) for n in ast.walk(node)):
+                loops.add(path.stem)
         for owner in classes(path):
             bases = {ast.unparse(base) for base in owner.bases}
             assert bases <= {"Protocol", "NamedTuple", "StrEnum"}, place(path, owner)
-    assert loops >= len({"pretrain", "sft", "reward", "ppo", "dpo"})
+    assert loops >= {"imitation", "reward_model", "direct", "ppo"}

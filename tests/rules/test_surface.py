@@ -7,7 +7,15 @@ from pathlib import Path
 
 from tests.rules.source import Function, classes, functions, place, product, tree
 
-BUILTINS = {"TypeError", "ValueError", "AttributeError", "KeyError", "IndexError", "SystemExit"}
+BUILTINS = {
+    "TypeError",
+    "ValueError",
+    "AttributeError",
+    "KeyError",
+    "IndexError",
+    "SystemExit",
+    "KeyboardInterrupt",
+}
 """For a programmer's mistake in a call (a user's mistake is an AccordError) and for the way out."""
 LAST_RESORT = "src/accord/cli/"
 """The one place that may catch everything: it turns a defect into exit code 1."""
