@@ -97,6 +97,16 @@ def test_nothing_is_unpickled() -> None:
     assert found == []
 
 
+def test_nothing_is_mocked() -> None:
+    mocked = [
+        place(path, node)
+        for path in code("tests")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Import | ast.ImportFrom) and "mock" in ast.unparse(node)
+    ]
+    assert mocked == []
+
+
 def test_remote_code_is_never_trusted_by_default() -> None:
     trusting = [
         place(path, node.value)
