@@ -1,0 +1,163 @@
+"""The same losses, gradients and figures as TRL 1.16.0 on the same tensors.
+
+The recorded values are always checked. Where TRL is installed (extra `peers`) it also computes new
+ones, and the record is made again and compared.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from accord.objectives import language, pairs, preference, reward
+from accord.objectives.loss import Loss
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+PEER = "1.16.0"
+
+
+def trl_is_here() -> bool:
+    return importlib.util.find_spec("trl") is not None and importlib.metadata.version("trl") == PEER
+
+
+needs_trl = pytest.mark.skipif(
+    not trl_is_here(), reason=f"TRL {PEER} is not installed: pip install 'accord[peers]'"
+)
+
+
+def record_of(seed: int) -> dict[str, Any]:
+    """TRL's values for one seed, computed in a process of its own: TRL patches what it imports."""
+    done = subprocess.run(
+        [sys.executable, str(GOLDEN / "make_trl_golden.py"), "--seed", str(seed)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    made: dict[str, Any] = json.loads(done.stdout)
+    return made
+
+
+def trained_logp(
+    hidden: Tensor, weight: Tensor, ids: Tensor, trained: Tensor
+) -> tuple[Tensor, Tensor]:
+    """(log-probabilities of the tokens after the first, which of them are trained)."""
+    logp = torch.log_softmax(hidden[:, :-1] @ weight.T, dim=-1)
+    return logp.gather(-1, ids[:, 1:, None]).squeeze(-1), trained[:, 1:]
+
+
+def sft(case: dict[str, Any], weight: Tensor) -> Loss:
+    logp, trained = trained_logp(
+        torch.tensor(case["hidden"]),
+        weight,
+        torch.tensor(case["ids"]),
+        torch.tensor(case["trained"]),
+    )
+    return language.next_token(logp_M=logp[trained], global_tokens=case["global_tokens"])
+
+
+def dpo(case: dict[str, Any], weight: Tensor) -> Loss:
+    ids, trained = torch.tensor(case["ids"]), torch.tensor(case["trained"])
+
+    def sums(hidden: str, output: Tensor) -> tuple[Tensor, ...]:
+        logp, counts = trained_logp(torch.tensor(case[hidden]), output, ids, trained)
+        return (logp * counts).sum(1).chunk(2)
+
+    first, second = sums("hidden", weight)
+    ref_first, ref_second = sums("ref_hidden", torch.tensor(case["ref_weight"]))
+    label, ones = torch.ones_like(first), torch.ones_like(first)
+    totals = pairs.totals(label_B=label, weight_B=ones)
+    return preference.dpo(
+        first_B=first,
+        second_B=second,
+        ref_first_B=ref_first,
+        ref_second_B=ref_second,
+        label_B=label,
+        weight_B=ones,
+        beta=case["beta"],
+        global_weight=totals.weight,
+        global_clear=totals.clear,
+    )
+
+
+def bradley_terry(case: dict[str, Any], weight: Tensor) -> Loss:
+    first, second = (torch.tensor(case["hidden"]) @ weight.T).squeeze(-1).chunk(2)
+    ones = torch.ones_like(first)
+    totals = pairs.totals(label_B=ones, weight_B=ones)
+    return reward.bradley_terry(
+        first_B=first,
+        second_B=second,
+        label_B=ones,
+        weight_B=ones,
+        margin_B=torch.tensor(case["margins"]),
+        global_weight=totals.weight,
+        global_clear=totals.clear,
+    )
+
+
+OURS: dict[str, Callable[[dict[str, Any], Tensor], Loss]] = {
+    "sft": sft,
+    "dpo": dpo,
+    "reward": bradley_terry,
+}
+
+
+def check(name: str, case: dict[str, Any]) -> None:
+    weight = torch.tensor(case["weight"], requires_grad=True)
+    loss = OURS[name.split("/")[0]](case, weight)
+    (gradient,) = torch.autograd.grad(loss.value, weight)
+    assert loss.value.item() == pytest.approx(case["loss"], rel=2e-6)
+    torch.testing.assert_close(gradient, torch.tensor(case["gradient"]), rtol=2e-5, atol=2e-6)
+    for figure in ("accuracy", "margin"):
+        if figure in case:
+            ours = loss.metrics[f"preference/{figure}"].item()
+            assert ours == pytest.approx(case[figure], rel=1e-5, abs=1e-6)
+
+
+RECORD: dict[str, Any] = json.loads((GOLDEN / "trl_1_16.json").read_text())
+
+
+@pytest.mark.parametrize("name", RECORD["cases"])
+def test_recorded_values(name: str) -> None:
+    check(name, RECORD["cases"][name])
+
+
+def test_the_record_tells_the_cases_apart() -> None:
+    """A record of equal or vanishing losses would let a wrong sign or denominator pass."""
+    losses = [case["loss"] for case in RECORD["cases"].values()]
+    assert RECORD["versions"]["trl"] == PEER
+    assert min(losses) > 0.01
+    assert len({round(loss, 3) for loss in losses}) == len(losses)
+    for case in RECORD["cases"].values():
+        assert torch.tensor(case["gradient"]).abs().max() > 0.01
+
+
+@needs_trl
+def test_the_record_is_what_trl_computes() -> None:
+    made = record_of(RECORD["seed"])
+    for name, case in RECORD["cases"].items():
+        for key, recorded in case.items():
+            torch.testing.assert_close(
+                torch.tensor(made["cases"][name][key], dtype=torch.float64),
+                torch.tensor(recorded, dtype=torch.float64),
+                rtol=1e-4,
+                atol=1e-5,
+            )
+
+
+@needs_trl
+def test_new_values() -> None:
+    for name, case in record_of(seed=1000)["cases"].items():
+        check(name, case)
