@@ -1,0 +1,91 @@
+"""Rows of a data set as Arrow columns and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from accord.core.types import (
+    Comparison,
+    Conversation,
+    Demonstration,
+    Message,
+    Prompt,
+    Speaker,
+    Split,
+)
+from accord.store.manifest import DatasetKind
+from accord.store.splits import Row
+
+_MESSAGES = pa.list_(
+    pa.struct([pa.field("role", pa.string(), False), pa.field("content", pa.string(), False)])
+)
+_FRAME = [pa.field("source", pa.string(), False), pa.field("split", pa.string(), False)]
+
+
+def schema_of(kind: DatasetKind) -> pa.Schema:
+    """Columns of a data set of `kind`."""
+    if kind is not DatasetKind.PREFERENCES:
+        return pa.schema([pa.field("messages", _MESSAGES, False), *_FRAME])
+    return pa.schema(
+        [
+            pa.field("messages", _MESSAGES, False),
+            pa.field("responses", pa.list_(pa.string()), False),
+            pa.field("tiers", pa.list_(pa.int32()), False),
+            pa.field("weight", pa.float64(), False),
+            pa.field("margin", pa.float64(), False),
+            pa.field("label", pa.float64(), True),
+            *_FRAME,
+        ]
+    )
+
+
+def to_record(row: Row, split: Split) -> dict[str, object]:
+    """`row` as plain values, one a column."""
+    conversation = row.prompt if isinstance(row, Comparison) else row.conversation
+    record: dict[str, object] = {
+        "messages": [{"role": m.role.value, "content": m.content} for m in conversation.messages],
+        "source": row.source,
+        "split": split.value,
+    }
+    if isinstance(row, Comparison):
+        record |= {
+            "responses": list(row.responses),
+            "tiers": list(row.tiers),
+            "weight": float(row.weight),
+            "margin": float(row.margin),
+            "label": None if row.label is None else float(row.label),
+        }
+    return record
+
+
+def to_batch(records: Sequence[Mapping[str, object]], kind: DatasetKind) -> pa.RecordBatch:
+    """`records` as one Arrow batch. Raises UnicodeEncodeError on half a surrogate pair."""
+    return pa.RecordBatch.from_pylist(list(records), schema=schema_of(kind))
+
+
+def from_record(record: Mapping[str, Any], kind: DatasetKind) -> Row:
+    """The row that `to_record` was given. Raises DataError where its values break the rules."""
+    conversation = Conversation(
+        tuple(
+            Message(role=Speaker(item["role"]), content=item["content"])
+            for item in record["messages"]
+        )
+    )
+    match kind:
+        case DatasetKind.DEMONSTRATIONS:
+            return Demonstration(conversation=conversation, source=record["source"])
+        case DatasetKind.PROMPTS:
+            return Prompt(conversation=conversation, source=record["source"])
+        case DatasetKind.PREFERENCES:
+            return Comparison(
+                prompt=conversation,
+                responses=tuple(record["responses"]),
+                tiers=tuple(record["tiers"]),
+                weight=record["weight"],
+                margin=record["margin"],
+                label=record["label"],
+                source=record["source"],
+            )

@@ -1,0 +1,94 @@
+"""Which part of a data set a row belongs to: decided by a hash of its words, never by its label.
+
+The decision needs no other row, so it works in one pass over any number of rows, and the same words
+fall into the same part in every data set with the same fractions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from accord.core.errors import ConfigError
+from accord.core.hashing import canonical_json
+from accord.core.types import (
+    Comparison,
+    Conversation,
+    Demonstration,
+    Message,
+    Prompt,
+    Speaker,
+    Split,
+)
+
+Row = Comparison | Demonstration | Prompt
+"""What a data set holds."""
+
+_SALT = "accord split 1"
+_HEX_DIGITS = 13
+"""52 bits of a hash: as many as a float64 holds exactly."""
+
+
+class Unit(StrEnum):
+    """What never stands in two splits."""
+
+    PROMPT = "prompt"
+    """The opening of the conversation: everything up to its first user message. Conversations that
+    begin alike stay together, so no prompt is in two splits, nor in a split as a part of a longer
+    prompt from another."""
+    RESPONSE = "response"
+    """The text of a response, for comparisons of texts without a prompt of their own. A comparison
+    whose responses fall into different splits belongs to none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Splitter:
+    """Shares of the hash's range: test first, then dev, the rest is train."""
+
+    unit: Unit = Unit.PROMPT
+    """What never stands in two splits."""
+    dev: float = 0.1
+    """Share of units in the development split."""
+    test: float = 0.0
+    """Share of units in the test split."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "unit", Unit(self.unit))
+        for name in ("dev", "test"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must lie in [0, 1)", got=getattr(self, name))
+        if self.dev + self.test >= 1:
+            raise ConfigError(
+                "dev and test together must leave rows for training", got=self.dev + self.test
+            )
+
+    def split(self, row: Row) -> Split | None:
+        """The split of `row`; None for a comparison whose responses disagree (unit "response").
+
+        Raises ConfigError where the unit is "response" and the row has no two responses.
+        """
+        if self.unit is Unit.PROMPT:
+            return self._part([[m.role, m.content] for m in _opening(row)])
+        if not isinstance(row, Comparison):
+            raise ConfigError(
+                'only comparisons can be split by response: use unit "prompt"',
+                got=type(row).__name__,
+            )
+        parts = {self._part(text) for text in row.responses}
+        return parts.pop() if len(parts) == 1 else None
+
+    def _part(self, words: object) -> Split:
+        sha = hashlib.sha256((_SALT + canonical_json(words)).encode())
+        place = int(sha.hexdigest()[:_HEX_DIGITS], 16) / 16**_HEX_DIGITS
+        if place < self.test:
+            return Split.TEST
+        return Split.DEV if place < self.test + self.dev else Split.TRAIN
+
+
+def _opening(row: Row) -> tuple[Message, ...]:
+    conversation: Conversation = row.prompt if isinstance(row, Comparison) else row.conversation
+    for index, message in enumerate(conversation.messages):
+        if message.role is Speaker.USER:
+            return conversation.messages[: index + 1]
+    return conversation.messages
