@@ -83,6 +83,10 @@ class DivergenceError(AccordError, ArithmeticError):
         self.batch = batch
 
 
+class InterruptedRun(AccordError):
+    """A run that someone stopped between two steps; its state is saved."""
+
+
 class InvariantError(AccordError, AssertionError):
     """A promise that Accord makes to itself did not hold: a defect, never the user's fault."""
 

@@ -53,6 +53,7 @@ class StageContext:
         output: Path,
         machine: Machine,
         checkpoint: Path | None = None,
+        checkpoint_step: int = 0,
         notes: Mapping[str, object] | None = None,
         on_total: Callable[[int], None] | None = None,
     ) -> None:
@@ -62,10 +63,13 @@ class StageContext:
         """An empty folder; whatever is in it when the body returns is the artifact."""
         self.machine = machine
         self.state: Checkpointable | None = None
+        self.restored = False
+        """Whether the tracked state came from a checkpoint."""
         self.notes: dict[str, object] = dict(notes or {})
         self._stage = stage.name
         self._inputs = dict(inputs)
         self._checkpoint = checkpoint
+        self._checkpoint_step = checkpoint_step
         self._on_total = on_total
 
     def input(self, name: str) -> Artifact:
@@ -89,6 +93,13 @@ class StageContext:
         if self._checkpoint is None:
             return False
         state.load(self._checkpoint)
+        if state.step != self._checkpoint_step:
+            raise InvariantError(
+                f"stage {self._stage!r} restored another step than it saved",
+                got=f"{state.step}, not {self._checkpoint_step}",
+                where=self._checkpoint,
+            )
+        self.restored = True
         return True
 
     def total(self, steps: int) -> None:

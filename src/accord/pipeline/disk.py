@@ -1,0 +1,90 @@
+"""What the disk says, in words a user can act on."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from accord.core.errors import AccordError, WorkspaceError
+
+LEAST_FREE = 16 << 20
+"""Bytes that must be free before a stage starts: room for manifests, rows and error reports."""
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SHUT = {errno.EACCES, errno.EPERM, errno.EROFS}
+_BLOCKED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+
+
+def explain(error: Exception, where: Path) -> WorkspaceError | None:
+    """The WorkspaceError that says what `error` means for `where`; None for another matter.
+
+    Writers in other languages wrap the system's answer in errors of their own: their text keeps
+    the number, as in `I/O error: No space left on device (os error 28)`.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and (told := re.search(r"os error (\d+)", str(error))):
+        number = int(told.group(1))
+    path = getattr(error, "filename", None) or where
+    if number in _FULL:
+        return WorkspaceError(
+            "there is no room left on the disk",
+            got=str(error),
+            where=path,
+            do="free some space, then `accord resume`: nothing finished was lost",
+        )
+    if number in _SHUT:
+        return WorkspaceError(
+            "a folder cannot be written",
+            got=str(error),
+            where=path,
+            do="give yourself the right to write there, or choose another folder",
+        )
+    if number in _BLOCKED:
+        return WorkspaceError(
+            "something is in the way of a file or folder",
+            got=str(error),
+            where=path,
+            do="move it, or choose another folder",
+        )
+    return None
+
+
+@contextmanager
+def guarded(where: Path) -> Iterator[None]:
+    """Turn a full, shut or blocked disk into one clear WorkspaceError."""
+    try:
+        yield
+    except AccordError:
+        raise
+    except Exception as error:
+        told = explain(error, where)
+        if told is None:
+            raise
+        raise told from error
+
+
+def check_room(folder: Path) -> None:
+    """Write and remove a small file in `folder`, made where missing.
+
+    Raises WorkspaceError where that fails or less than `LEAST_FREE` bytes are free.
+    """
+    with guarded(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{uuid.uuid4().hex}"
+        try:
+            probe.write_bytes(b"accord")
+        finally:
+            probe.unlink(missing_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < LEAST_FREE:
+        raise WorkspaceError(
+            "there is no room left on the disk",
+            got=f"{free / 2**20:.1f} MiB free, {LEAST_FREE >> 20} MiB needed to start",
+            where=folder,
+            do="free some space, then run again",
+        )
