@@ -117,8 +117,9 @@ def topics(*, held_out: bool) -> tuple[Topic, ...]:
 def prompts(seed: int, n: int, *, held_out: bool = False) -> list[Prompt]:
     """`n` different prompts in an order drawn from `seed`.
 
-    No prompt of `held_out=True` asks about an animal and a place that any other prompt, document or
-    demonstration joins. Raises DataError where fewer than `n` prompts exist on that side.
+    No animal and place asked about together with `held_out=True` are asked about together in any
+    other prompt, nor in the title of a document. Raises DataError where fewer than `n` prompts
+    exist on that side.
     """
     all_of_them = [
         Conversation.of(words.format(animal=topic.animal, place=topic.place))
