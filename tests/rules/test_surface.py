@@ -120,6 +120,7 @@ def test_print_belongs_to_the_command_line() -> None:
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func) == "print"
+        and not any(word.arg == "file" for word in node.keywords)
         and "cli" not in path.parts
     ]
     assert loud == []

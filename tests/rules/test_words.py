@@ -14,7 +14,15 @@ LATER = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b")
 PERSONAL = re.compile(r"(?<![\w.~$}/)-])/(?:home|root|Users|work|tmp|opt)/\w")
 """A path that exists on one person's machine only."""
 URL = re.compile(r"https?://([A-Za-z0-9.-]+)")
-HOSTS = {"www.apache.org", "arxiv.org", "doi.org", "github.com", "www.w3.org", "127.0.0.1"}
+HOSTS = {
+    "www.apache.org",
+    "arxiv.org",
+    "doi.org",
+    "github.com",
+    "www.w3.org",
+    "toml.io",
+    "127.0.0.1",
+}
 """Where an address in the repository may point: papers, licences, standards, this machine."""
 UNSAFE = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 

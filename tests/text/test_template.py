@@ -359,7 +359,7 @@ def test_json_in_a_template_keeps_its_characters() -> None:
     made = ChatTemplate(
         tokenizer(), CHATML.replace("message.content +", "message.content|tojson +")
     )
-    assert '"<é>"' in made.render(talk("<é>"))
+    assert '"<\u00e9>"' in made.render(talk("<\u00e9>"))
 
 
 def test_digest_depends_on_template_and_tokenizer() -> None:
@@ -418,7 +418,7 @@ def test_a_tokenizer_that_prepends_blanks_gets_none_inside_a_conversation(
     "conversation",
     [
         talk("Hi", "Blue"),
-        talk("Name the colour of the sky.", "Blue,\n\nas a rule.", "At night?", "  é \u4e2d "),
+        talk("Name the colour of the sky.", "Blue,\n\nas a rule.", "At night?", "  \u00e9 \u4e2d "),
         talk("Hi", "Blue", system="Be short."),
         talk("Hi", "<think>a</think>Blue", "And?", "Red"),
         talk("Hi"),
