@@ -45,7 +45,7 @@ def clipped(
     with torch.no_grad():
         metrics = {
             "policy/loss": value.detach(),
-            "policy/clip_fraction": (held_M > plain_M).sum() / global_tokens,
+            "policy/clip_fraction": (held_M > plain_M).sum(dtype=value.dtype) / global_tokens,
             "policy/approx_kl": 0.5 * log_ratio_M.square().sum() / global_tokens,
         }
     return Loss(value, metrics)

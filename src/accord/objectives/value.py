@@ -42,6 +42,7 @@ def clipped(
     with torch.no_grad():
         metrics = {
             "value/loss": value.detach(),
-            "value/clip_fraction": (held_error_M > plain_error_M).sum() / global_tokens,
+            "value/clip_fraction": (held_error_M > plain_error_M).sum(dtype=value.dtype)
+            / global_tokens,
         }
     return Loss(value, metrics)

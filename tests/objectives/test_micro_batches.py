@@ -1,0 +1,114 @@
+"""However a batch is cut, the losses, gradients and metrics of its parts add up to its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from accord.objectives import language, pairs, policy, preference, reward, value
+from accord.objectives.loss import Loss
+
+ITEMS = 12
+Columns = Mapping[str, Tensor]
+
+
+def columns(*names: str, seed: int) -> dict[str, Tensor]:
+    """Random vectors of `ITEMS` float64 numbers; weights positive, labels with ties."""
+    generator = torch.Generator().manual_seed(seed)
+    made = {}
+    for name in names:
+        made[name] = torch.randn(ITEMS, generator=generator, dtype=torch.float64)
+    if "label_B" in made:
+        made["label_B"] = torch.tensor([1.0, 0.0, 0.5, 0.7, 0.2, 0.5] * 2, dtype=torch.float64)
+        made["weight_B"] = made["weight_B"].abs()
+    return made
+
+
+def pair_totals(batch: Columns) -> dict[str, float]:
+    totals = pairs.totals(label_B=batch["label_B"], weight_B=batch["weight_B"])
+    return {"global_weight": totals.weight, "global_clear": totals.clear}
+
+
+def next_token(batch: Columns, _whole: Columns) -> Loss:
+    return language.next_token(logp_M=batch["logp_M"], global_tokens=ITEMS + 3)
+
+
+def bradley_terry(batch: Columns, whole: Columns) -> Loss:
+    return reward.bradley_terry(**batch, **pair_totals(whole))
+
+
+def dpo(batch: Columns, whole: Columns) -> Loss:
+    return preference.dpo(**batch, beta=0.6, **pair_totals(whole))
+
+
+def ppo_policy(batch: Columns, _whole: Columns) -> Loss:
+    return policy.clipped(**batch, clip=0.2, global_tokens=ITEMS)
+
+
+def ppo_value(batch: Columns, _whole: Columns) -> Loss:
+    return value.clipped(**batch, clip=0.2, global_tokens=ITEMS)
+
+
+PAIR = ("label_B", "weight_B")
+OBJECTIVES: dict[str, tuple[Callable[[Columns, Columns], Loss], tuple[str, ...], str]] = {
+    "language.next_token": (next_token, ("logp_M",), "logp_M"),
+    "reward.bradley_terry": (
+        bradley_terry,
+        ("first_B", "second_B", "margin_B", *PAIR),
+        "first_B",
+    ),
+    "preference.dpo": (
+        dpo,
+        ("first_B", "second_B", "ref_first_B", "ref_second_B", *PAIR),
+        "second_B",
+    ),
+    "policy.clipped": (ppo_policy, ("logp_M", "old_logp_M", "advantage_M"), "logp_M"),
+    "value.clipped": (ppo_value, ("value_M", "old_value_M", "return_M"), "value_M"),
+}
+
+
+def run(name: str, seed: int, parts: list[list[int]]) -> tuple[float, Tensor, dict[str, float]]:
+    """Summed loss, gradient at the trained column and summed metrics over the parts."""
+    objective, names, trained = OBJECTIVES[name]
+    whole = columns(*names, seed=seed)
+    leaf = whole[trained].clone().requires_grad_()
+    whole[trained] = leaf
+    total, metrics = 0.0, {}
+    for part in parts:
+        loss = objective({key: column[part] for key, column in whole.items()}, whole)
+        loss.value.backward()
+        total += loss.value.item()
+        for key, figure in loss.metrics.items():
+            metrics[key] = metrics.get(key, 0.0) + figure.item()
+    assert leaf.grad is not None
+    return total, leaf.grad, metrics
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@given(owner=st.lists(st.integers(0, 4), min_size=ITEMS, max_size=ITEMS), seed=st.integers(0, 99))
+def test_any_partition_adds_up(name: str, owner: list[int], seed: int) -> None:
+    """`owner[i]` is the part that item i goes to; parts may be empty and their order is mixed."""
+    parts = [[i for i in range(ITEMS) if owner[i] == k] for k in range(5)]
+    once, once_gradient, once_metrics = run(name, seed, [list(range(ITEMS))])
+    total, gradient, metrics = run(name, seed, parts)
+    assert total == pytest.approx(once, abs=1e-12)
+    assert torch.allclose(gradient, once_gradient, atol=1e-12)
+    assert metrics == pytest.approx(once_metrics, abs=1e-12)
+    assert len(metrics) > 0
+
+
+def test_every_objective_is_here() -> None:
+    """A new function that returns a Loss must join the table above."""
+    modules = (language, policy, preference, reward, value)
+    found = {
+        f"{module.__name__.rpartition('.')[2]}.{name}"
+        for module in modules
+        for name, item in vars(module).items()
+        if getattr(item, "__annotations__", {}).get("return") == "Loss"
+    }
+    assert found == set(OBJECTIVES)
