@@ -1,0 +1,97 @@
+"""From plain values to one HTML page that needs no network, no script and no other file."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from accord.evals.report import absent, evidence, origins, stages, verdict
+from accord.evals.report.data import ReportData
+from accord.evals.report.words import count, number, share, visible
+
+
+def render(data: ReportData) -> str:
+    """The report as a self-contained HTML document.
+
+    Everything that came from outside is escaped, and characters that hide or reorder text are
+    shown by their code. The same data give the same page, byte for byte. The text can be encoded
+    as UTF-8 whatever the data hold.
+    """
+    return _environment().get_template("page.html.j2").render(_view(data))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("accord.evals.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    environment.filters.update(number=number, share=share)
+    environment.globals.update(count=count)
+    return environment
+
+
+def _shown(value: object) -> object:
+    """Jinja calls this on every value it prints, before it escapes."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return visible(value)
+
+
+def _view(data: ReportData) -> dict[str, object]:
+    names, levels = evidence.levels(data)
+    return {
+        "style": Markup(_style()),
+        "run": data.run,
+        "data": data,
+        "headline": verdict.headline(data),
+        "tiles": evidence.tiles(data),
+        "key_charts": stages.key_charts(data),
+        "samples": evidence.samples(data),
+        "open_samples": evidence.OPEN_SAMPLES,
+        "changes": evidence.changes(data),
+        "change_pictures": evidence.change_pictures(data),
+        "policies": names,
+        "levels": levels,
+        "level_pictures": evidence.level_pictures(data),
+        "model_pictures": _model_pictures(data),
+        "stages": stages.stage_views(data),
+        "costs": origins.cost_pictures(data),
+        "origins": origins.origins(data),
+        "lineage": origins.lineage_picture(data),
+        "not_shown": absent.not_shown(data),
+        "svg": Markup,
+    }
+
+
+def _model_pictures(data: ReportData) -> list[evidence.Picture]:
+    model = data.calibration
+    if model is None:
+        return []
+    found = [
+        evidence.reliability_picture(model),
+        evidence.accuracy_picture(model),
+        evidence.slice_picture(
+            "By difference in length",
+            model.by_length_gap,
+            "A model that follows length alone is right only where the better answer is longer.",
+        ),
+        evidence.slice_picture(
+            "By source of the comparison",
+            model.by_source,
+            "Weak sources are where more labels help most.",
+        ),
+    ]
+    return [picture for picture in found if picture is not None]
+
+
+def _style() -> str:
+    folder = resources.files("accord.evals.report")
+    return (folder / "templates" / "style.css").read_text(encoding="utf-8")

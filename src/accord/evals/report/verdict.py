@@ -1,0 +1,212 @@
+"""What the figures allow to say, in sentences: never more than an interval supports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from accord.core.metrics import Better
+from accord.evals.report import words
+from accord.evals.report.data import Calibration, EvalFigure, KLSpent, Measure, ReportData
+
+
+class Tone(StrEnum):
+    """How a sentence is marked on the page; the words alone carry the meaning as well."""
+
+    GOOD = "good"
+    BAD = "bad"
+    FLAT = "flat"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sentence:
+    """One thing that can be said, and how good the news is."""
+
+    text: str
+    tone: Tone
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Headline:
+    """The result in one line and the sentences behind it."""
+
+    title: str
+    tone: Tone
+    sentences: tuple[Sentence, ...]
+
+
+def find(data: ReportData, measure: Measure) -> EvalFigure | None:
+    """The difference that answers the question "did `measure` move?", if it was measured.
+
+    The comparison of `run.after` with `run.before` comes first. Another policy's difference, or
+    one from another start, never stands in for it.
+    """
+    wanted = (data.run.after, data.run.before)
+    return next(
+        (
+            figure
+            for figure in data.figures
+            if figure.measure is measure
+            and figure.versus
+            and (figure.policy, figure.versus) == wanted
+        ),
+        None,
+    )
+
+
+def level(data: ReportData, like: EvalFigure, policy: str) -> EvalFigure | None:
+    """The level of `policy` on the figure that `like` is a difference of."""
+    return next(
+        (
+            figure
+            for figure in data.figures
+            if (figure.name, figure.policy, figure.versus) == (like.name, policy, "")
+        ),
+        None,
+    )
+
+
+def tone(figure: EvalFigure | None) -> Tone:
+    """Good or bad only where the whole interval lies on one side of zero."""
+    if figure is None or figure.low is None or figure.high is None:
+        return Tone.UNKNOWN
+    if figure.low <= 0 <= figure.high:
+        return Tone.FLAT
+    if figure.better is Better.NEITHER:
+        return Tone.FLAT
+    rose = figure.low > 0
+    return Tone.GOOD if rose == (figure.better is Better.UP) else Tone.BAD
+
+
+def headline(data: ReportData) -> Headline:
+    """The first thing a reader sees."""
+    proxy, gold = find(data, Measure.PROXY), find(data, Measure.GOLD)
+    sentences = [
+        *_trained(data),
+        *_moved(proxy, "The reward model's score", missing=_NO_PROXY),
+        *_moved(gold, "The known truth (gold)", missing=_NO_GOLD),
+        *_exploited(proxy, gold),
+        *_spent(data.kl),
+        *_believed(data.calibration),
+        *(Sentence(text=text, tone=Tone.FLAT) for text in data.verdict),
+    ]
+    return Headline(
+        title=_title(proxy, gold), tone=_overall(proxy, gold), sentences=tuple(sentences)
+    )
+
+
+_NO_PROXY = "The score before and after was not compared on held-out prompts."
+_NO_GOLD = (
+    "Whether the answers are truly better is not known: this run had no known truth and no fresh "
+    "human judgement. A higher score alone is not proof."
+)
+
+_SCORE = {
+    Tone.GOOD: "The score went up",
+    Tone.BAD: "The score went down",
+    Tone.FLAT: "The score did not clearly move",
+}
+_TRUTH = {
+    Tone.GOOD: "the truth went up",
+    Tone.BAD: "the truth went down",
+    Tone.FLAT: "the truth did not clearly move",
+    Tone.UNKNOWN: "the truth was not measured",
+}
+
+
+def _title(proxy: EvalFigure | None, gold: EvalFigure | None) -> str:
+    score, truth = tone(proxy), tone(gold)
+    if (score, truth) == (Tone.GOOD, Tone.GOOD):
+        return "Both the score and the truth went up"
+    if score in _SCORE:
+        joint = "; " if truth in {Tone.UNKNOWN, Tone.FLAT} or score is truth else ", but "
+        return f"{_SCORE[score]}{joint}{_TRUTH[truth]}"
+    if truth is not Tone.UNKNOWN:
+        return f"Held-out score not compared; {_TRUTH[truth]}"
+    return "Nothing was compared before and after"
+
+
+def _overall(proxy: EvalFigure | None, gold: EvalFigure | None) -> Tone:
+    score, truth = tone(proxy), tone(gold)
+    if Tone.BAD in {score, truth}:
+        return Tone.BAD
+    if truth is Tone.GOOD:
+        return Tone.GOOD
+    return Tone.FLAT if truth is Tone.FLAT else Tone.UNKNOWN
+
+
+def _trained(data: ReportData) -> list[Sentence]:
+    run = data.run
+    if run.after:
+        start = f", which started from {run.before}" if run.before else ""
+        text = f"This report is about the policy {run.after}{start}, on the model {run.model}."
+        return [Sentence(text=text, tone=Tone.FLAT)]
+    text = "No policy was trained against a reward or preferences in this run."
+    return [Sentence(text=text, tone=Tone.UNKNOWN)]
+
+
+def _moved(figure: EvalFigure | None, subject: str, *, missing: str) -> list[Sentence]:
+    if figure is None:
+        return [Sentence(text=missing, tone=Tone.UNKNOWN)]
+    size = words.change(figure.value, figure.unit)
+    pair = f"from {figure.versus} to {figure.policy}"
+    if figure.low is None or figure.high is None:
+        text = f"{subject} changed by {size} {pair}, without an interval: it may be chance."
+        return [Sentence(text=text, tone=Tone.UNKNOWN)]
+    ends = words.interval(figure.low, figure.high, figure.unit, signed=True)
+    over = f", over {words.count(figure.n, 'held-out prompt')}" if figure.n else ""
+    if figure.low <= 0 <= figure.high:
+        text = (
+            f"{subject} did not clearly move {pair}: {size}, and the interval {ends} "
+            f"includes zero{over}."
+        )
+        return [Sentence(text=text, tone=Tone.FLAT)]
+    verb = "rose" if figure.value > 0 else "fell"
+    text = f"{subject} {verb} by {size[1:]} {pair} (interval {ends}){over}."
+    return [Sentence(text=text, tone=tone(figure))]
+
+
+def _exploited(proxy: EvalFigure | None, gold: EvalFigure | None) -> list[Sentence]:
+    if tone(proxy) is not Tone.GOOD or gold is None or tone(gold) in {Tone.GOOD, Tone.UNKNOWN}:
+        return []
+    text = (
+        "The score rose and the truth did not follow: the policy may be exploiting mistakes of the "
+        "reward model. Do not release it on the score."
+    )
+    return [Sentence(text=text, tone=Tone.BAD)]
+
+
+def _spent(kl: KLSpent | None) -> list[Sentence]:
+    if kl is None:
+        return []
+    moved = f"The policy moved {words.number(kl.nats)} nats a response from its reference"
+    if kl.budget is None:
+        return [Sentence(text=f"{moved}; no budget was set.", tone=Tone.FLAT)]
+    end = " Training ended when the budget was used up." if kl.ended_by_budget else ""
+    within = kl.nats <= kl.budget
+    text = f"{moved}, {'within' if within else 'beyond'} its budget of {words.number(kl.budget)}."
+    return [Sentence(text=text + end, tone=Tone.GOOD if within else Tone.BAD)]
+
+
+def _believed(model: Calibration | None) -> list[Sentence]:
+    if model is None:
+        return []
+    ends = ""
+    if model.interval is not None:
+        ends = f" (interval {words.interval(*model.interval, 'share')})"
+    text = (
+        f"On {words.count(model.pairs, 'held-out pair')} the reward model picks the better answer "
+        f"in {words.share(model.accuracy)} of cases{ends}"
+    )
+    if not model.baselines:
+        return [Sentence(text=text + ".", tone=Tone.FLAT)]
+    rival, best = max(model.baselines.items(), key=lambda item: item[1])
+    text += f"; the best simple rule, {rival}, in {words.share(best)}"
+    if model.bayes_bound is not None:
+        text += f"; no model could exceed {words.share(model.bayes_bound)}"
+    floor = model.accuracy if model.interval is None else model.interval[0]
+    if model.accuracy <= best:
+        return [Sentence(text=text + ". It is no better than that rule.", tone=Tone.BAD)]
+    clear = model.interval is not None and floor > best
+    return [Sentence(text=text + ".", tone=Tone.GOOD if clear else Tone.FLAT)]
