@@ -6,9 +6,8 @@ import errno
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from accord.core.errors import AccordError, WorkspaceError
 
@@ -54,18 +53,25 @@ def explain(error: Exception, where: Path) -> WorkspaceError | None:
     return None
 
 
-@contextmanager
-def guarded(where: Path) -> Iterator[None]:
-    """Turn a full, shut or blocked disk into one clear WorkspaceError."""
-    try:
-        yield
-    except AccordError:
-        raise
-    except Exception as error:
-        told = explain(error, where)
-        if told is None:
-            raise
-        raise told from error
+class Guarded:
+    """Turns a full, shut or blocked disk inside a `with` into one clear WorkspaceError."""
+
+    def __init__(self, where: Path) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, AccordError):
+            told = explain(error, self._where)
+            if told is not None:
+                raise told from error
 
 
 def check_room(folder: Path) -> None:
@@ -73,7 +79,7 @@ def check_room(folder: Path) -> None:
 
     Raises WorkspaceError where that fails or less than `LEAST_FREE` bytes are free.
     """
-    with guarded(folder):
+    with Guarded(folder):
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:

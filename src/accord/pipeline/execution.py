@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from accord.core.errors import AccordError, DivergenceError, InterruptedRun, InvariantError
+from accord.core.errors import DivergenceError, InterruptedRun, InvariantError
 from accord.core.files import sync_tree, write_atomic
 from accord.core.hashing import plain
 from accord.core.machine import Machine
@@ -27,7 +27,7 @@ from accord.pipeline.artifact import (
     list_files,
 )
 from accord.pipeline.checkpoints import Checkpoints, Progress
-from accord.pipeline.disk import guarded
+from accord.pipeline.disk import Guarded
 from accord.pipeline.interrupts import Stop
 from accord.pipeline.lineage import machine_changes
 from accord.pipeline.stage import Stage, StageContext
@@ -290,11 +290,10 @@ def execute(task: Task, workspace: Workspace, sink: Sink, stop: Stop) -> Artifac
     """
     folder = workspace.run_folder(task.stage.name, task.key)
     try:
-        with guarded(folder):
+        with Guarded(folder):
             return Attempt(task, workspace, sink).run(stop)
-    except (AccordError, KeyboardInterrupt):
+    finally:
         shutil.rmtree(folder / "output", ignore_errors=True)
-        raise
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

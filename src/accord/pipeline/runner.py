@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -148,6 +149,7 @@ class Builder:
         key = lineage_key(stage, {n: a.key for n, a in inputs.items()}, code=code)
         found = self.workspace.artifact(stage.name, key)
         if found is not None and not self._outdated(found, inputs):
+            shutil.rmtree(self.workspace.run_folder(stage.name, key), ignore_errors=True)
             return Outcome(stage=stage.name, made=Made.KEPT, artifact=found)
         task = Task(
             stage=stage,

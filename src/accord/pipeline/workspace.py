@@ -27,7 +27,7 @@ from accord.pipeline.artifact import (
     open_artifact,
     read_manifest,
 )
-from accord.pipeline.disk import check_room, guarded
+from accord.pipeline.disk import Guarded, check_room
 from accord.pipeline.lock import locked
 
 SCHEMA = 1
@@ -49,7 +49,7 @@ class Workspace:
         Raises WorkspaceError where `folder` holds files already or cannot be written.
         """
         folder = folder.absolute()
-        with guarded(folder):
+        with Guarded(folder):
             if folder.is_dir() and any(folder.iterdir()):
                 raise WorkspaceError(
                     "a new workspace needs a new or empty folder",
@@ -177,7 +177,7 @@ class Workspace:
             for kind, (folder, digest) in sets.items()
         }
         pointer = self.root / "data" / f"{name}.json"
-        with guarded(pointer):
+        with Guarded(pointer):
             pointer.parent.mkdir(exist_ok=True)
             write_atomic(pointer, json.dumps(body, indent=2, sort_keys=True) + "\n")
 

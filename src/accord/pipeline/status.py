@@ -1,0 +1,113 @@
+"""Where a pipeline stands, without running anything and without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from accord.pipeline.artifact import METRICS, Manifest
+from accord.pipeline.checkpoints import Checkpoints
+from accord.pipeline.execution import read_record
+from accord.pipeline.lineage import changes, code_identity
+from accord.pipeline.runner import keys, order
+from accord.pipeline.stage import Stage
+from accord.pipeline.workspace import Workspace
+from accord.telemetry.rows import read
+
+
+class State(StrEnum):
+    """Where one stage stands."""
+
+    DONE = "done"
+    """Its artifact is the one the settings ask for."""
+    PARTIAL = "partial"
+    """Begun and stopped; `accord resume` goes on."""
+    STALE = "stale"
+    """An artifact exists, but of other settings, code or inputs."""
+    READY = "ready"
+    """Nothing is there, and all inputs are."""
+    WAITING = "waiting"
+    """An input is not there yet."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageStatus:
+    """One line of `accord status`."""
+
+    name: str
+    key: str
+    state: State
+    why: str = ""
+    steps: int | None = None
+    seconds: float | None = None
+    last_row: Mapping[str, float] = field(default_factory=dict)
+    """The last metric row, where there is one."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    """What the finished stage noted."""
+
+
+def status(workspace: Workspace, stages: Sequence[Stage]) -> list[StageStatus]:
+    """Every stage in order. Raises WorkspaceError where an artifact or input set is damaged."""
+    wanted = keys(workspace, stages)
+    reports: dict[str, StageStatus] = {}
+    for stage in order(stages):
+        reports[stage.name] = _one(workspace, stage, wanted, reports)
+    return list(reports.values())
+
+
+def _one(
+    workspace: Workspace,
+    stage: Stage,
+    wanted: Mapping[str, str],
+    before: Mapping[str, StageStatus],
+) -> StageStatus:
+    key = wanted[stage.name]
+    artifact = workspace.artifact(stage.name, key)
+    if artifact is not None:
+        return _done(artifact.manifest, read(artifact.folder / METRICS))
+    folder = workspace.run_folder(stage.name, key)
+    record = read_record(folder)
+    if record is not None:
+        saved = Checkpoints(folder / "checkpoints").latest()
+        rows = read(folder / METRICS)
+        at = saved[1].rows if saved else 0
+        of = f" of {record.steps}" if record.steps else ""
+        return StageStatus(
+            name=stage.name,
+            key=key,
+            state=State.PARTIAL,
+            why=f"saved at step {at}{of}; `accord resume` goes on",
+            steps=at,
+            seconds=saved[1].seconds if saved else None,
+            last_row=rows[-1] if rows else {},
+        )
+    missing = [n for n in stage.inputs if n in before and before[n].state is not State.DONE]
+    made = workspace.history(stage.name)
+    if made:
+        inputs = {n: wanted.get(n) or workspace.dataset(*n.split("/", 1)).key for n in stage.inputs}
+        reasons = changes(made[-1], stage, inputs, code=code_identity())
+        return StageStatus(
+            name=stage.name, key=key, state=State.STALE, why=_short(reasons), steps=made[-1].steps
+        )
+    state = State.WAITING if missing else State.READY
+    why = f"waits for {', '.join(missing)}" if missing else "`accord run` makes it"
+    return StageStatus(name=stage.name, key=key, state=state, why=why)
+
+
+def _done(manifest: Manifest, rows: Sequence[Mapping[str, float]]) -> StageStatus:
+    return StageStatus(
+        name=manifest.name,
+        key=manifest.key,
+        state=State.DONE,
+        steps=manifest.steps,
+        seconds=manifest.seconds,
+        last_row=rows[-1] if rows else {},
+        figures=manifest.figures,
+    )
+
+
+def _short(reasons: Sequence[str], most: int = 3) -> str:
+    rest = len(reasons) - most
+    return "; ".join([*reasons[:most], *([f"and {rest} more"] if rest > 0 else [])])
