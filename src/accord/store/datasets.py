@@ -16,7 +16,7 @@ from accord.store.columns import from_record, schema_of, to_record
 from accord.store.manifest import DatasetKind as DatasetKind
 from accord.store.manifest import DatasetManifest as DatasetManifest
 from accord.store.splits import Row as Row
-from accord.store.splits import Splitter
+from accord.store.splits import Splitter, unit_of
 from accord.store.splits import Unit as Unit
 from accord.store.writing import GROUP_ROWS, SHARD_ROWS, DatasetWriter, RowsDigest
 
@@ -40,7 +40,7 @@ def write_dataset(
     are read once. Raises DataError for no row, a row of another kind or text that is no Unicode,
     WorkspaceError where the disk refuses; nothing half-written stays.
     """
-    splitter = Splitter(unit=Unit(unit), dev=dev, test=test)
+    splitter = Splitter(unit=unit_of(unit), dev=dev, test=test)
     with DatasetWriter(
         folder.parent, kind=kind, source=source, splitter=splitter, shard_rows=shard_rows
     ) as writer:

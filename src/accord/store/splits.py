@@ -42,6 +42,16 @@ class Unit(StrEnum):
     whose responses fall into different splits belongs to none."""
 
 
+def unit_of(name: str) -> Unit:
+    """The unit called `name`. Raises ConfigError for an unknown one."""
+    try:
+        return Unit(name)
+    except ValueError:
+        raise ConfigError(
+            "a data set cannot be split by this unit", got=name, do=f"use {' or '.join(Unit)}"
+        ) from None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Splitter:
     """Shares of the hash's range: test first, then dev, the rest is train."""
@@ -54,7 +64,6 @@ class Splitter:
     """Share of units in the test split."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "unit", Unit(self.unit))
         for name in ("dev", "test"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must lie in [0, 1)", got=getattr(self, name))

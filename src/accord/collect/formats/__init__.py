@@ -1,0 +1,71 @@
+"""The shapes of rows that Accord reads, and which of them a row has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from accord.collect.formats import conversations, dialogues, instructions, pairs, tiers
+from accord.collect.formats.shape import Format, Row
+from accord.collect.records import Unusable
+from accord.core.errors import ConfigError
+
+FORMATS: dict[str, Format] = {
+    made.name: made
+    for made in (
+        conversations.CONVERSATIONS,
+        conversations.PROMPT_RESPONSE,
+        conversations.PROMPT,
+        pairs.PAIRS,
+        tiers.TIERS,
+        dialogues.DIALOGUES,
+        instructions.INSTRUCTIONS,
+    )
+}
+"""Every format by its name."""
+
+KNOWN = frozenset[str]().union(*(made.required for made in FORMATS.values()))
+"""Columns that decide a row's format."""
+
+__all__ = ["FORMATS", "Format", "Row", "format_called", "format_of"]
+
+
+def format_called(name: str) -> Format:
+    """The format called `name`. Raises ConfigError with the nearest name for an unknown one."""
+    if name in FORMATS:
+        return FORMATS[name]
+    near = get_close_matches(name, FORMATS, n=1)
+    raise ConfigError(
+        "there is no such format",
+        got=name,
+        do=(f"did you mean {near[0]}? " if near else "") + f"use auto or {', '.join(FORMATS)}",
+    )
+
+
+def format_of(columns: Iterable[str]) -> Format:
+    """The format whose deciding columns are exactly those among `columns`.
+
+    Raises Unusable where none or several fit, naming the columns found and what the nearest lacks:
+    a row with `prompt` and `chosen` is a broken pair, not a prompt.
+    """
+    found = set(columns)
+    deciding = found & KNOWN
+    nearest = max(FORMATS.values(), key=lambda made: _likeness(made, found))
+    missing = sorted(nearest.required - found)
+    shown = ", ".join(sorted(found)) or "none"
+    if missing:
+        raise Unusable(
+            f"the columns ({shown}) fit no format; the nearest is {nearest.name}, "
+            f"which lacks {' and '.join(missing)}"
+        )
+    if deciding != nearest.required:
+        names = [made.name for made in FORMATS.values() if made.required <= deciding]
+        raise Unusable(f"the columns ({shown}) fit several formats: {', '.join(names)}; name one")
+    return nearest
+
+
+def _likeness(made: Format, columns: set[str]) -> tuple[float, int]:
+    """How much of a format is there: whole columns first, then misspelt ones."""
+    missing = made.required - columns
+    misspelt = sum(bool(get_close_matches(name, columns, n=1)) for name in missing)
+    return len(made.required & columns) + misspelt / 2, -len(missing)

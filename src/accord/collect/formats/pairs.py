@@ -1,0 +1,24 @@
+"""Two answers to one prompt, the better one named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from accord.collect.formats.shape import PREFERENCE_COLUMNS, Format, Row, comparison
+from accord.collect.records import Record
+
+
+def _pair(record: Record) -> Iterator[Row]:
+    prompt = record.prompt()
+    chosen, rejected = (record.answer(column, prompt) for column in ("chosen", "rejected"))
+    yield comparison(record, prompt, (chosen, rejected), (0, 1))
+
+
+PAIRS = Format(
+    name="prompt-chosen-rejected",
+    required=frozenset({"prompt", "chosen", "rejected"}),
+    optional=PREFERENCE_COLUMNS,
+    meaning="`prompt`, the better answer `chosen` and the worse one `rejected`; "
+    "`label` is P(chosen better).",
+    parse=_pair,
+)

@@ -1,0 +1,218 @@
+"""Each shape of row: what it becomes, and why a bad one is left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from accord.collect.formats import FORMATS, format_called, format_of
+from accord.collect.formats.shape import Row
+from accord.collect.importing import read_rows
+from accord.collect.records import Rejected, Unusable
+from accord.core.errors import ConfigError
+from accord.core.types import Comparison, Conversation, Demonstration, Message, Prompt, Speaker
+
+ASKED = {"role": "user", "content": "Hi"}
+SYSTEM = {"role": "system", "content": "Short."}
+SAID = {"role": "assistant", "content": "Blue"}
+PROMPT = Conversation.of("Hi")
+HUMAN = "\n\nHuman: Hi\n\nAssistant:"
+GOOD: dict[str, tuple[dict[str, object], Row]] = {
+    "conversation": (
+        {"messages": [SYSTEM, ASKED, SAID], "source": "me"},
+        Demonstration(
+            conversation=Conversation.of("Hi", system="Short.").answered("Blue"), source="me"
+        ),
+    ),
+    "prompt and response": (
+        {"prompt": "Hi", "response": " Blue\n"},
+        Demonstration(conversation=PROMPT.answered(" Blue\n"), source="f"),
+    ),
+    "prompt and response as messages": (
+        {"prompt": [SYSTEM, ASKED], "response": [SAID]},
+        Demonstration(
+            conversation=Conversation.of("Hi", system="Short.").answered("Blue"), source="f"
+        ),
+    ),
+    "pair": (
+        {"prompt": "Hi", "chosen": "a", "rejected": "b", "weight": 2, "margin": 0.5, "label": 0.9},
+        Comparison(
+            prompt=PROMPT,
+            responses=("a", "b"),
+            tiers=(0, 1),
+            weight=2.0,
+            margin=0.5,
+            label=0.9,
+            source="f",
+        ),
+    ),
+    "pair as whole conversations": (
+        {"prompt": [ASKED], "chosen": [ASKED, SAID], "rejected": [SAID | {"content": "Red"}]},
+        Comparison(prompt=PROMPT, responses=("Blue", "Red"), tiers=(0, 1), source="f"),
+    ),
+    "tiers with a tie": (
+        {"prompt": "Hi", "responses": ["a", "b", "c"], "tiers": [1, 0, 1]},
+        Comparison(prompt=PROMPT, responses=("a", "b", "c"), tiers=(1, 0, 1), source="f"),
+    ),
+    "prompt": ({"prompt": "Hi", "label": None}, Prompt(conversation=PROMPT, source="f")),
+    "dialogues": (
+        {"chosen": HUMAN + " Blue", "rejected": HUMAN + " Red  "},
+        Comparison(prompt=PROMPT, responses=("Blue", "Red"), tiers=(0, 1), source="f"),
+    ),
+    "dialogues as messages": (
+        {"chosen": [ASKED, SAID], "rejected": [ASKED, SAID | {"content": "Red"}], "margin": 1},
+        Comparison(prompt=PROMPT, responses=("Blue", "Red"), tiers=(0, 1), margin=1, source="f"),
+    ),
+    "instruction with input": (
+        {"instruction": "Shorten.", "instances": [{"input": "So long", "output": "Bye"}]},
+        Demonstration(
+            conversation=Conversation.of("Shorten.\n\nSo long").answered("Bye"), source="f"
+        ),
+    ),
+    "instruction alone": (
+        {"instruction": "Hi", "instances": [{"input": "", "output": "Blue"}]},
+        Demonstration(conversation=PROMPT.answered("Blue"), source="f"),
+    ),
+}
+
+
+def read(folder: Path, *rows: object, format: str = "auto") -> list[Row | Rejected]:  # noqa: A002
+    path = folder / "f.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return list(read_rows(path, format, source="f"))
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_a_good_row_becomes_what_it_says(tmp_path: Path, case: str) -> None:
+    row, expected = GOOD[case]
+    assert read(tmp_path, row) == [expected]
+
+
+def test_every_format_is_tested() -> None:
+    met = {format_of(k for k, v in row.items() if v is not None).name for row, _ in GOOD.values()}
+    assert met == set(FORMATS)
+
+
+BAD: list[tuple[dict[str, object], str | None, str]] = [
+    ({"messages": []}, "messages", "is an empty list"),
+    ({"messages": "Hi"}, "messages", "must be a list, got text"),
+    ({"messages": [ASKED]}, "messages", "has no assistant message"),
+    ({"messages": [ASKED, SAID | {"content": " "}]}, "messages", "empty response"),
+    ({"messages": [ASKED, "Blue"]}, "messages[1]", "must be an object, got text"),
+    ({"messages": [ASKED, {"role": "assistant"}]}, "messages[1]", "has no content"),
+    ({"messages": [{"role": "bot", "content": "x"}]}, "messages[0].role", "got 'bot'"),
+    ({"messages": [ASKED, SAID | {"tool_calls": [1]}]}, "messages[1]", "not read: tool_calls"),
+    ({"messages": [ASKED, SYSTEM, SAID]}, "messages", "system message must be the first"),
+    ({"messages": [ASKED, SAID | {"content": 3}]}, "messages[1].content", "text, got a number"),
+    ({"prompt": "", "response": "a"}, "prompt", "is empty"),
+    ({"prompt": 3, "response": "a"}, "prompt", "must be a list, got a number"),
+    ({"prompt": [ASKED, SAID], "response": "a"}, "prompt", "ends with an assistant message"),
+    ({"prompt": [ASKED | {"content": " "}], "response": "a"}, "prompt[0]", "is empty"),
+    ({"prompt": "Hi", "response": " \n"}, "response", "is empty"),
+    ({"prompt": "Hi", "response": ["a"]}, "response[0]", "must be an object"),
+    ({"prompt": "Hi", "response": [ASKED]}, "response", "does not end with an assistant"),
+    ({"prompt": "Ho", "response": [ASKED, SAID]}, "response", "does not continue the prompt"),
+    ({"prompt": "Hi", "response": "\ud800"}, "response", "half a surrogate"),
+    ({"prompt": "Hi", "response": "a", "source": 3}, "source", "must be text"),
+    ({"prompt": "Hi", "chosen": "a", "rejected": ""}, "rejected", "is empty"),
+    ({"prompt": "Hi", "chosen": "a", "rejected": "a"}, None, "better than itself"),
+    ({"prompt": "Hi", "chosen": "a", "rejected": "b", "weight": -1}, "weight", "got -1"),
+    ({"prompt": "Hi", "chosen": "a", "rejected": "b", "weight": True}, "weight", "true or false"),
+    ({"prompt": "Hi", "chosen": "a", "rejected": "b", "margin": "1"}, "margin", "number, got text"),
+    ({"prompt": "Hi", "chosen": "a", "rejected": "b", "label": 1.5}, "label", "lies in [0, 1]"),
+    ({"prompt": "Hi", "chosen": "a", "rejected": "b", "weight": 10**400}, "weight", "finite"),
+    ({"prompt": "Hi", "responses": ["a", "b"], "tiers": [1, 2]}, "tiers", "without gaps"),
+    ({"prompt": "Hi", "responses": ["a", "b"], "tiers": [0]}, "tiers", "one tier a response"),
+    ({"prompt": "Hi", "responses": ["a", "b"], "tiers": [0, 1.0]}, "tiers[1]", "whole number"),
+    ({"prompt": "Hi", "responses": ["a"], "tiers": [0]}, None, "needs two responses"),
+    ({"prompt": "Hi", "responses": ["a", ""], "tiers": [0, 1]}, "responses[1]", "is empty"),
+    ({"prompt": "Hi", "responses": ["a", "a"], "tiers": [0, 1]}, None, "better than itself"),
+    ({"prompt": "Hi", "responses": "ab", "tiers": [0, 1]}, "responses", "must be a list"),
+    ({"chosen": HUMAN + " a", "rejected": HUMAN + " "}, "rejected, turn 2", "is empty"),
+    ({"chosen": "Hi", "rejected": HUMAN + " b"}, "chosen", "must begin with"),
+    ({"chosen": "\n\nHuman: Hi", "rejected": HUMAN + " b"}, "chosen", "does not end with"),
+    (
+        {"chosen": HUMAN + " a\n\nHuman: x\n\nAssistant: y", "rejected": HUMAN + " b"},
+        None,
+        "differ before the last answer: at turn 2",
+    ),
+    ({"chosen": HUMAN + " a", "rejected": HUMAN + " a"}, None, "better than itself"),
+    (
+        {"chosen": [ASKED, SAID, SAID], "rejected": [ASKED, SAID, SAID | {"content": "x"}]},
+        "chosen",
+        "two assistant turns in a row",
+    ),
+    ({"instruction": "", "instances": [{"output": "a"}]}, "instruction", "is empty"),
+    ({"instruction": "Hi", "instances": []}, "instances", "is an empty list"),
+    ({"instruction": "Hi", "instances": [3]}, "instances[0]", "must be an object"),
+    ({"instruction": "Hi", "instances": [{"input": "x"}]}, "instances[0]", "has no output"),
+    ({"instruction": "Hi", "instances": [{"output": ""}]}, "instances[0].output", "is empty"),
+]
+
+
+@pytest.mark.parametrize(("row", "column", "why"), BAD)
+def test_a_bad_row_is_rejected_with_row_column_and_reason(
+    tmp_path: Path, row: dict[str, object], column: str | None, why: str
+) -> None:
+    (good, bad) = read(tmp_path, {"prompt": "Hi"}, row)
+    assert isinstance(good, Prompt)
+    assert isinstance(bad, Rejected)
+    assert (bad.row, bad.column) == (2, column)
+    assert why.replace("not read", "does not read") in bad.why
+
+
+def test_a_bad_instance_is_rejected_alone(tmp_path: Path) -> None:
+    row = {"instruction": "Hi", "instances": [{"output": "a"}, {"output": ""}, {"output": "c"}]}
+    first, bad, third = read(tmp_path, row)
+    assert isinstance(first, Demonstration)
+    assert isinstance(third, Demonstration)
+    assert str(bad) == "row 1, instances[1].output: is empty"
+
+
+def test_an_answer_may_follow_several_turns(tmp_path: Path) -> None:
+    start = "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:"
+    (row,) = read(tmp_path, {"chosen": start + " Human: d", "rejected": start + " e"})
+    roles = (Speaker.USER, Speaker.ASSISTANT, Speaker.USER)
+    turns = (Message(role=r, content=t) for r, t in zip(roles, "abc", strict=True))
+    assert isinstance(row, Comparison)
+    assert row.prompt == Conversation(tuple(turns))
+    assert row.responses == ("Human: d", "e")
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"prompt", "chosen"}, "nearest is prompt-chosen-rejected, which lacks rejected"),
+        ({"prompt", "rejected", "id"}, "nearest is prompt-chosen-rejected, which lacks chosen"),
+        ({"prompt", "responses"}, "nearest is prompt-responses-tiers, which lacks tiers"),
+        ({"response"}, "nearest is prompt-response, which lacks prompt"),
+        ({"promt", "response"}, "nearest is prompt-response, which lacks prompt"),
+        ({"chosen"}, "nearest is hh-rlhf, which lacks rejected"),
+        ({"mesages"}, "nearest is conversations, which lacks messages"),
+        ({"instruction", "output"}, "nearest is self-instruct, which lacks instances"),
+        ({"messages", "prompt", "chosen", "rejected"}, "fit several formats: conversations"),
+        (set(), "columns (none) fit no format"),
+    ],
+)
+def test_columns_that_fit_no_format_name_the_nearest(columns: set[str], message: str) -> None:
+    with pytest.raises(Unusable) as caught:
+        format_of(columns)
+    assert message in str(caught.value)
+    for name in columns:
+        assert name in str(caught.value)
+
+
+def test_a_named_format_decides_between_several(tmp_path: Path) -> None:
+    row = {"prompt": "Hi", "chosen": "a", "rejected": "b", "messages": [ASKED, SAID]}
+    assert isinstance(read(tmp_path, row, format="prompt-chosen-rejected")[0], Comparison)
+    assert isinstance(read(tmp_path, row, format="conversations")[0], Demonstration)
+    assert isinstance(read(tmp_path, row, format="prompt")[0], Prompt)
+
+
+def test_an_unknown_format_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="did you mean hh-rlhf"):
+        format_called("hh_rlhf")
+    with pytest.raises(ConfigError, match="use auto or conversations"):
+        format_called("?")
