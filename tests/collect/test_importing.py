@@ -112,7 +112,9 @@ def test_bad_rows_are_counted_and_listed(tmp_path: Path) -> None:
     (made,) = report.datasets
     assert (report.rows, report.rejected, made.manifest.rows) == (10, 8, 2)
     assert report.ignored_columns == ("id",)
-    listed = [json.loads(line) for line in (made.folder / "rejected.jsonl").open()]
+    listed = [
+        json.loads(line) for line in (made.folder / "rejected.jsonl").read_text().splitlines()
+    ]
     assert [entry["row"] for entry in listed] == [3, 4, 5, 6, 7, 8, 9, 10]
     assert listed[0] == {"row": 3, "column": "rejected", "why": "is empty"}
     reasons = [
@@ -292,12 +294,8 @@ def mutated(data: st.DataObject, content: bytes) -> bytes:
     for _ in range(data.draw(st.integers(1, 3))):
         start = data.draw(st.integers(0, max(0, len(content) - 1)))
         end = min(len(content), start + data.draw(st.integers(0, 40)))
-        put = data.draw(
-            st.sampled_from(
-                [b"", content[start:end] * 2, b"\n", b'"', b"\\ud800", b"\x00", b"null"]
-            )
-            | st.binary(max_size=6)
-        )
+        pieces = [b"", content[start:end] * 2, b"\n", b'"', b"\\ud800", b"\x00", b"null"]
+        put = data.draw(st.sampled_from(pieces) | st.binary(max_size=6))
         content = content[:start] + put + content[end:]
     return content
 
@@ -325,7 +323,8 @@ def test_a_damaged_json_file_loses_no_row_in_silence(name: str, data: st.DataObj
         for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
             expected += instances(line) if line.strip() else 0
         assert len(met) == expected
-        report = imported(path, Path(place, "out"))
+        # One in three goes to the disk: making a data set last is slow.
+        report = imported(path, Path(place, "out")) if data.draw(st.integers(0, 2)) == 0 else None
         if report is not None:
             assert report.rows == expected
             assert used(report) + report.rejected == expected
@@ -407,7 +406,7 @@ def test_real_files_arrive(
 def test_real_dialogues_are_cut_at_the_last_answer() -> None:
     path = Path(str(DATA), "hh_harmless/dev.jsonl.gz")
     rows = list(read_rows(path))
-    for row, line in zip(rows, gzip.open(path), strict=True):
+    for row, line in zip(rows, gzip.decompress(path.read_bytes()).splitlines(), strict=True):
         if isinstance(row, Rejected):
             continue
         assert isinstance(row, Comparison)
@@ -421,5 +420,5 @@ def test_real_dialogues_are_cut_at_the_last_answer() -> None:
 
 @real
 def test_a_real_file_of_another_shape_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="response1(.|\n)*self-instruct, which lacks instances"):
+    with pytest.raises(DataError, match=r"response1(.|\n)*self-instruct, which lacks instances"):
         import_file(Path(str(DATA), "pandalm/train.jsonl"), tmp_path)
