@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from accord.core.errors import InvariantError, WorkspaceError
 from accord.core.machine import Machine
@@ -97,11 +98,13 @@ def run(
     strict: bool = False,
     checkpoint_every: int = 25,
     sink: Sink | None = None,
+    remember: Mapping[str, Any] | None = None,
 ) -> list[Outcome]:
     """Bring the artifacts of `stages` up to date, one run per workspace at a time.
 
     `machine` is asked once, at the start. Where an artifact differs from what is asked for in its
-    machine alone it is kept and the sink told; `strict` rebuilds it. Raises WorkspaceError where
+    machine alone it is kept and the sink told; `strict` rebuilds it. `remember` is what
+    `Workspace.last_run` gives back, for `accord resume`. Raises WorkspaceError where
     the workspace is locked, damaged, unwritable or full, and what the bodies raise; what was
     finished before stays.
     """
@@ -109,7 +112,8 @@ def run(
     plan = order(stages, to=to)
     made: dict[str, Artifact] = {}
     outcomes: list[Outcome] = []
-    with workspace.lock("run" if to is None else f"run --to {to}"), listening() as stop:
+    command = "run" if to is None else f"run --to {to}"
+    with workspace.lock(command, remember=remember), listening() as stop:
         builder = Builder(
             workspace=workspace,
             machine=machine(),

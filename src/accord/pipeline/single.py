@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from accord.core.errors import WorkspaceError
 from accord.core.machine import Machine
@@ -24,6 +25,7 @@ def run_single(
     strict: bool = False,
     checkpoint_every: int = 25,
     sink: Sink | None = None,
+    remember: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Make `stage` from finished inputs; `stages` is the pipeline that it would belong to.
 
@@ -31,7 +33,7 @@ def run_single(
     Raises WorkspaceError for an input that nobody made yet: it names the command that makes it.
     """
     told = sink or Silent()
-    with workspace.lock(stage.name), listening() as stop:
+    with workspace.lock(stage.name, remember=remember), listening() as stop:
         builder = Builder(
             workspace=workspace,
             machine=machine(),

@@ -19,6 +19,7 @@ from typing import Any
 import accord
 from accord.core.errors import WorkspaceError
 from accord.core.files import sync_folder, write_atomic
+from accord.core.hashing import plain
 from accord.pipeline import starter
 from accord.pipeline.artifact import (
     MANIFEST,
@@ -138,10 +139,11 @@ class Workspace:
         )
 
     @contextmanager
-    def lock(self, command: str) -> Iterator[None]:
+    def lock(self, command: str, *, remember: Mapping[str, Any] | None = None) -> Iterator[None]:
         """Keep other runs out, after tidying up what a killed one left.
 
-        Raises WorkspaceError where another process works here, or nothing can be written.
+        `remember`, JSON values, is what `last_run` gives back. Raises WorkspaceError where another
+        process works here, or nothing can be written.
         """
         for folder in (self.root / ".accord", self.artifacts, self.runs):
             check_room(folder)
@@ -149,7 +151,21 @@ class Workspace:
             if not (self.root / ".accord" / "workspace.json").is_file():
                 _write_version(self.root)
             self._tidy()
+            if remember is not None:
+                write_atomic(self._last, json.dumps(plain(remember)) + "\n")
             yield
+
+    def last_run(self) -> Mapping[str, Any] | None:
+        """What the last run was asked for; None before the first."""
+        try:
+            found = json.loads(self._last.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    @property
+    def _last(self) -> Path:
+        return self.root / ".accord" / "last.json"
 
     def adopt(self, folder: Path, name: str, key: str) -> Artifact:
         """Move a finished folder into place by one rename; an older twin is put away first."""

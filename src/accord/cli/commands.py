@@ -1,0 +1,72 @@
+"""Every command there is: its name, group, one line and module. Importing loads nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command; `accord.cli.MODULE` has its `main(words, options)`."""
+
+    name: str
+    group: str
+    summary: str
+    module: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """What every command takes."""
+
+    command: str
+    workspace: Path | None = None
+    """The folder named by --workspace; None means the nearest one."""
+    quiet: bool = False
+    debug: bool = False
+
+
+_START, _RUN, _LOOK, _SINGLE = "Start", "The whole pipeline", "Look", "One stage, any setting"
+
+COMMANDS: tuple[Command, ...] = (
+    Command("quickstart", _START, "Run everything on a tiny model in a new folder", "quickstart"),
+    Command("init", _START, "Make a workspace that explains itself", "init"),
+    Command("import", _START, "Bring a file of your own data in", "importing"),
+    Command("run", _RUN, "Make everything that is not up to date", "run"),
+    Command("resume", _RUN, "Go on with the last run where it stopped", "resume"),
+    Command("status", _RUN, "Show what is done, stale or waiting, and why", "status"),
+    Command("sample", _LOOK, "Ask a trained policy something", "sample"),
+    Command("report", _LOOK, "Write report.html from what was run", "report"),
+    Command("pretrain", _SINGLE, "Next-token prediction from scratch", "stage"),
+    Command("sft", _SINGLE, "Supervised fine-tuning on demonstrations", "stage"),
+    Command("reward", _SINGLE, "Train the reward model on comparisons", "stage"),
+    Command("ppo", _SINGLE, "Optimise the policy against the reward model", "stage"),
+    Command("dpo", _SINGLE, "Align the policy on comparisons directly", "stage"),
+    Command("eval", _SINGLE, "Compare all policies on held-out prompts", "stage"),
+)
+
+BY_NAME: dict[str, Command] = {command.name: command for command in COMMANDS}
+
+OPTIONS_HELP = """\
+Every command takes:
+  -w, --workspace DIR  the workspace (default: the nearest folder up with an accord.toml)
+  -q, --quiet          one plain line a step instead of a progress bar
+      --debug          show the traceback of an error"""
+
+
+def overview() -> str:
+    """The grouped help of `accord`."""
+    lines = [
+        "From people's judgement to a language model that follows it.",
+        "",
+        "usage: accord COMMAND [OPTIONS]     accord COMMAND --help explains every option",
+    ]
+    group = ""
+    for command in COMMANDS:
+        if command.group != group:
+            group = command.group
+            lines += ["", f"{group}:"]
+        lines.append(f"  {command.name:<11} {command.summary}")
+    lines += ["", OPTIONS_HELP, "      --version        show Accord's version"]
+    return "\n".join(lines)

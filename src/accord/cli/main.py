@@ -1,0 +1,109 @@
+"""The entry point: finds the command, imports it alone, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+
+import accord
+from accord.cli.commands import BY_NAME, Options, overview
+from accord.core.errors import AccordError, ConfigError
+
+DEFECT = 1
+OUTSIDE = 2
+_TRAINING = {"torch", "transformers", "peft", "safetensors", "jaxtyping", "gguf"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code (0 done, 1 a defect of Accord's, 2 a cause outside it)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    try:
+        return _dispatch(words)
+    except KeyboardInterrupt:
+        print("stopped; `accord resume` goes on from the last checkpoint", file=sys.stderr)
+        return OUTSIDE
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OUTSIDE
+    except Exception as error:  # noqa: BLE001 - the last resort: a defect becomes exit code 1
+        if debug:
+            traceback.print_exc()
+        return _say(error)
+
+
+def _say(error: Exception) -> int:
+    if isinstance(error, AccordError):
+        kind = "defect" if error.exit_code == DEFECT else "error"
+        print(f"{kind}: {error}", file=sys.stderr)
+        return error.exit_code
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    if missing in _TRAINING:
+        print(
+            f"error: this command needs {missing}, which is not installed\n"
+            '  do:    pip install "accord[train]"',
+            file=sys.stderr,
+        )
+        return OUTSIDE
+    print(
+        f"defect: {type(error).__name__}: {error}\n"
+        "  do:    run it again with --debug, and report what it prints",
+        file=sys.stderr,
+    )
+    return DEFECT
+
+
+def _dispatch(words: list[str]) -> int:
+    rest, options = _split(words)
+    if not rest or rest[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if rest[0] == "--version":
+        print(f"accord {accord.__version__}")
+        return 0
+    name, *own = rest
+    if name not in BY_NAME:
+        near = get_close_matches(name, BY_NAME, n=1)
+        raise ConfigError(
+            "there is no such command" if not name.startswith("-") else "there is no such option",
+            got=name,
+            do=f"did you mean `accord {near[0]}`?" if near else "`accord --help` lists all",
+        )
+    module = import_module(f"accord.cli.{BY_NAME[name].module}")
+    options = Options(
+        command=name,
+        workspace=options.workspace,
+        quiet=options.quiet,
+        debug=options.debug,
+    )
+    return int(module.main(own, options))
+
+
+def _split(words: list[str]) -> tuple[list[str], Options]:
+    """Take the options of every command out of the words, wherever they stand before `--`."""
+    rest: list[str] = []
+    folder: str | None = None
+    quiet = debug = False
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--":
+            rest += [word, *waiting]
+        elif word in ("-w", "--workspace"):
+            folder = next(waiting, None)
+            if folder is None:
+                raise ConfigError(f"{word} needs a folder", do=f"{word} DIR")
+        elif word.startswith("--workspace="):
+            folder = word.partition("=")[2]
+        elif word in ("-q", "--quiet"):
+            quiet = True
+        elif word == "--debug":
+            debug = True
+        else:
+            rest.append(word)
+    where = Path(folder) if folder is not None else None
+    return rest, Options(command="", workspace=where, quiet=quiet, debug=debug)

@@ -1,0 +1,120 @@
+"""What the commands of a workspace share: its settings, its stages, the run that they ask for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from accord.cli.commands import Options
+from accord.core.machine import Machine
+from accord.pipeline.config import PipelineConfig
+from accord.pipeline.plan import Plan, possible
+from accord.pipeline.runner import Outcome, run
+from accord.pipeline.settings import load
+from accord.pipeline.single import run_single
+from accord.pipeline.stage import Stage
+from accord.pipeline.stages import build
+from accord.pipeline.workspace import Workspace
+from accord.recipes import RECIPES
+from accord.telemetry.terminal import clock, terminal
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Session:
+    """A workspace with its settings read."""
+
+    workspace: Workspace
+    config: PipelineConfig
+    options: Options
+
+    def plan(self, *, extra: str = "") -> Plan:
+        """The stages that settings and data allow, and `extra`."""
+        return possible(self.config, self.workspace, extra=extra)
+
+    def run(self, *, to: str | None = None, strict: bool = False) -> list[Outcome]:
+        """`accord run`: every stage of the settings, or what `to` needs."""
+        stages = self.stages(to=to)
+        with terminal(sys.stderr, quiet=self.options.quiet) as sink:
+            return run(
+                self.workspace,
+                stages,
+                machine=self.machine(),
+                to=to,
+                strict=strict,
+                checkpoint_every=self.config.checkpoint_every,
+                sink=sink,
+                remember={"command": "run", "to": to, "strict": strict},
+            )
+
+    def stages(self, *, to: str | None) -> Sequence[Stage]:
+        """All stages of the settings; with `to`, no more than the data for it allow."""
+        if to is None:
+            return build(self.config, self.workspace)
+        plan = self.plan()
+        if to in plan.waiting:
+            raise plan.waiting[to]
+        return plan.stages
+
+    def run_stage(self, name: str, own: Any, *, strict: bool = False) -> Outcome:
+        """One stage with the settings `own` in place of those of the workspace."""
+        stages = self.plan(extra=name).stages
+        changed = replace(self, config=replace(self.config, **{name: own}))
+        stage = changed.plan(extra=name).stage(name)
+        with terminal(sys.stderr, quiet=self.options.quiet) as sink:
+            return run_single(
+                self.workspace,
+                stage,
+                stages,
+                machine=self.machine(),
+                strict=strict,
+                checkpoint_every=self.config.checkpoint_every,
+                sink=sink,
+                remember={"command": name, "settings": own, "strict": strict},
+            )
+
+    def machine(self) -> Callable[[], Machine]:
+        """Resolves the machine when it is asked: torch is loaded by then and not before."""
+
+        def resolve() -> Machine:
+            from accord.models.machine import resolve
+
+            return resolve(self.config.precision, self.config.device)
+
+        return resolve
+
+
+def find_workspace(options: Options) -> Workspace:
+    """The named or nearest workspace. Raises WorkspaceError where there is none."""
+    if options.workspace is not None:
+        return Workspace.open(options.workspace)
+    return Workspace.find(Path.cwd())
+
+
+def open_session(options: Options) -> Session:
+    """The session of the named or nearest workspace.
+
+    Raises WorkspaceError where there is none and ConfigError for settings that cannot be used.
+    """
+    workspace = find_workspace(options)
+    config = load(workspace.settings, RECIPES)
+    return Session(workspace=workspace, config=_anchored(config, workspace), options=options)
+
+
+def _anchored(config: PipelineConfig, workspace: Workspace) -> PipelineConfig:
+    """A model folder in the settings is meant from the workspace, wherever the command runs."""
+    folder = workspace.root / config.model
+    named = config.model in ("tiny", "smollm2") or not folder.is_dir()
+    return config if named else replace(config, model=str(folder))
+
+
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """One line a stage: what was done, the artifact, the time."""
+    for outcome in outcomes:
+        manifest = outcome.artifact.manifest
+        print(
+            f"{outcome.stage:<9} {outcome.made:<6} {outcome.stage}-{outcome.artifact.key}"
+            f"  {manifest.steps} steps  {clock(manifest.seconds)}"
+        )
