@@ -72,7 +72,10 @@ def test_everything_public_is_explained() -> None:
 
 
 def raised_name(node: ast.Raise, path: Path) -> str | None:
-    """Class that a statement raises, through a factory of the same file; None for a re-raise."""
+    """Class that a statement raises, through a factory of the same file.
+
+    None where it raises a value that was made elsewhere: an error caught or looked up.
+    """
     target = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
     if target is None:
         return None
@@ -81,7 +84,7 @@ def raised_name(node: ast.Raise, path: Path) -> str | None:
     if isinstance(node.exc, ast.Call) and name in makers:
         returns = makers[name].returns
         return ast.unparse(returns) if returns else name
-    return None if isinstance(node.exc, ast.Name) and name.islower() else name
+    return None if not isinstance(node.exc, ast.Call) and name[0].islower() else name
 
 
 def test_every_error_is_of_the_family_or_a_programmers() -> None:
