@@ -98,7 +98,7 @@ def test_every_format_is_tested() -> None:
 BAD: list[tuple[dict[str, object], str | None, str]] = [
     ({"messages": []}, "messages", "is an empty list"),
     ({"messages": "Hi"}, "messages", "must be a list, got text"),
-    ({"messages": [ASKED]}, "messages", "has no assistant message"),
+    ({"messages": [ASKED]}, "messages", "ends with a message that nobody answers"),
     ({"messages": [ASKED, SAID | {"content": " "}]}, "messages", "empty response"),
     ({"messages": [ASKED, "Blue"]}, "messages[1]", "must be an object, got text"),
     ({"messages": [ASKED, {"role": "assistant"}]}, "messages[1]", "has no content"),

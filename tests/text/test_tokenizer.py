@@ -66,6 +66,8 @@ def test_vocab_size_counts_rows_of_an_embedding_table() -> None:
 
 def test_marks_are_the_special_tokens_without_the_unknown_one() -> None:
     assert tokenizer(unk_token="<unk>").marks == {"<s>": 0, "</s>": 1}
+    # GPT-2 names one token for everything.
+    assert tokenizer(unk_token="</s>").marks == {"<s>": 0, "</s>": 1, "<unk>": 2}
 
 
 def test_a_missing_eos_is_none() -> None:

@@ -128,8 +128,9 @@ class TextTokenizer:
         added = self._backend.get_added_tokens_decoder()
         marks = {token.content: number for number, token in added.items() if token.special}
         marks.update({text: cast(int, self.id_of(text)) for text in self.special.values()})
-        unknown = self.special.get("unk_token")
-        return {text: number for text, number in marks.items() if text != unknown}
+        named = {text for name, text in self.special.items() if name != "unk_token"}
+        unknown = {self.special.get("unk_token")} - named
+        return {text: number for text, number in marks.items() if text not in unknown}
 
     @property
     def eos_token(self) -> str | None:

@@ -11,8 +11,11 @@ from accord.core.types import Demonstration, Prompt
 
 
 def _conversation(record: Record) -> Iterator[Row]:
+    conversation = record.conversation("messages")
+    if conversation.awaits_answer:
+        raise Unusable("ends with a message that nobody answers", "messages")
     try:
-        yield Demonstration(conversation=record.conversation("messages"), source=record.origin())
+        yield Demonstration(conversation=conversation, source=record.origin())
     except Unusable:
         raise
     except DataError as error:
