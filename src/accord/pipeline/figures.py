@@ -1,0 +1,157 @@
+"""From the notes of the reward and eval stages to the values that a report is made of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from accord.core.errors import WorkspaceError
+from accord.core.metrics import Better
+from accord.evals.report.data import (
+    Answer,
+    Bin,
+    Calibration,
+    EvalFigure,
+    KLSpent,
+    Measure,
+    SamplePair,
+    Slice,
+)
+
+_MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
+    "score": (
+        "score",
+        Measure.PROXY,
+        Better.UP,
+        "Mean reward-model score of an answer: what training pushed up.",
+    ),
+    "gold": (
+        "gold",
+        Measure.GOLD,
+        Better.UP,
+        "Mean known truth of an answer; the reward model never saw it.",
+    ),
+    "kl": (
+        "nats",
+        Measure.KL,
+        Better.NEITHER,
+        "Mean log(policy / reference) of an answer: the distance from the reference.",
+    ),
+    "length": (
+        "tokens",
+        Measure.OTHER,
+        Better.NEITHER,
+        "Mean length of an answer, stop token included.",
+    ),
+    "stopped": ("share", Measure.OTHER, Better.UP, "Answers that ended by the stop token."),
+}
+
+
+def eval_figures(evaluation: Mapping[str, Any]) -> tuple[EvalFigure, ...]:
+    """Levels of every policy, paired changes, and best-of-n, out of the eval stage's note."""
+    before, n = evaluation["before"], evaluation["prompts"]
+    levels = [
+        _figure(name, policy, value, n=n)
+        for policy, measured in evaluation["policies"].items()
+        for name, value in measured.items()
+    ]
+    changes = [
+        _figure(name, policy, value, n=n, versus=before)
+        for policy, measured in evaluation["changes"].items()
+        for name, value in measured.items()
+        if name != "kl"
+    ]
+    return (*levels, *changes, *_best_of(evaluation["best_of"], before, n))
+
+
+def _figure(
+    name: str, policy: str, value: Mapping[str, float], *, n: int, versus: str = ""
+) -> EvalFigure:
+    unit, measure, better, meaning = _MEASURES[name]
+    return EvalFigure(
+        name=name,
+        policy=policy,
+        value=value["value"],
+        low=value["low"],
+        high=value["high"],
+        unit=unit,
+        meaning=meaning,
+        versus=versus,
+        measure=measure,
+        better=better,
+        n=n,
+    )
+
+
+def _best_of(rows: Sequence[Mapping[str, float]], policy: str, n: int) -> Iterator[EvalFigure]:
+    for row in rows:
+        if row["n"] < 2:
+            continue
+        for name in ("score", "gold"):
+            if name in row:
+                yield EvalFigure(
+                    name=f"{name}, best of {row['n']:.0f} by score",
+                    policy=policy,
+                    value=row[name],
+                    low=None,
+                    high=None,
+                    unit=_MEASURES[name][0],
+                    meaning=f"No training: the best by score of {row['n']:.0f} answers, at a KL "
+                    f"of at most {row['kl']:.2f} nats.",
+                    better=Better.UP,
+                    n=n,
+                )
+
+
+def reward_calibration(
+    audit: Mapping[str, Any], *, bayes_bound: float | None
+) -> Calibration | None:
+    """The reward model's audit; None where there was no pair to judge it by."""
+    if not audit:
+        return None
+    interval = audit["interval"]
+    return Calibration(
+        bins=tuple(Bin(**one) for one in audit["bins"]),
+        ece=audit["ece"],
+        brier=audit["brier"],
+        accuracy=audit["accuracy"],
+        interval=None if interval is None else (interval[0], interval[1]),
+        pairs=audit["pairs"],
+        baselines=audit["baselines"],
+        by_length_gap=tuple(Slice(**one) for one in audit["by_length_gap"]),
+        by_source=tuple(Slice(**one) for one in audit["by_source"]),
+        bayes_bound=bayes_bound,
+        temperature=audit["temperature"],
+    )
+
+
+def kl_spent(
+    evaluation: Mapping[str, Any], policy: str, *, budget: float | None, ended: bool
+) -> KLSpent | None:
+    """How far a policy went from its reference, on held-out prompts."""
+    measured = evaluation["policies"].get(policy)
+    if measured is None:
+        return None
+    return KLSpent(nats=measured["kl"]["value"], budget=budget, ended_by_budget=ended)
+
+
+def samples(path: Path) -> tuple[SamplePair, ...]:
+    """The answers that the eval stage kept, side by side. Raises WorkspaceError where damaged."""
+    try:
+        shown = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(
+            SamplePair(
+                prompt=one["prompt"],
+                answers=tuple(Answer(**answer) for answer in one["answers"]),
+            )
+            for one in shown
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WorkspaceError(
+            "the kept answers of an evaluation cannot be read",
+            got=str(error),
+            where=path,
+            do=f"delete {path.parent} and run again",
+        ) from None

@@ -1,0 +1,186 @@
+"""`report.html` of a workspace: gathered from finished artifacts, written in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from accord.core.errors import WorkspaceError
+from accord.core.files import write_atomic
+from accord.core.hashing import digest, plain
+from accord.evals.report.data import ReportData, RunFacts, Source, StageReport
+from accord.evals.report.render import render
+from accord.pipeline.artifact import METRICS, Manifest
+from accord.pipeline.config import STAGES, PipelineConfig
+from accord.pipeline.disk import Guarded
+from accord.pipeline.figures import eval_figures, kl_spent, reward_calibration, samples
+from accord.pipeline.runner import keys
+from accord.pipeline.stage import Stage
+from accord.pipeline.workspace import Workspace
+from accord.telemetry.rows import read
+
+REPORT = "report.html"
+_WORLD = "tiny world"
+
+
+def write_report(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]) -> Path:
+    """Write the workspace's report; its path.
+
+    Raises WorkspaceError where nothing was run yet, an artifact is damaged, or the disk refuses.
+    """
+    path = workspace.root / REPORT
+    page = render(gather(workspace, config, stages))
+    with Guarded(path):
+        write_atomic(path, page)
+    return path
+
+
+def gather(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]) -> ReportData:
+    """What the finished artifacts tell, as one consistent chain."""
+    made = chain(workspace, stages)
+    trained = {name: m for name, m in made.items() if name != "base"}
+    if not trained:
+        raise WorkspaceError(
+            "there is nothing to report yet", where=workspace.root, do="`accord run`"
+        )
+    evaluation: Mapping[str, Any] = _figures(made, "eval").get("evaluation", {})
+    policies = [name for name in ("ppo", "dpo") if name in made]
+    before = "sft" if "sft" in made else "pretrain" if "pretrain" in made else "base"
+    after = policies[0] if policies else ""
+    reports = tuple(_stage(workspace, manifest, config) for manifest in trained.values())
+    shown = _folder(workspace, made["eval"]) / "answers.json" if "eval" in made else None
+    bound = _figures(made, "compare").get("bayes_bound")
+    budget = made["ppo"].config["own"]["kl"]["budget"] if after == "ppo" else None
+    return ReportData(
+        run=_facts(workspace, config, list(trained.values()), before=before, after=after),
+        stages=reports,
+        sources=tuple(_sources(workspace, made, config)),
+        samples=samples(shown) if shown else (),
+        samples_rule="The first held-out prompts, not chosen by hand; the first answer of each.",
+        calibration=reward_calibration(
+            _figures(made, "reward").get("audit", {}), bayes_bound=bound
+        ),
+        figures=eval_figures(evaluation) if evaluation else (),
+        interval_rule="Intervals cover 95 %; prompts are the unit, changes are paired by them.",
+        kl=kl_spent(
+            evaluation,
+            after,
+            budget=budget,
+            ended=bool(_figures(made, "ppo").get("budget_spent")),
+        )
+        if evaluation
+        else None,
+        not_shown=tuple(_not_shown(config)),
+    )
+
+
+def chain(workspace: Workspace, stages: Sequence[Stage]) -> dict[str, Manifest]:
+    """One manifest a stage, in order, such that each was made from those before it.
+
+    The last stage's artifact is the one the settings ask for, else the newest; it decides which
+    artifacts of the earlier stages count.
+    """
+    wanted = keys(workspace, stages)
+    pinned: dict[str, str] = {}
+    found: dict[str, Manifest] = {}
+    for name in reversed(wanted):
+        manifest = _chosen(workspace, name, pinned.get(name), wanted[name])
+        if manifest is None:
+            continue
+        found[name] = manifest
+        for needed, entry in manifest.inputs.items():
+            pinned.setdefault(needed, entry.key)
+    return {name: found[name] for name in wanted if name in found}
+
+
+def _chosen(workspace: Workspace, name: str, pinned: str | None, wanted: str) -> Manifest | None:
+    for key in (pinned, wanted):
+        artifact = workspace.artifact(name, key) if key is not None else None
+        if artifact is not None:
+            return artifact.manifest
+    made = workspace.history(name)
+    return made[-1] if made else None
+
+
+def _folder(workspace: Workspace, manifest: Manifest) -> Path:
+    return workspace.artifact_folder(manifest.name, manifest.key)
+
+
+def _figures(made: Mapping[str, Manifest], name: str) -> Mapping[str, Any]:
+    return made[name].figures if name in made else {}
+
+
+def _stage(workspace: Workspace, manifest: Manifest, config: PipelineConfig) -> StageReport:
+    rows = read(_folder(workspace, manifest) / METRICS)
+    inputs = list(manifest.inputs)
+    if config.world is not None and manifest.name in ("pretrain", "sft"):
+        inputs.append(_WORLD)
+    return StageReport(
+        name=manifest.name,
+        seconds=manifest.seconds,
+        peak_memory_gib=manifest.peak_memory,
+        steps=manifest.steps,
+        rows=tuple({k: v for k, v in row.items() if k != "step"} for row in rows),
+        row_steps=tuple(int(row["step"]) for row in rows),
+        config=manifest.config,
+        figures=manifest.figures,
+        key=manifest.key,
+        digest=manifest.digest,
+        inputs=tuple(inputs),
+        kind=manifest.kind,
+    )
+
+
+def _facts(
+    workspace: Workspace,
+    config: PipelineConfig,
+    made: Sequence[Manifest],
+    *,
+    before: str,
+    after: str,
+) -> RunFacts:
+    machine = plain(made[-1].machine)
+    return RunFacts(
+        title=workspace.root.name,
+        model=Path(config.model).name if Path(config.model).is_absolute() else config.model,
+        before=before,
+        after=after,
+        started=min(manifest.started for manifest in made),
+        ended=max(manifest.ended for manifest in made),
+        seed=config.seed,
+        version=made[-1].code,
+        machine={k: str(v) for k, v in machine.items()} if isinstance(machine, Mapping) else {},
+    )
+
+
+def _sources(
+    workspace: Workspace, made: Mapping[str, Manifest], config: PipelineConfig
+) -> Iterator[Source]:
+    if "base" in made:
+        base = made["base"]
+        known = str(base.figures.get("digest", base.digest))
+        yield Source(name="base", kind="model", digest=known, note=config.model)
+    if config.world is not None:
+        world = config.world
+        yield Source(
+            name=_WORLD,
+            kind="text",
+            digest=digest(world),
+            note=f"{world.documents:,} documents, {world.demonstrations:,} demonstrations, from a "
+            f"grammar with seed {world.seed}",
+        )
+    names = {name: m.inputs[name] for m in made.values() for name in m.inputs if "/" in name}
+    for name, entry in names.items():
+        kind = name.partition("/")[0]
+        yield Source(name=name, kind=kind, digest=entry.digest, note="imported")
+
+
+def _not_shown(config: PipelineConfig) -> Iterator[str]:
+    if config.world is not None:
+        yield "Whether people agree with the simulated raters: no human judged an answer."
+        yield "Whether any of it holds outside the tiny world: its language has a few dozen words."
+    elif set(config.stages) & set(STAGES[3:6]):
+        yield "Whether people prefer the new answers: nobody judged them after training."
+    yield "Safety: no harmful or adversarial prompt was tried."
+    yield "Other seeds: this is one run."
