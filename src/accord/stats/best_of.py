@@ -1,7 +1,4 @@
-"""Best-of-n: what the answer that a proxy likes best among n is worth in truth.
-
-Shape letters: P = prompts; S = samples a prompt.
-"""
+"""Best-of-n: what the answer that a proxy likes best among n is worth in truth."""
 
 from __future__ import annotations
 
@@ -13,41 +10,28 @@ from numpy.typing import ArrayLike, NDArray
 from accord.core.errors import DataError
 
 
-def best_of_each(proxy: ArrayLike, gold: ArrayLike, n: int) -> NDArray[np.float64]:
-    """Expected gold of the best of `n` by proxy, for each prompt: `[P, S]` and `[P, S]` to `[P]`.
+def best_of(proxy: ArrayLike, gold: ArrayLike, n: int) -> float:
+    """Expected gold of the best of `n` by proxy, from all N samples of one prompt.
 
-    Unbiased: the mean over all C(S, n) subsets of a prompt's samples (Nakano et al. 2021,
-    arXiv:2112.09332, appendix I). With samples in ascending proxy order, i from 1:
-    sum_i C(i - 1, n - 1) / C(S, n) * gold_i. Among samples of equal proxy each is as likely to be
-    picked, so they share their mean gold. With `gold` = `proxy` it is the expected proxy itself.
-    Raises DataError unless 1 <= n <= S, for other shapes and for numbers that are not finite.
+    Unbiased: the mean over all C(N, n) subsets (Nakano et al. 2021, arXiv:2112.09332, appendix I).
+    With samples in ascending proxy order, i from 1: sum_i C(i - 1, n - 1) / C(N, n) * gold_i.
+    Among samples of equal proxy each is as likely to be picked, so they share their mean gold. With
+    `gold` = `proxy` it is the expected proxy itself.
+    Raises DataError unless 1 <= n <= N, for mixed lengths and for numbers that are not finite.
     """
-    proxy_PS, gold_PS = np.asarray(proxy, dtype=np.float64), np.asarray(gold, dtype=np.float64)
-    if proxy_PS.ndim != 2 or proxy_PS.shape != gold_PS.shape or not proxy_PS.size:
+    scores, truths = np.asarray(proxy, dtype=np.float64), np.asarray(gold, dtype=np.float64)
+    if scores.ndim != 1 or scores.shape != truths.shape:
         raise DataError(
-            "best-of-n needs one proxy and one gold for each prompt and sample",
-            got=f"{proxy_PS.shape}, {gold_PS.shape}",
+            "best-of-n needs one proxy and one gold a sample",
+            got=f"{scores.shape}, {truths.shape}",
         )
-    if not (np.isfinite(proxy_PS).all() and np.isfinite(gold_PS).all()):
+    if not (np.isfinite(scores).all() and np.isfinite(truths).all()):
         raise DataError("proxy and gold must be finite numbers")
-    samples = proxy_PS.shape[1]
-    if not 1 <= n <= samples:
-        raise DataError("best-of-n needs 1 <= n <= samples", got=f"n {n}, samples {samples}")
-    chance_S = _chances(samples, n)
-    rows = zip(proxy_PS, gold_PS, strict=True)
-    return np.array([chance_S @ _by_rank(proxy_S, gold_S) for proxy_S, gold_S in rows])
-
-
-def best_of_n(proxy: ArrayLike, gold: ArrayLike, n: int) -> float:
-    """Mean of `best_of_each` over the prompts; raises what that raises."""
-    return float(best_of_each(proxy, gold, n).mean())
-
-
-def _by_rank(proxy_S: NDArray[np.float64], gold_S: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gold in ascending proxy order, the mean of its tier in place of each tied sample's."""
-    _, tier_S = np.unique(proxy_S, return_inverse=True)
-    means: NDArray[np.float64] = np.bincount(tier_S, weights=gold_S) / np.bincount(tier_S)
-    return means[np.sort(tier_S)]
+    if not 1 <= n <= scores.size:
+        raise DataError("best-of-n needs 1 <= n <= samples", got=f"n {n}, samples {scores.size}")
+    _, tier = np.unique(scores, return_inverse=True)
+    shared = np.bincount(tier, weights=truths) / np.bincount(tier)
+    return float(_chances(scores.size, n) @ shared[np.sort(tier)])
 
 
 def _chances(samples: int, n: int) -> NDArray[np.float64]:

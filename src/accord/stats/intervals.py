@@ -27,7 +27,7 @@ CHUNK = 4_000_000
 class Interval:
     """An estimate with its interval, both in the unit of the values."""
 
-    value: float
+    estimate: float
     low: float
     high: float
     level: float
@@ -82,9 +82,7 @@ def _check_level(level: float) -> None:
         raise DataError("an interval's level must lie between 0 and 1", got=level)
 
 
-def t_interval(
-    values: ArrayLike, *, clusters: Clusters | None = None, level: float = 0.95
-) -> Interval:
+def mean(values: ArrayLike, *, clusters: Clusters | None = None, level: float = 0.95) -> Interval:
     """Mean of all values with a t interval that holds for few and uneven clusters.
 
     With G clusters of sizes m_g and residual sums e_g = sum(value - mean):
@@ -99,7 +97,7 @@ def t_interval(
     spread = np.square(sums - estimate * counts).sum() * draws / (draws - 1)
     reach = stats.t.ppf((1 + level) / 2, draws - 1) * math.sqrt(spread) / total
     return Interval(
-        value=float(estimate),
+        estimate=float(estimate),
         low=float(estimate - reach),
         high=float(estimate + reach),
         level=level,
@@ -107,7 +105,7 @@ def t_interval(
     )
 
 
-def mean_interval(
+def bootstrap_mean(
     values: ArrayLike,
     *,
     clusters: Clusters | None = None,
@@ -139,7 +137,7 @@ def mean_interval(
     tail = stats.norm.cdf(-reach)
     low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(
-        value=float(sums.sum() / counts.sum()),
+        estimate=float(sums.sum() / counts.sum()),
         low=float(low),
         high=float(high),
         level=level,
@@ -153,12 +151,11 @@ def paired_difference(
     *,
     clusters: Clusters | None = None,
     level: float = 0.95,
-    seed: int = 0,
 ) -> Interval:
-    """Mean of first[i] - second[i] with `mean_interval`: both measured on the same items.
+    """Mean of first[i] - second[i] with `mean`'s interval: both measured on the same items.
 
     What the items have in common (a hard prompt, say) cancels, so this is narrower than the
-    difference of two intervals. Raises DataError as `mean_interval` does.
+    difference of two intervals. Raises DataError as `mean` does.
     """
     one, other = _vector(first), _vector(second)
     if len(one) != len(other):
@@ -166,14 +163,14 @@ def paired_difference(
             "a paired difference needs the same items on both sides",
             got=f"{len(one)} and {len(other)}",
         )
-    return mean_interval(one - other, clusters=clusters, level=level, seed=seed)
+    return mean(one - other, clusters=clusters, level=level)
 
 
 def proportion(successes: float, total: int, *, level: float = 0.95) -> Interval:
     """Share of independent yes-or-no outcomes with Wilson's score interval (Wilson 1927).
 
     Stays inside [0, 1] and has a length at 0 and at 1 too. `successes` may count halves.
-    For outcomes that share clusters use `mean_interval`.
+    For outcomes that share clusters use `mean`.
     Raises DataError unless 0 <= successes <= total and total > 0.
     """
     _check_level(level)
@@ -184,7 +181,7 @@ def proportion(successes: float, total: int, *, level: float = 0.95) -> Interval
     centre = (share + z * z / (2 * total)) / scale
     reach = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     return Interval(
-        value=share,
+        estimate=share,
         low=min(max(0.0, centre - reach), share),
         high=max(min(1.0, centre + reach), share),
         level=level,
