@@ -367,6 +367,16 @@ def without_gold() -> ReportData:
     return replace(
         data,
         figures=tuple(f for f in data.figures if f.measure is not Measure.GOLD),
+        stages=tuple(
+            replace(
+                stage,
+                rows=tuple(
+                    {name: value for name, value in row.items() if name != "reward/gold"}
+                    for row in stage.rows
+                ),
+            )
+            for stage in data.stages
+        ),
         calibration=replace(calibration, bayes_bound=None, temperature=None),
         kl=KLSpent(nats=9.4, budget=8.0, ended_by_budget=True),
         samples=tuple(

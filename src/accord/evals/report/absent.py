@@ -9,7 +9,7 @@ from accord.evals.report.verdict import find
 
 def not_shown(data: ReportData) -> tuple[str, ...]:
     """The caller's sentences, then one for each part that is missing or cut."""
-    found = list(data.not_shown)
+    found = [text for text in data.not_shown if text]
     if find(data, Measure.PROXY) is None:
         found.append("Whether the score rose on held-out prompts: it was not compared.")
     if find(data, Measure.GOLD) is None:

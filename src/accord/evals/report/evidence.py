@@ -93,8 +93,9 @@ def tiles(data: ReportData) -> tuple[Tile, ...]:
         _change_tile(data, Measure.GOLD, "Known truth (gold)"),
     ]
     if data.kl is not None:
-        of = f"of {words.number(data.kl.budget)} allowed" if data.kl.budget else "no budget set"
-        over = data.kl.budget is not None and data.kl.nats > data.kl.budget
+        budget = data.kl.budget
+        of = "no budget set" if budget is None else f"of {words.setting(budget)} allowed"
+        over = budget is not None and data.kl.nats > budget
         parts.append(
             Tile(
                 "KL spent",
@@ -220,21 +221,28 @@ def change_pictures(data: ReportData) -> tuple[Picture, ...]:
     order, pictures = policies(data), []
     found = [figure for figure in data.figures if figure.versus]
     for unit in dict.fromkeys(figure.unit for figure in found):
+        mine = [figure for figure in found if figure.unit == unit]
+        names = list(dict.fromkeys(figure.name for figure in mine))
         rows = [
             Row(
-                f"{f.name}: {f.versus} to {f.policy}",
+                f"{f.name}: {pair}" if len(names) > 1 else pair,
                 f.value,
                 f.low,
                 f.high,
                 words.change(f.value, f.unit),
                 colour(f.policy, order),
             )
-            for f in found
-            if f.unit == unit
+            for f in mine
+            for pair in [f"{f.versus} to {f.policy}"]
         ]
-        title = f"Changes in {_axis(unit)}"
+        axis = "percentage points" if unit == "share" else _axis(unit)
+        title = f"Change of {names[0]}" if len(names) == 1 else f"Changes in {axis}"
         drawn = forest(
-            rows, label=_forest_label(title, rows), axis=_axis(unit), unit=unit, marks=(zero(),)
+            rows,
+            label=_forest_label(title, rows),
+            axis=axis,
+            unit="points" if unit == "share" else unit,
+            marks=(zero(),),
         )
         pictures.append(
             Picture(title, drawn, "Paired on the same prompts; the bar is the interval.")

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from accord.evals.report import absent, evidence, origins, stages, verdict
 from accord.evals.report.data import ReportData
-from accord.evals.report.words import count, number, share, visible
+from accord.evals.report.words import count, moment, number, share, visible
 
 
 def render(data: ReportData) -> str:
@@ -33,7 +33,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters.update(number=number, share=share)
+    environment.filters.update(moment=moment, number=number, share=share)
     environment.globals.update(count=count)
     return environment
 

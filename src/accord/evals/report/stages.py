@@ -166,7 +166,8 @@ def _view(stage: StageReport, kl: KLSpent | None) -> StageView:
 
 
 def _facts(stage: StageReport) -> str:
-    parts = [words.count(stage.steps, "step"), words.duration(stage.seconds)]
+    parts = [words.count(stage.steps, "step")] if stage.steps else []
+    parts.append(words.duration(stage.seconds))
     if stage.peak_memory_gib > 0:
         parts.append(f"{words.gib(stage.peak_memory_gib)} at most")
     return ", ".join(parts)

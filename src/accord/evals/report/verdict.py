@@ -89,7 +89,7 @@ def headline(data: ReportData) -> Headline:
         *_exploited(proxy, gold),
         *_spent(data.kl),
         *_believed(data.calibration),
-        *(Sentence(text=text, tone=Tone.FLAT) for text in data.verdict),
+        *(Sentence(text=text, tone=Tone.FLAT) for text in data.verdict if text),
     ]
     return Headline(
         title=_title(proxy, gold), tone=_overall(proxy, gold), sentences=tuple(sentences)
@@ -185,7 +185,7 @@ def _spent(kl: KLSpent | None) -> list[Sentence]:
         return [Sentence(text=f"{moved}; no budget was set.", tone=Tone.FLAT)]
     end = " Training ended when the budget was used up." if kl.ended_by_budget else ""
     within = kl.nats <= kl.budget
-    text = f"{moved}, {'within' if within else 'beyond'} its budget of {words.number(kl.budget)}."
+    text = f"{moved}, {'within' if within else 'beyond'} its budget of {words.setting(kl.budget)}."
     return [Sentence(text=text + end, tone=Tone.GOOD if within else Tone.BAD)]
 
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from datetime import UTC, datetime
 
 MINUS = "\N{MINUS SIGN}"
+JOIN = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit, so that a line never ends there."""
 TO = " to "
 _KEPT = {"\n", "\t", "\N{ZERO WIDTH JOINER}", "\N{ZERO WIDTH NON-JOINER}"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
@@ -31,13 +34,13 @@ def visible(text: str) -> str:
 
 
 def number(value: float) -> str:
-    """The digits of `value` that matter: 1,234 / 56.7 / 1.23 / 0.012 / 4.5e-6 / 8."""
+    """The digits of `value` that matter: 1,234 / 56.7 / 1.23 / 0.012 / 4.5e-6."""
     size = abs(value)
     if not math.isfinite(size):
         return "no number"
-    if size < 1e7 and value == round(value):
-        text = f"{value:,.0f}" if size else "0"
-    elif size >= 1e7 or size < 1e-3:
+    if size == 0:
+        return "0"
+    if size >= 1e7 or size < 1e-3:
         head, tail = f"{value:.1e}".split("e")
         text = f"{head.removesuffix('.0')}e{int(tail)}"
     else:
@@ -46,9 +49,14 @@ def number(value: float) -> str:
     return text.replace("-", MINUS)
 
 
+def setting(value: float) -> str:
+    """A number that somebody chose: 8, not 8.00."""
+    return f"{value:,.0f}" if value == round(value) and abs(value) < 1e7 else number(value)
+
+
 def share(value: float) -> str:
     """A share in [0, 1] as per cent with one digit."""
-    return f"{100 * value:.1f} %".replace("-", MINUS)
+    return f"{100 * value:.1f}{JOIN}%".replace("-", MINUS)
 
 
 def quantity(value: float, unit: str) -> str:
@@ -59,7 +67,7 @@ def quantity(value: float, unit: str) -> str:
         return duration(value)
     if unit == "GiB":
         return gib(value)
-    return number(value) if unit in {"", "1", "score", "gold"} else f"{number(value)} {unit}"
+    return number(value) if unit in {"", "1", "score", "gold"} else f"{number(value)}{JOIN}{unit}"
 
 
 def bare(value: float, unit: str) -> str:
@@ -70,7 +78,7 @@ def bare(value: float, unit: str) -> str:
 def change(value: float, unit: str) -> str:
     """A difference with its sign; of shares in percentage points."""
     size = abs(value)
-    words = f"{100 * size:.1f} points" if unit == "share" else quantity(size, unit)
+    words = f"{100 * size:.1f}{JOIN}points" if unit == "share" else quantity(size, unit)
     return f"{MINUS if value < 0 else '+'}{words}"
 
 
@@ -89,19 +97,30 @@ def interval(low: float, high: float, unit: str, *, signed: bool = False) -> str
 def duration(seconds: float) -> str:
     """Seconds as a person says them: 0.8 s, 42 s, 3 min 5 s, 2 h 10 min."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}{JOIN}s"
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole}{JOIN}s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
+        return f"{whole // 60}{JOIN}min {whole % 60}{JOIN}s"
     minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 60}{JOIN}h {minutes % 60}{JOIN}min"
 
 
 def gib(size: float) -> str:
     """Memory in GiB, or in MiB where it is small."""
-    return f"{size:.2f} GiB" if size >= 0.1 else f"{1024 * size:.0f} MiB"
+    return f"{size:.2f}{JOIN}GiB" if size >= 0.1 else f"{1024 * size:.0f}{JOIN}MiB"
+
+
+def moment(text: str) -> str:
+    """A time in ISO 8601 as `2026-11-20 14:03 UTC`; any other text as it is."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    if found.tzinfo is None:
+        return text
+    return f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def count(size: int, noun: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from accord.evals.report.charts import scales, svg
-from accord.evals.report.words import number, quantity
+from accord.evals.report.words import quantity, setting
 
 WIDTH, HEIGHT = 400.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 48.0, 14.0, 34.0, 36.0
@@ -118,7 +118,7 @@ def _limit(limit: Limit, y: scales.Scale) -> str:
     return svg.element(
         "path", d=f"M{LEFT:g} {height:.1f}H{WIDTH - RIGHT:g}", css="limit"
     ) + svg.words(
-        f"{limit.label} {number(limit.value)}",
+        f"{limit.label} {setting(limit.value)}",
         x=WIDTH - RIGHT - 2,
         y=height - 5 if height > TOP + 12 else height + 14,
         anchor="end",

@@ -37,12 +37,14 @@ def graph(nodes: Sequence[Node], *, label: str) -> str:
     for index, node in enumerate(nodes):
         y = TOP + ROW * index
         css = "node source" if node.source else "node"
-        name = svg.clip(node.name, 26)
         parts += [
             svg.element("circle", svg.title(_made_from(node)), cx=axis, cy=y, r=6.0, css=css),
-            svg.words(name, x=axis + 14, y=y + 4.5, css="row-name"),
             svg.words(
-                svg.clip(node.kind, 24), x=axis + 24 + 7.4 * len(name), y=y + 4.5, css="kind"
+                svg.clip(node.name, 26),
+                x=axis + 14,
+                y=y + 4.5,
+                css="row-name",
+                more=svg.clip(node.kind, 24),
             ),
         ]
     height = TOP + ROW * (len(nodes) - 1) + 18

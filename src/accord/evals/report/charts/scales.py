@@ -55,8 +55,9 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 
 def labels(values: list[float], *, unit: str = "") -> list[str]:
-    """One label a tick with as many digits as tell the ticks apart; shares as per cent."""
-    factor = 100.0 if unit == "share" else 1.0
+    """One label a tick with as many digits as tell the ticks apart; shares as per cent and
+    their differences (unit `points`) in percentage points."""
+    factor = 100.0 if unit in {"share", "points"} else 1.0
     scaled = [value * factor for value in values]
     gap = min((b - a for a, b in pairwise(scaled)), default=1.0)
     size = max((abs(value) for value in scaled), default=0.0)

@@ -31,10 +31,13 @@ def element(name: str, *inside: str, **attributes: Value | None) -> str:
     return f"<{name}{written}>{body}</{name}>" if body else f"<{name}{written}/>"
 
 
-def words(text: str, *, x: float, y: float, css: str = "", anchor: str | None = None) -> str:
-    """A line of text at its base line."""
+def words(
+    text: str, *, x: float, y: float, css: str = "", anchor: str | None = None, more: str = ""
+) -> str:
+    """A line of text at its base line; `more` follows it in a softer voice."""
     place = None if anchor in {None, "start"} else anchor
-    return element("text", _text(text), x=x, y=y, css=css or None, text_anchor=place)
+    rest = element("tspan", _text(more), dx=8.0, css="kind") if more else ""
+    return element("text", _text(text), rest, x=x, y=y, css=css or None, text_anchor=place)
 
 
 def title(text: str) -> str:
