@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from accord.core.hashing import canonical_json
+from accord.pipeline import starter
 from accord.pipeline.config import PipelineConfig
+from accord.pipeline.settings import load
 from accord.recipes import RECIPES
 from tests.rules.source import name_of, tracked
 
@@ -31,6 +34,23 @@ def test_recipe_says_what_it_is_for(name: str) -> None:
     assert RECIPES[name].__doc__
 
 
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_new_workspace_has_the_settings_of_its_recipe(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "accord.toml"
+    path.write_text(starter.settings(name), encoding="utf-8")
+    assert load(path, RECIPES) == RECIPES[name]()
+
+
+def test_every_key_that_a_new_workspace_shows_exists(tmp_path: Path) -> None:
+    shown = re.sub(r"^# (?=\[|\w+ = )", "", starter.settings("tiny"), flags=re.MULTILINE)
+    assert len(tomllib.loads(shown)) > 8
+    path = tmp_path / "accord.toml"
+    path.write_text(shown, encoding="utf-8")
+    assert isinstance(load(path, RECIPES), PipelineConfig)
+
+
 @pytest.mark.parametrize("path", TOML)
 def test_toml_loads(path: Path) -> None:
     assert tomllib.loads(path.read_text(encoding="utf-8"))
+    if path.name == "accord.toml":
+        assert isinstance(load(path, RECIPES), PipelineConfig)
