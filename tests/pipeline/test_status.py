@@ -1,0 +1,117 @@
+"""Status and single stages: what is done, what is stale and why, what is used."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from accord.core.errors import WorkspaceError
+from accord.pipeline.runner import Made
+from accord.pipeline.single import newest_artifact, run_single
+from accord.pipeline.status import State, status
+from accord.pipeline.workspace import Workspace
+from accord.telemetry.sink import Silent
+from tests.pipeline.test_runner import Notices, kill_at
+from tests.pipeline.toy import MACHINE, STEPS, run_toy, stages
+
+
+@pytest.fixture
+def workspace(tmp_path) -> Workspace:
+    return Workspace.create(tmp_path / "ws", "tiny")
+
+
+def states(workspace: Workspace, **how) -> list[State]:
+    return [one.state for one in status(workspace, stages(**how))]
+
+
+def single(workspace: Workspace, plan, index: int, *, sink=None, stage=None):
+    return run_single(
+        workspace, stage or plan[index], plan, machine=lambda: MACHINE, sink=sink or Silent()
+    )
+
+
+def test_ready_then_done(workspace: Workspace) -> None:
+    assert states(workspace) == [State.READY, State.WAITING]
+    run_toy(workspace, to="first")
+    assert states(workspace) == [State.DONE, State.READY]
+    run_toy(workspace)
+    done = status(workspace, stages())
+    assert [one.state for one in done] == [State.DONE, State.DONE]
+    assert done[0].steps == STEPS
+    assert done[0].seconds is not None
+    assert done[1].last_row["loss"] > 0
+    assert "start" in done[1].figures
+
+
+def test_stale_says_why(workspace: Workspace) -> None:
+    run_toy(workspace)
+    first, second = status(workspace, stages(stride=0.125))
+    assert first.state is State.DONE
+    assert second.state is State.STALE
+    assert second.why == "stride 0.5 -> 0.125"
+    first, second = status(workspace, stages(seed=4))
+    assert first.why == "seed 0 -> 4"
+    assert second.why == "seed 0 -> 4; input first changed"
+
+
+def test_partial_says_where(workspace: Workspace) -> None:
+    kill_at(workspace, "first", 12)
+    one, two = status(workspace, stages())
+    assert one.state is State.PARTIAL
+    assert one.steps is not None
+    assert one.steps % 5 == 0
+    assert f"saved at step {one.steps} of {STEPS}" in one.why
+    assert "accord resume" in one.why
+    assert two.state is State.WAITING
+    assert two.why == "waits for first"
+
+
+def test_status_writes_nothing(workspace: Workspace) -> None:
+    before = subprocess.check_output(["ls", "-lR", str(workspace.root)])
+    status(workspace, stages())
+    assert subprocess.check_output(["ls", "-lR", str(workspace.root)]) == before
+
+
+def test_single_stage_asks_for_its_input_by_name(workspace: Workspace) -> None:
+    plan = [replace(stages()[0], name="sft"), replace(stages()[1], name="ppo", inputs=("sft",))]
+    with pytest.raises(WorkspaceError, match="ppo needs sft") as caught:
+        single(workspace, plan, 1)
+    assert "`accord sft`" in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_inputs_without_a_command_are_made_on_the_way(workspace: Workspace) -> None:
+    """`first` is no stage that a user names, as the base model is none."""
+    outcome = single(workspace, stages(), 1)
+    assert outcome.made is Made.BUILT
+    assert workspace.history("first")
+
+
+def test_single_stage_uses_the_newest_of_its_name(workspace: Workspace) -> None:
+    plan = [replace(stages()[0], name="sft"), replace(stages()[1], name="ppo", inputs=("sft",))]
+    plan[1] = replace(plan[1], body=stages()[0].body)
+    changed = replace(plan[0], config=replace(plan[0].config, stride=0.25))
+    made = single(workspace, plan, 0, stage=changed)
+    notices = Notices()
+    outcome = single(workspace, plan, 1, sink=notices)
+    assert outcome.artifact.manifest.inputs["sft"].key == made.artifact.key
+    assert any(made.artifact.key in text for text in notices.said)
+    assert newest_artifact(workspace, "sft", plan).key == made.artifact.key
+    planned = single(workspace, plan, 0)
+    assert newest_artifact(workspace, "sft", plan).key == planned.artifact.key
+    again = single(workspace, plan, 1)
+    assert again.artifact.manifest.inputs["sft"].key == planned.artifact.key
+
+
+def test_overrides_are_recorded(workspace: Workspace) -> None:
+    plan = stages()
+    changed = replace(plan[0], config=replace(plan[0].config, stride=0.25))
+    outcome = single(workspace, plan, 0, stage=changed)
+    assert outcome.artifact.manifest.config["stride"] == 0.25
+
+
+def test_nothing_of_that_name(workspace: Workspace) -> None:
+    with pytest.raises(WorkspaceError, match="no second yet"):
+        newest_artifact(workspace, "second", stages())
