@@ -60,10 +60,6 @@ class TfidfBradleyTerry:
         )
         return scores
 
-    def lead(self, first: Sequence[str], second: Sequence[str]) -> NDArray[np.float64]:
-        """Score of the first less that of the second answer of each pair, in log-odds."""
-        return self.score(first) - self.score(second)
-
 
 def _words(text: str) -> Counter[str]:
     return Counter(WORD.findall(text.lower()))

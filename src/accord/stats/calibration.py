@@ -96,8 +96,8 @@ def reliability(probability: ArrayLike, outcome: ArrayLike, *, bins: int = 10) -
 def ece(probability: ArrayLike, outcome: ArrayLike, *, bins: int = 10) -> float:
     """Expected calibration error: mean gap between said and happened over `reliability` groups.
 
-    Naeini et al. 2015 with groups of equal size. It is biased upward: a perfect model of n
-    predictions has about sqrt(bins / n) * .4, so compare it at equal n.
+    Naeini et al. 2015 with groups of equal size. It is biased upward: a perfect model's ECE over n
+    predictions is about .8 sqrt(p (1 - p) bins / n), not 0, so compare models at equal n.
     Raises DataError unless both columns have one length and lie in [0, 1].
     """
     table = reliability(probability, outcome, bins=bins)

@@ -1,0 +1,260 @@
+"""Intervals: by hand, against scipy and statsmodels, and by how often they hold the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from accord.core.errors import DataError
+from accord.stats import intervals
+from accord.stats.intervals import Interval
+
+REPEATS = 1000
+"""Simulated studies: a true coverage of .95 is seen within .95 +- 3 * .0069."""
+
+
+def near_95(held: NDArray[np.bool_], *, least: float = 0.92, most: float = 0.98) -> None:
+    """Asserts the share of intervals that hold the truth."""
+    assert len(held) == REPEATS
+    assert least <= held.mean() <= most
+
+
+def test_mean_by_hand() -> None:
+    """1, 2, 3, 6: mean 3, s = sqrt(14 / 3), s / sqrt 4 = 1.0801, t(3) = 3.1824: 3 +- 3.4374."""
+    found = intervals.mean([1.0, 2.0, 3.0, 6.0])
+    assert found.estimate == 3
+    assert found.high - 3 == pytest.approx(3.4374, abs=1e-4)
+    assert 3 - found.low == pytest.approx(3.4374, abs=1e-4)
+    assert (found.level, found.clusters) == (0.95, 4)
+
+
+def test_clusters_by_hand() -> None:
+    """a: 1, 3; b: 5. Mean 3, residual sums -2 and 2, variance 2/1 * 8 / 9, t(1) = 12.7062."""
+    found = intervals.mean([1.0, 5.0, 3.0], clusters=["a", "b", "a"])
+    assert found.estimate == 3
+    assert found.high - 3 == pytest.approx(12.7062 * 4 / 3, rel=1e-5)
+    assert found.clusters == 2
+
+
+def test_mean_is_students_interval() -> None:
+    values = np.random.default_rng(0).normal(size=17)
+    low, high = scipy.stats.t.interval(0.9, df=16, loc=values.mean(), scale=scipy.stats.sem(values))
+    found = intervals.mean(values, level=0.9)
+    assert (found.low, found.high) == pytest.approx((low, high), rel=1e-12)
+
+
+def test_clusters_agree_with_statsmodels() -> None:
+    """Recorded from statsmodels 0.15.0: least squares on a constant, covariance by cluster.
+
+    `OLS(values, ones).fit(cov_type="cluster", use_t=True, cov_kwds={"groups": clusters,
+    "df_correction": True}).conf_int()`
+    """
+    values = [1.2, 0.7, -0.4, 2.5, 1.9, -1.1, 0.3, 0.8, 3.0, -0.6, 1.4, 0.9]
+    clusters = [0, 0, 0, 1, 1, 2, 2, 2, 2, 3, 4, 4]
+    found = intervals.mean(values, clusters=clusters)
+    assert (found.low, found.high) == pytest.approx((0.02437117, 1.7422955), abs=5e-8)
+
+
+def test_clusters_of_one_are_no_clusters() -> None:
+    values = [0.1, 0.7, -0.3, 2.0]
+    assert intervals.mean(values, clusters=range(4)) == intervals.mean(values)
+
+
+@pytest.mark.parametrize("method", [intervals.mean, intervals.bootstrap_mean])
+def test_repeating_every_value_adds_no_certainty(method: Callable[..., Interval]) -> None:
+    """Ten copies of each answer of a prompt are still one prompt."""
+    values = np.random.default_rng(2).normal(size=30)
+    once = method(values)
+    again = method(np.repeat(values, 10), clusters=np.repeat(np.arange(30), 10))
+    assert (again.low, again.high) == pytest.approx((once.low, once.high), rel=1e-9)
+    careless = method(np.repeat(values, 10))
+    assert careless.high - careless.low < 0.5 * (once.high - once.low)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-10, 10), st.integers(0, 3)), min_size=4, max_size=20),
+    st.floats(-5, 5),
+    st.floats(0.1, 4),
+)
+def test_moves_with_the_data_and_not_with_its_order(
+    rows: list[tuple[float, int]], shift: float, scale: float
+) -> None:
+    rows += [(0.0, 0), (1.0, 1)]
+    values, clusters = (np.array(column) for column in zip(*rows, strict=True))
+    found = intervals.mean(values, clusters=clusters)
+    assert found.low <= found.estimate <= found.high
+    order = np.argsort(clusters * 1000 + values, kind="stable")
+    mixed = intervals.mean(scale * values[order] + shift, clusters=clusters[order] + 7)
+    assert mixed.low == pytest.approx(scale * found.low + shift, abs=1e-8)
+    assert mixed.high == pytest.approx(scale * found.high + shift, abs=1e-8)
+
+
+def drawn(rng: np.random.Generator, prompts: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Answers in prompts of uneven size with a strong prompt effect; the true mean is 0."""
+    sizes = rng.integers(1, 6, size=prompts)
+    clusters = np.repeat(np.arange(prompts), sizes)
+    return rng.normal(size=prompts)[clusters] + rng.normal(size=len(clusters)), clusters
+
+
+@pytest.mark.parametrize("prompts", [8, 40])
+def test_coverage_of_the_clustered_mean(prompts: int) -> None:
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(REPEATS):
+        values, clusters = drawn(rng, prompts)
+        found = intervals.mean(values, clusters=clusters)
+        held.append(found.low <= 0 <= found.high)
+    near_95(np.array(held), least=0.92 if prompts == 40 else 0.90)
+
+
+def test_ignoring_clusters_would_not_cover() -> None:
+    """The test above can fail: the same data without its clusters holds the truth too rarely."""
+    rng = np.random.default_rng(3)
+    held = []
+    for _ in range(REPEATS):
+        values, _clusters = drawn(rng, 40)
+        found = intervals.mean(values)
+        held.append(found.low <= 0 <= found.high)
+    assert np.mean(held) < 0.90
+
+
+@pytest.mark.parametrize("prompts", [8, 40])
+def test_coverage_of_the_cluster_bootstrap(prompts: int) -> None:
+    rng = np.random.default_rng(4)
+    held = []
+    for seed in range(REPEATS):
+        values, clusters = drawn(rng, prompts)
+        found = intervals.bootstrap_mean(values, clusters=clusters, resamples=1000, seed=seed)
+        held.append(found.low <= 0 <= found.high)
+    near_95(np.array(held), least=0.92 if prompts == 40 else 0.90)
+
+
+@pytest.mark.parametrize("method", [intervals.mean, intervals.bootstrap_mean])
+def test_coverage_of_pair_accuracy(method: Callable[..., Interval]) -> None:
+    """Yes-or-no values with probabilities that differ by prompt: 40 prompts of 6 pairs, mean .7."""
+    rng = np.random.default_rng(5)
+    clusters = np.repeat(np.arange(40), 6)
+    extra = {"resamples": 1000} if method is intervals.bootstrap_mean else {}
+    held = []
+    for _ in range(REPEATS):
+        chance = rng.beta(3.5, 1.5, size=40)[clusters]
+        values = rng.random(len(clusters)) < chance
+        found = method(values.astype(float), clusters=clusters, **extra)
+        held.append(found.low <= 0.7 <= found.high)
+    near_95(np.array(held))
+
+
+def test_coverage_of_the_bootstrap_on_skewed_values() -> None:
+    """Exponential prompt means, 40 prompts: skew costs some coverage, not more than 4 points."""
+    rng = np.random.default_rng(6)
+    held = []
+    for seed in range(REPEATS):
+        found = intervals.bootstrap_mean(rng.exponential(size=40), resamples=1000, seed=seed)
+        held.append(found.low <= 1 <= found.high)
+    near_95(np.array(held), least=0.91)
+
+
+def test_bootstrap_is_reproducible_and_stays_in_range() -> None:
+    values = np.random.default_rng(7).random(25)
+    once, again = (intervals.bootstrap_mean(values, seed=3) for _ in range(2))
+    assert once == again
+    assert once != intervals.bootstrap_mean(values, seed=4)
+    extreme = intervals.bootstrap_mean([0.0, 0.0, 1.0], level=0.999)
+    assert (extreme.low, extreme.high) == (0, 1)
+
+
+def test_bootstrap_agrees_with_the_t_interval_on_many_normal_values() -> None:
+    values = np.random.default_rng(8).normal(size=2000)
+    one, other = intervals.mean(values), intervals.bootstrap_mean(values)
+    assert one.low == pytest.approx(other.low, abs=0.003)
+    assert one.high == pytest.approx(other.high, abs=0.003)
+
+
+def test_bootstrap_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn in pieces or at once: the same interval."""
+    values = np.random.default_rng(9).normal(size=50)
+    whole = intervals.bootstrap_mean(values, resamples=2000)
+    monkeypatch.setattr(intervals, "CHUNK", 700)
+    assert intervals.bootstrap_mean(values, resamples=2000) == whole
+
+
+def test_paired_difference_by_hand() -> None:
+    """Differences 1, 2, 3: mean 2, s = 1, t(2) = 4.3027: 2 +- 2.4842."""
+    found = intervals.paired_difference([11.0, 22.0, 33.0], [10.0, 20.0, 30.0])
+    assert found.estimate == 2
+    assert found.high - 2 == pytest.approx(2.4842, abs=1e-4)
+    swapped = intervals.paired_difference([10.0, 20.0, 30.0], [11.0, 22.0, 33.0])
+    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_paired_difference_takes_clusters() -> None:
+    rng = np.random.default_rng(10)
+    first, second, clusters = rng.normal(size=12), rng.normal(size=12), np.arange(12) // 3
+    found = intervals.paired_difference(first, second, clusters=clusters)
+    assert found == intervals.mean(first - second, clusters=clusters)
+
+
+def test_wilson_by_hand() -> None:
+    """8 of 10: centre (.8 + 3.8415 / 20) / 1.38415 = .71674; 95% interval (.4902, .9433)."""
+    found = intervals.proportion(8, 10)
+    assert found.estimate == 0.8
+    assert (found.low, found.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+
+
+@pytest.mark.parametrize(("successes", "total"), [(0, 5), (1, 7), (30, 40), (5, 5)])
+def test_wilson_agrees_with_scipy(successes: int, total: int) -> None:
+    other = scipy.stats.binomtest(successes, total).proportion_ci(0.9, method="wilson")
+    found = intervals.proportion(successes, total, level=0.9)
+    assert (found.low, found.high) == pytest.approx((other.low, other.high), abs=1e-12)
+
+
+@given(st.integers(1, 500), st.data(), st.floats(0.5, 0.999))
+def test_wilson_stays_inside(total: int, data: st.DataObject, level: float) -> None:
+    successes = data.draw(st.integers(0, total))
+    found = intervals.proportion(successes, total, level=level)
+    assert 0 <= found.low <= found.estimate <= found.high <= 1
+    assert found.high - found.low > 0
+    mirror = intervals.proportion(total - successes, total, level=level)
+    assert mirror.low == pytest.approx(1 - found.high, abs=1e-12)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_coverage_of_wilson(share: float) -> None:
+    """Exact, over all outcomes of 60 draws."""
+    chances = scipy.stats.binom.pmf(range(61), 60, share)
+    found = [intervals.proportion(k, 60) for k in range(61)]
+    held = math.fsum(c for c, i in zip(chances, found, strict=True) if i.low <= share <= i.high)
+    assert 0.93 <= held <= 0.98
+
+
+def test_one_draw_has_no_interval() -> None:
+    for method in (intervals.mean, intervals.bootstrap_mean):
+        with pytest.raises(DataError, match="two independent draws"):
+            method([1.0])
+        with pytest.raises(DataError, match="two independent draws"):
+            method([1.0, 2.0, 3.0], clusters=["p", "p", "p"])
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(DataError, match="one cluster a value"):
+        intervals.mean([1.0, 2.0], clusters=["a"])
+    with pytest.raises(DataError, match="finite"):
+        intervals.mean([1.0, math.nan])
+    with pytest.raises(DataError, match="flat"):
+        intervals.mean([[1.0, 2.0]])
+    with pytest.raises(DataError, match="level"):
+        intervals.mean([1.0, 2.0], level=95)
+    with pytest.raises(DataError, match="1000 resamples"):
+        intervals.bootstrap_mean([1.0, 2.0], resamples=100)
+    with pytest.raises(DataError, match="same items"):
+        intervals.paired_difference([1.0, 2.0], [1.0])
+    for successes, total in ((1, 0), (-1, 3), (4, 3)):
+        with pytest.raises(DataError, match="successes"):
+            intervals.proportion(successes, total)
