@@ -1,20 +1,37 @@
 """What must hold in the first steps of reinforcement learning, checked on the user's own run.
 
-The field's costliest reports are silent: an adapter that never reached the sampler, a reference that
-was not the reference. A run where one of these does not hold stops before it learns from it.
+The field's costliest reports are silent: an adapter that never reached the sampler, a reference
+that was not the reference. A run where one of these shows stops before it learns from it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from accord.core.errors import InvariantError
 from accord.core.protocols import Row
+from accord.core.types import Completion
 
 EXACT = 1e-4
 """Largest difference in float32, nats."""
 ROUNDED_MEAN, ROUNDED_P99 = 0.02, 0.15
 """Mean and 99th percentile of the difference in bfloat16, nats."""
+
+
+def gaps(answers: Sequence[Completion], logp_M: Tensor) -> dict[str, float]:
+    """|sampler - trainer| log-probability of the answers' tokens, nats."""
+    sampled_M = torch.tensor([logp for answer in answers for logp in answer.logprobs])
+    gap_M = (sampled_M - logp_M.cpu()).abs()
+    return {
+        "engine/gap_mean": float(gap_M.mean()),
+        "engine/gap_p99": float(np.quantile(gap_M.numpy(), 0.99)),
+        "engine/gap_max": float(gap_M.max()),
+    }
 
 
 def first_steps(metrics: Row, step: int, dtype: str) -> None:
@@ -43,7 +60,7 @@ def first_steps(metrics: Row, step: int, dtype: str) -> None:
 
 
 def first_ratio(metrics: Row, dtype: str) -> None:
-    """The first minibatch, before any update, has ratio 1 and clips nothing. Raises InvariantError."""
+    """Before any update the ratio is 1 and nothing is clipped. Raises InvariantError."""
     spread = math.sqrt(2 * metrics["policy/approx_kl"])
     clipped = metrics["policy/clip_fraction"]
     fits = spread <= EXACT and clipped == 0 if dtype == "float32" else spread <= ROUNDED_P99

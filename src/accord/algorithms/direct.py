@@ -32,10 +32,10 @@ def answer_logprobs(role: Role, rows: Sequence[Masked]) -> Tensor:
 @torch.no_grad()
 def reference_logprobs(reference: Role, data: TokenComparisons, micro_batch_tokens: int) -> Tensor:
     """Summed log-probabilities of every response of `data` under the reference, by response id."""
-    parts = []
-    for group in micro_batches(data.responses.lengths.tolist(), micro_batch_tokens):
-        parts.append(answer_logprobs(reference, [data.responses[i] for i in group]))
-    return torch.cat(parts)
+    groups = micro_batches(data.responses.lengths.tolist(), micro_batch_tokens)
+    return torch.cat(
+        [answer_logprobs(reference, [data.responses[i] for i in group]) for group in groups]
+    )
 
 
 def train(
@@ -102,7 +102,7 @@ def _batch(
             global_clear=clear,
         )
         if learn:
-            loss.value.backward()  # type: ignore[no-untyped-call]
+            loss.value.backward()
         add(metrics, {"loss": loss.value.detach(), **loss.metrics})
     return metrics
 

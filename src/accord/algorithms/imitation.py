@@ -57,7 +57,7 @@ def train(
             ragged = Ragged.of([batch[i] for i in group], policy.backbone.machine.device)
             logp_M, _ = policy.logprobs(ragged)
             loss = language.next_token(logp_M=logp_M, global_tokens=targets)
-            loss.value.backward()  # type: ignore[no-untyped-call]
+            loss.value.backward()
             add(metrics, {"loss": loss.value.detach(), **loss.metrics})
         metrics |= descend(state, optimizer, steps=steps, batch=texts(batch))
         metrics["tokens"] = sum(len(row.ids) for row in batch)

@@ -1,4 +1,4 @@
-"""Proximal policy optimisation for language models, with a critic and a price on leaving the reference.
+"""Proximal policy optimisation for language models, with a critic and a per-token KL penalty.
 
 Read top to bottom: sample, score, estimate, update. One step of `train` is one rollout batch.
 
@@ -17,13 +17,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from accord.algorithms import agreement
-from accord.algorithms.descent import add, batch_rows, descend
+from accord.algorithms.descent import add, batch_rows, descend, texts
 from accord.algorithms.settings import PPOConfig
 from accord.core.errors import DivergenceError
 from accord.core.protocols import Row, Sampler
@@ -57,9 +58,9 @@ class Parts:
     micro_batch_tokens: int
 
 
-@dataclass(slots=True)
-class Experience:
-    """A rollout batch as the updates see it."""
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A rollout batch: answers, what they earned, and what the roles say of every token."""
 
     asked: list[int]
     answers: list[Completion]
@@ -68,14 +69,20 @@ class Experience:
     logp_M: Tensor
     reference_M: Tensor
     value_M: Tensor
-    entropy: float
-    advantage_M: Tensor
-    return_M: Tensor
+    entropy_M: Tensor
 
     @property
     def counts(self) -> list[int]:
         """Tokens of each answer."""
         return [len(answer.tokens) for answer in self.answers]
+
+
+class Experience(NamedTuple):
+    """A rollout batch with what its updates learn from."""
+
+    sampled: Sampled
+    advantage_M: Tensor
+    return_M: Tensor
 
 
 def train(config: PPOConfig, *, parts: Parts, state: TrainState, seed: int) -> Iterator[Row]:
@@ -98,7 +105,7 @@ def train(config: PPOConfig, *, parts: Parts, state: TrainState, seed: int) -> I
                     state.numbers["kl/coefficient"],
                     observed=metrics["kl/sequence"],
                     target=config.kl.target,
-                    episodes=len(batch.answers),
+                    episodes=len(batch.sampled.answers),
                     horizon=config.kl.horizon,
                 )
         state.step += 1
@@ -124,33 +131,18 @@ def collect(config: PPOConfig, parts: Parts, state: TrainState, seed: int) -> Ex
             "a reward is not a finite number",
             got=score_B[~torch.isfinite(score_B)][0].item(),
             where=f"rollout batch {state.step + 1}",
-            batch=[list(row.ids) for row in rows],
+            batch=texts(rows),
             do="look at the saved answers and the reward model's scale",
         )
-    logp_M, entropy_M = _each(
-        parts, rows, lambda ragged: parts.policy.logprobs(ragged, temperature=config.temperature)
-    )
-    reference_M, _ = _each(
-        parts, rows, lambda ragged: parts.reference.logprobs(ragged, temperature=config.temperature)
-    )
-    value_M, _ = _each(parts, rows, lambda ragged: (parts.critic.values(ragged),) * 2)
-    batch = Experience(
-        asked,
-        answers,
-        rows,
-        score_B,
-        logp_M,
-        reference_M,
-        value_M,
-        float(entropy_M.mean()),
-        logp_M,
-        logp_M,
-    )
-    batch.advantage_M, batch.return_M = estimate(config, batch, state.numbers["kl/coefficient"])
-    return batch
+    heat = config.temperature
+    logp_M, entropy_M = _each(parts, rows, lambda r: parts.policy.logprobs(r, temperature=heat))
+    reference_M, _ = _each(parts, rows, lambda r: parts.reference.logprobs(r, temperature=heat))
+    value_M, _ = _each(parts, rows, lambda r: (parts.critic.values(r),) * 2)
+    sampled = Sampled(asked, answers, rows, score_B, logp_M, reference_M, value_M, entropy_M)
+    return Experience(sampled, *estimate(config, sampled, state.numbers["kl/coefficient"]))
 
 
-def estimate(config: PPOConfig, batch: Experience, coefficient: float) -> tuple[Tensor, Tensor]:
+def estimate(config: PPOConfig, batch: Sampled, coefficient: float) -> tuple[Tensor, Tensor]:
     """`(advantage_M, return_M)` from the per-token KL penalty and the score at the last token."""
     counts = batch.counts
     reward_M = -coefficient * kl.k1(batch.logp_M, batch.reference_M)
@@ -172,11 +164,10 @@ def update(
 ) -> dict[str, float]:
     """Inner passes over one rollout batch; the metrics of the last minibatch."""
     metrics: dict[str, float] = {}
-    size = len(batch.rows)
-    slices = [
-        batch_M.split(batch.counts)
-        for batch_M in (batch.logp_M, batch.value_M, batch.advantage_M, batch.return_M)
-    ]
+    sampled, advantage_M, return_M = batch
+    flat = (sampled.logp_M, sampled.value_M, advantage_M, return_M)
+    slices = [values_M.split(sampled.counts) for values_M in flat]
+    size = len(sampled.rows)
     for epoch in range(config.epochs):
         # One minibatch keeps the order of the pass before it: then its first ratio is 1 to the bit.
         order = list(range(size))
@@ -184,38 +175,32 @@ def update(
             order = np.random.default_rng((seed, state.step, epoch)).permutation(size).tolist()
         for chosen in np.array_split(order, config.minibatches):
             picked = [int(i) for i in chosen]
-            metrics = _minibatch(config, batch, picked, slices, parts)
+            rows = [sampled.rows[i] for i in picked]
+            old = [torch.cat([parted[i] for i in picked]) for parted in slices]
+            metrics = _minibatch(config, rows, old, parts)
             if state.step == 0 and epoch == 0 and "checked" not in state.numbers:
                 agreement.first_ratio(metrics, parts.policy.backbone.machine.dtype)
                 state.numbers["checked"] = 1.0
-            metrics |= descend(
-                state,
-                config.optimizer,
-                steps=config.steps,
-                batch=[list(batch.rows[i].ids) for i in picked],
-            )
+            metrics |= descend(state, config.optimizer, steps=config.steps, batch=texts(rows))
             if config.stop_kl is not None and metrics["policy/approx_kl"] > config.stop_kl:
                 return metrics
     return metrics
 
 
 def _minibatch(
-    config: PPOConfig,
-    batch: Experience,
-    chosen: list[int],
-    slices: list[tuple[Tensor, ...]],
-    parts: Parts,
+    config: PPOConfig, rows: list[Tokenized], old: list[Tensor], parts: Parts
 ) -> dict[str, float]:
-    """Accumulate the gradients of policy and critic over some answers of the batch."""
-    old_logp, old_value, advantages, returns = (
-        torch.cat([flat[i] for i in chosen]) for flat in slices
-    )
+    """Accumulate the gradients of policy and critic over some answers of the batch.
+
+    `old` holds their old log-probabilities and values, advantages and returns, each `[M]`.
+    """
+    old_logp, old_value, advantages, returns = old
     if config.whiten_advantages:
         advantages = advantage.whiten(advantages)
     tokens = len(old_logp)
     metrics: dict[str, float] = {"loss": 0.0, "policy/ratio_max": 0.0}
     start = 0
-    for ragged in _ragged(parts, [batch.rows[i] for i in chosen]):
+    for ragged in _ragged(parts, rows):
         here = slice(start, start + len(ragged.targets_M))
         start = here.stop
         logp_M, _ = parts.policy.logprobs(ragged, temperature=config.temperature)
@@ -226,7 +211,7 @@ def _minibatch(
             clip=config.clip,
             global_tokens=tokens,
         )
-        actor.value.backward()  # type: ignore[no-untyped-call]
+        actor.value.backward()
         critic = value.clipped(
             value_M=parts.critic.values(ragged),
             old_value_M=old_value[here],
@@ -234,7 +219,7 @@ def _minibatch(
             clip=config.value_clip,
             global_tokens=tokens,
         )
-        (config.value_coefficient * critic.value).backward()  # type: ignore[no-untyped-call]
+        (config.value_coefficient * critic.value).backward()
         add(metrics, {**actor.metrics, **critic.metrics})
         largest = float((logp_M.detach() - old_logp[here]).max().exp())
         metrics["policy/ratio_max"] = max(metrics["policy/ratio_max"], largest)
@@ -242,14 +227,14 @@ def _minibatch(
     return metrics
 
 
-def describe(batch: Experience, coefficient: float, parts: Parts) -> dict[str, float]:
+def describe(experience: Experience, coefficient: float, parts: Parts) -> dict[str, float]:
     """What the rollout batch looks like, before any update."""
+    batch = experience.sampled
     counts = batch.counts
     kl_M = kl.k1(batch.logp_M, batch.reference_M)
     kl_B = torch.stack([part.sum() for part in kl_M.split(counts)])
-    sampled_M = torch.tensor([logp for answer in batch.answers for logp in answer.logprobs])
-    gap_M = (sampled_M - batch.logp_M.cpu()).abs()
-    unexplained = (batch.return_M - batch.value_M).var(correction=0)
+    unexplained = (experience.return_M - batch.value_M).var(correction=0)
+    spread = experience.return_M.var(correction=0).clamp_min(1e-12)
     return {
         "reward/score": float(batch.score_B.mean()),
         "reward/spread": float(batch.score_B.std(correction=0)),
@@ -257,15 +242,11 @@ def describe(batch: Experience, coefficient: float, parts: Parts) -> dict[str, f
         "kl/sequence": float(kl_B.mean()),
         "kl/token": float(kl_M.mean()),
         "kl/coefficient": coefficient,
-        "policy/entropy": batch.entropy,
-        "value/explained_variance": float(
-            1 - unexplained / batch.return_M.var(correction=0).clamp_min(1e-12)
-        ),
+        "policy/entropy": float(batch.entropy_M.mean()),
+        "value/explained_variance": float(1 - unexplained / spread),
         "answer/length": fmean(counts),
         "answer/stopped": fmean(answer.stop is StopReason.STOP for answer in batch.answers),
-        "engine/gap_mean": float(gap_M.mean()),
-        "engine/gap_p99": float(gap_M.quantile(0.99)),
-        "engine/gap_max": float(gap_M.max()),
+        **agreement.gaps(batch.answers, batch.logp_M),
         "tokens": float(sum(len(row) for row in batch.rows)),
         **parts.watch(batch.asked, batch.answers),
     }
@@ -284,7 +265,7 @@ def _within_budget(config: PPOConfig, state: TrainState, sequence_kl: float) -> 
     return True
 
 
-def _paid(config: PPOConfig, batch: Experience) -> Tensor:
+def _paid(config: PPOConfig, batch: Sampled) -> Tensor:
     """Scores as they are trained on: an answer without stop token earns a fixed score; clipped."""
     score_B = batch.score_B
     if config.missing_stop_score is not None:

@@ -7,7 +7,6 @@ is of the raw outputs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from accord.models.role import Role, Scale
 from accord.models.state import TrainState
 from accord.objectives import reward
 from accord.objectives.pairs import totals
+from accord.stats.ranking import pair_accuracy
 
 
 def train(
@@ -57,14 +57,14 @@ def train(
                 global_weight=weight,
                 global_clear=clear,
             )
-            loss.value.backward()  # type: ignore[no-untyped-call]
+            loss.value.backward()
             add(metrics, {"loss": loss.value.detach(), **loss.metrics})
         metrics |= descend(state, config.optimizer, steps=steps, batch=texts(whole.rows))
         metrics["tokens"] = sum(len(row.ids) for row in whole.rows)
         state.step += 1
-        if state.step == steps and len(dev):
+        if state.step == steps and (dev.label_P != 0.5).any():
             lead_P = leads(dev, model, micro_batch_tokens)
-            metrics["preference/dev_accuracy"] = accuracy(lead_P, dev.label_P)
+            metrics["preference/dev_accuracy"] = pair_accuracy(lead_P, dev.label_P)
         yield metrics
 
 
@@ -82,19 +82,7 @@ def leads(data: TokenComparisons, model: Role, micro_batch_tokens: int) -> NDArr
     """Raw score of the first response less that of the second, for each pair of `data`."""
     responses = [data.responses[i] for i in range(len(data.responses))]
     raw = raw_scores(responses, model, micro_batch_tokens)
-    return cast(NDArray[np.float64], raw[data.first_P] - raw[data.second_P])
-
-
-def accuracy(lead_P: NDArray[np.float64], label_P: NDArray[np.float32]) -> float:
-    """Share of pairs whose favoured side leads; ties left out, an equal score counts half.
-
-    Raises DataError where every pair is a tie.
-    """
-    clear = label_P != 0.5
-    if not clear.any():
-        raise DataError("every held-out pair is a tie: accuracy has no meaning")
-    won = np.sign(lead_P[clear]) * np.sign(label_P[clear] - 0.5)
-    return float(np.mean(0.5 * (1 + won)))
+    return raw[data.first_P] - raw[data.second_P]
 
 
 def scale_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -17,20 +18,28 @@ from typing import Any, cast
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
 from accord.core.errors import ConfigError, ModelError
 from accord.core.hashing import digest, file_digest
 from accord.core.machine import Machine
+from accord.models.bars import no_bars
 from accord.models.ragged import Ragged, ragged_attention
+from accord.text.tokenized import Tokenized
 
 log = logging.getLogger(__name__)
 
 RAGGED = "accord_ragged"
 ADAPTER_FILE = "adapter_model.safetensors"
+COMPANY = (5, 9)
+"""Lengths of the sequences that show at loading whether a model may run them together."""
+ALIKE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+"""Largest difference of hidden states that counts as rounding, over their norm. A sequence that
+sees another one, or pads, or wrong positions, is several times that apart."""
 
 
 def _no_mask(*_: object, **__: object) -> None:
@@ -69,38 +78,49 @@ class Backbone:
         self._active: tuple[str, ...] = ()
         self._trained: set[str] = set()
         self.packs = _supports_ragged(model)
-        if not self.packs:
-            log.warning("%s runs padded: its attention cannot be packed", model.config.model_type)
         self.model.requires_grad_(False)
 
     @classmethod
     def load(cls, folder: Path, *, machine: Machine, train_all: bool = False) -> Backbone:
-        """Read a transformers folder. Raises ModelError with the file and the cause.
+        """Read a transformers folder and check that Accord computes what its model does.
 
         With `train_all` the weights are float32 and trainable; otherwise frozen, in the machine's
-        dtype.
+        dtype. Raises ModelError with the file and the cause.
         """
+        name = folder_digest(folder)
         wide = train_all or machine.dtype == "float32"
         try:
-            model = AutoModelForCausalLM.from_pretrained(
-                folder,
-                dtype=torch.float32 if wide else torch.bfloat16,
-                attn_implementation="sdpa",
-                local_files_only=True,
-            )
-        except (OSError, ValueError, KeyError) as error:
+            with no_bars():
+                model, report = AutoModelForCausalLM.from_pretrained(
+                    folder,
+                    dtype=torch.float32 if wide else torch.bfloat16,
+                    local_files_only=True,
+                    output_loading_info=True,
+                )
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             raise ModelError(
                 "the model cannot be loaded", got=error, where=folder, do="check the folder"
             ) from error
-        backbone = cls(model.to(machine.device), machine=machine, digest=folder_digest(folder))
+        if report["missing_keys"]:  # transformers would fill them with random numbers
+            raise ModelError(
+                "the model's files lack weights", got=min(report["missing_keys"]), where=folder
+            )
+        placed = cast(PreTrainedModel, model.to(torch.device(machine.device)))  # type: ignore[arg-type]
+        backbone = cls(placed, machine=machine, digest=name)
         backbone.model.requires_grad_(train_all)
         backbone.check_head()
+        backbone.check_company()
         return backbone
 
     @property
     def decoder(self) -> nn.Module:
         """The layers below the language-model head."""
         return cast(nn.Module, self.model.get_decoder())
+
+    @property
+    def config(self) -> Any:
+        """The decoder's transformers configuration."""
+        return self.decoder.config
 
     @property
     def head(self) -> nn.Linear:
@@ -140,6 +160,41 @@ class Backbone:
                 do="use a decoder whose logits are the head's (Llama, Qwen, Mistral ...)",
             )
 
+    @torch.no_grad()
+    def check_company(self) -> None:
+        """Prove that a sequence's hidden states do not depend on what else is in its batch.
+
+        A model that cannot be packed runs padded from here on. Raises ModelError where pads change
+        its answers as well.
+        """
+        ids = [tuple(i % self.head.out_features for i in range(1, n + 1)) for n in COMPANY]
+        batch = Ragged.of([Tokenized(i, (False,) * len(i)) for i in ids], self.machine.device)
+        with torch.autocast(self.machine.device, dtype=torch.bfloat16, enabled=self.mixed):
+            alone = [
+                self.decoder(input_ids=batch.ids_N.new_tensor([i]), use_cache=False) for i in ids
+            ]
+        alone_ND = torch.cat([out.last_hidden_state[0] for out in alone]).float()
+
+        def apart(**how: Any) -> float:
+            try:
+                gap_ND = self.hidden(batch, **how).float() - alone_ND
+            except (TypeError, ModelError):  # layers that do not say which sequence is which
+                return float("inf")
+            return float(gap_ND.norm() / alone_ND.norm())
+
+        most, name = ALIKE[self.dtype], self.model.config.model_type
+        if self.packs and not apart(packing=True) <= most:
+            self.packs = False
+        if not self.packs:
+            log.warning("%s runs padded: its attention cannot be packed", name)
+        for side in ("right", "left"):
+            if not apart(packing=False, padding_side=side) <= most:
+                raise ModelError(
+                    "this model computes something else where sequences are padded",
+                    got=f"{name}, pads on the {side}",
+                    do="use a decoder that takes masks and positions (Llama, Qwen, GPT-2 ...)",
+                )
+
     def linear_names(self) -> list[str]:
         """Last parts of the names of the linear layers inside the decoder."""
         names = {
@@ -150,7 +205,7 @@ class Backbone:
         return sorted(names)
 
     def add_adapter(self, name: str, *, rank: int, alpha: float, seed: int) -> None:
-        """Lay a fresh, trainable adapter on every linear layer: its update starts at exactly zero."""
+        """Lay a fresh, trainable adapter on every linear layer: its update starts at zero."""
         config = LoraConfig(
             r=rank,
             lora_alpha=alpha,  # type: ignore[arg-type]
@@ -162,7 +217,7 @@ class Backbone:
         self._inject(name, config)
         generator = torch.Generator().manual_seed(seed)
         for layer in self._layers():
-            a = layer.lora_A[name].weight
+            a = cast(nn.Linear, layer.lora_A[name]).weight
             bound = (3 / a.shape[1]) ** 0.5  # the variance of Hu et al.'s Kaiming start, 1 / inputs
             with torch.no_grad():
                 fresh = torch.rand(a.shape, generator=generator) * 2 * bound - bound
@@ -172,7 +227,7 @@ class Backbone:
     def copy_adapter(self, source: str, name: str) -> None:
         """Lay a trainable copy of adapter `source` on the weights, under another name."""
         assert self._peft is not None
-        self._inject(name, self._peft.peft_config[source])
+        self._inject(name, cast(LoraConfig, self._peft.peft_config[source]))
         for layer in self._layers():
             for part in (layer.lora_A, layer.lora_B):
                 part[name].load_state_dict(part[source].state_dict())
@@ -184,12 +239,11 @@ class Backbone:
         Raises ModelError where the file is missing, was made for another base, or fits no layer.
         """
         try:
-            config = LoraConfig.from_pretrained(str(folder))
+            settings = json.loads((folder / "adapter_config.json").read_text())
+            base = settings["base_model_name_or_path"]
             state = load_file(folder / ADAPTER_FILE)
-            base = json.loads((folder / "adapter_config.json").read_text())[
-                "base_model_name_or_path"
-            ]
-        except (OSError, ValueError, KeyError) as error:
+            config = LoraConfig.from_pretrained(str(folder))
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise ModelError("the adapter cannot be read", got=error, where=folder) from error
         if base != self.digest:
             raise ModelError(
@@ -199,11 +253,16 @@ class Backbone:
                 do="run the stages that made it again on this base",
             )
         self._inject(name, config)
-        result = set_peft_model_state_dict(self._peft, state, adapter_name=name)
-        if result.unexpected_keys:
+        wanted, found = self._shapes(name), {key: tuple(t.shape) for key, t in state.items()}
+        if found != wanted:
+            odd = min(key for key in wanted | found if wanted.get(key) != found.get(key))
             raise ModelError(
-                "the adapter fits no layer", got=result.unexpected_keys[0], where=folder
+                "the adapter's weights are not those of its layers",
+                got=f"{odd}: {found.get(odd, 'missing')}, not {wanted.get(odd, 'expected')}",
+                where=folder,
+                do="run the stage that made it again",
             )
+        set_peft_model_state_dict(self._peft, state, adapter_name=name)
         self.train_adapter(name, False)
         return file_digest(folder / ADAPTER_FILE)
 
@@ -211,9 +270,7 @@ class Backbone:
         """Write an adapter in PEFT's format and return its digest (of the weights file)."""
         assert self._peft is not None
         folder.mkdir(parents=True, exist_ok=True)
-        state = get_peft_model_state_dict(
-            self._peft, adapter_name=name, save_embedding_layers=False
-        )
+        state = self._state(name)
         save_file({k: v.contiguous().cpu() for k, v in state.items()}, folder / ADAPTER_FILE)
         config = self._peft.peft_config[name].to_dict()
         config |= {"base_model_name_or_path": self.digest, "inference_mode": True}
@@ -226,7 +283,8 @@ class Backbone:
         """Write the weights as a transformers folder, with the tokenizer files beside them."""
         if self.adapters:
             raise ModelError("weights under adapters are saved by whoever made them")
-        self.model.save_pretrained(folder)
+        with no_bars():
+            self.model.save_pretrained(folder)
         for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
             if (tokenizer_from / name).is_file():
                 shutil.copyfile(tokenizer_from / name, folder / name)
@@ -239,13 +297,13 @@ class Backbone:
     def adapter_parameters(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and float32 weights of one adapter, in a fixed order."""
         for key, parameter in self.model.named_parameters():
-            if f".{name}." in key and ".lora_" in key:
+            if ".lora_" in key and key.split(".")[-2] == name:
                 yield key, parameter
 
     def activate(self, names: Sequence[str]) -> None:
         """Let exactly these adapters, in this order, take part in what is computed next."""
         wanted = tuple(names)
-        if wanted == self._active or self._peft is None:
+        if wanted == self._active:
             return
         missing = set(wanted) - set(self.adapters)
         if missing:
@@ -278,8 +336,8 @@ class Backbone:
             return cast(Tensor, out.last_hidden_state[real_BT])
 
     def _packed(self, batch: Ragged) -> Tensor:
-        config = self.decoder.config
-        config._attn_implementation = RAGGED
+        config = self.config
+        usual, config._attn_implementation = config._attn_implementation, RAGGED
         try:
             out = self.decoder(
                 input_ids=batch.ids_N[None],
@@ -288,7 +346,7 @@ class Backbone:
                 ragged_lengths=batch.lengths,
             )
         finally:  # whoever else runs this model meets it as it was
-            config._attn_implementation = "sdpa"
+            config._attn_implementation = usual
         return cast(Tensor, out.last_hidden_state[0])
 
     @property
@@ -305,13 +363,26 @@ class Backbone:
         if name in self.adapters:
             raise ModelError("an adapter of this name is already there", got=name)
         if self._peft is None:
-            self._peft = PeftModel(self.model, config, adapter_name=name)
+            with warnings.catch_warnings():
+                # PEFT 0.21 reads a property that transformers 5.23 has renamed.
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+                self._peft = PeftModel(self.model, config, adapter_name=name)
         else:
             self._peft.add_adapter(name, config)
         for key, parameter in self.adapter_parameters(name):
             if parameter.dtype is not torch.float32:
                 raise ModelError("adapters must be float32", got=f"{key}: {parameter.dtype}")
         self._active = ("",)  # PEFT activates what it adds: the next `activate` must act
+
+    def _state(self, name: str) -> dict[str, Tensor]:
+        """Weights of one adapter under the names that PEFT's files have."""
+        state = get_peft_model_state_dict(
+            self._peft, adapter_name=name, save_embedding_layers=False
+        )
+        return cast(dict[str, Tensor], state)
+
+    def _shapes(self, name: str) -> dict[str, tuple[int, ...]]:
+        return {key: tuple(tensor.shape) for key, tensor in self._state(name).items()}
 
     def _set_gradients(self) -> None:
         for key, parameter in self.model.named_parameters():
@@ -327,11 +398,3 @@ def _supports_ragged(model: PreTrainedModel) -> bool:
         and set(kinds) == {"full_attention"}
         and window is None
     )
-
-
-def fresh_model(config_folder: Path, *, seed: int) -> PreTrainedModel:
-    """A model of the folder's configuration with new weights from `seed`, in float32."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        config = AutoConfig.from_pretrained(config_folder, local_files_only=True)
-        return cast(PreTrainedModel, AutoModelForCausalLM.from_config(config, dtype=torch.float32))

@@ -17,7 +17,7 @@ under a few GiB."""
 
 def _bfloat16_is_fast(device: str) -> bool:
     if device == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(
         torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     )

@@ -17,6 +17,10 @@ from torch.nn import functional as F
 from accord.core.errors import ModelError
 
 
+BEYOND = ("sliding_window", "softcap", "s_aux")
+"""What transformers hands to attention that is not plain: a window, capped scores, sinks."""
+
+
 class Masked(Protocol):
     """Token ids with a train mask of the same length (`accord.text.tokenized`)."""
 
@@ -119,13 +123,16 @@ def ragged_attention(
     *,
     ragged_lengths: Sequence[int],
     scaling: float | None = None,
-    **_: object,
+    **more: object,
 ) -> tuple[Tensor, None]:
     """Causal attention inside each sequence of one packed row: `[1, H, N, D] -> [1, N, H, D]`.
 
     Registered with transformers as an attention implementation; grouped key heads are never
-    repeated in memory.
+    repeated in memory. Raises ModelError for a layer that asks for more than plain attention.
     """
+    asked = [name for name in BEYOND if more.get(name) is not None]
+    if asked:
+        raise ModelError("packed attention does not compute this", got=", ".join(asked))
     parts = [
         F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=True)
         for q, k, v in zip(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -91,7 +92,7 @@ class Role:
 
     def raw_scores(self, batch: Ragged) -> Tensor:
         """`[B]` head outputs at each sequence's last real token, before `scale`."""
-        return self._head()(self.hidden(batch)[batch.last_rows_B])
+        return cast(Tensor, self._head()(self.hidden(batch)[batch.last_rows_B]))
 
     def scores(self, batch: Ragged) -> Tensor:
         """`[B]` scores in the model's unit."""
@@ -99,7 +100,7 @@ class Role:
 
     def values(self, batch: Ragged) -> Tensor:
         """`[M]` expected scores before each target token, in the reward model's unit."""
-        raw_M = self._head()(self.hidden(batch)[batch.rows_M])
+        raw_M: Tensor = self._head()(self.hidden(batch)[batch.rows_M])
         return (raw_M - self.scale.shift) / self.scale.scale
 
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:

@@ -1,1 +1,14 @@
-"""Functions that return a full configuration; the only place that knows model names and budgets."""
+"""Functions that return a full configuration; the only place that knows model names and budgets.
+
+Importing loads no torch. A workspace's `accord.toml` names one and overrides what it likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from accord.pipeline.config import PipelineConfig
+from accord.recipes.smollm2 import smollm2
+from accord.recipes.tiny import tiny
+
+RECIPES: dict[str, Callable[[], PipelineConfig]] = {"smollm2": smollm2, "tiny": tiny}

@@ -61,7 +61,7 @@ class TorchSampler:
         name = role.backbone.model.config.model_type
         log.info("sampling from %s by the %s decoder", name, "fast" if self.fast else "plain")
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def sample(
         self, prompts: Sequence[Sequence[int]], *, n: int, settings: SamplingSettings, seed: int
     ) -> list[list[Completion]]:

@@ -1,4 +1,4 @@
-"""A decoder of the Llama pattern made for sampling: static cache, joined projections, no repeated heads.
+"""A decoder of the Llama pattern for sampling: static cache, joined projections, grouped heads.
 
 Reads the weights of a `Role` (base and adapters, never merged) and computes what transformers
 computes, one token a row at a time. Shape letters: R = rows being sampled; P = prompts; N = prompt
@@ -23,7 +23,7 @@ PATTERN = ("llama", "mistral", "qwen2")
 
 def follows_pattern(role: Role) -> bool:
     """Whether the fast decoder computes this model."""
-    config = role.backbone.decoder.config
+    config = role.backbone.config
     return bool(
         role.backbone.packs
         and config.model_type in PATTERN
@@ -79,7 +79,7 @@ def product(layers: Sequence[nn.Module], adapters: Sequence[str], dtype: torch.d
     if adapters:
         parts = [_adapter(cast(Any, layer), adapters) for layer in layers]
         made.down = torch.cat([down for down, _ in parts]).to(dtype)
-        made.up = torch.block_diag(*(up for _, up in parts)).to(dtype)  # type: ignore[no-untyped-call]
+        made.up = torch.block_diag(*(up for _, up in parts)).to(dtype)
     return made
 
 
@@ -172,7 +172,7 @@ class LlamaDecoder:
         return self.head(self._rms(x, self.norm))
 
     def prefill(self, prompts: Sequence[Sequence[int]], n: int, new: int) -> tuple[Cache, Tensor]:
-        """Run each prompt once; return a cache with `n` rows a prompt and next-token logits `[P, V]`.
+        """Run each prompt once; a cache with `n` rows a prompt and next-token logits `[P, V]`.
 
         Prompts lie right-aligned in the cache, so that every row writes the same next slot; `new`
         slots are free behind them.
@@ -230,15 +230,15 @@ class Cache:
     def __init__(self, decoder: LlamaDecoder, lengths: Sequence[int], n: int, new: int) -> None:
         rows, slots = len(lengths) * n, max(lengths) + new
         shape = (rows, decoder.heads, slots, decoder.head_size)
-        like = {"dtype": decoder.dtype, "device": decoder.embedding.device}
+        device, dtype = decoder.embedding.device, decoder.dtype
         self.n, self.used = n, max(lengths)
         self.lengths = list(lengths)
-        self.keys = [torch.zeros(shape, **like) for _ in decoder.layers]
-        self.values = [torch.zeros(shape, **like) for _ in decoder.layers]
-        self.position_R = torch.tensor(lengths, device=like["device"]).repeat_interleave(n)
+        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in decoder.layers]
+        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in decoder.layers]
+        self.position_R = torch.tensor(lengths, device=device).repeat_interleave(n)
         self.start_R = self.used - self.position_R
-        real_RS = torch.arange(slots, device=like["device"]) >= self.start_R[:, None]
-        self.bias_RS = torch.zeros(rows, 1, 1, slots, **like)
+        real_RS = torch.arange(slots, device=device) >= self.start_R[:, None]
+        self.bias_RS = torch.zeros(rows, 1, 1, slots, dtype=dtype, device=device)
         self.bias_RS.masked_fill_(~real_RS[:, None, None], float("-inf"))
 
     def write_prompt(self, layer: int, prompt: int, key: Tensor, value: Tensor) -> None:

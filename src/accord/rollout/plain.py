@@ -58,7 +58,7 @@ class PlainDecoder:
             ids[row, longest - len(prompt) :] = torch.tensor(prompt, device=device)
             real[row, longest - len(prompt) :] = True
         positions = (real.long().cumsum(-1) - 1).clamp_min(0)
-        cache = DynamicCache(config=self.role.backbone.decoder.config)
+        cache = DynamicCache(config=self.role.backbone.config)
         logits = self._run(ids, real, positions, cache)
         cache.batch_repeat_interleave(n)
         position_R = (positions[:, -1] + 1).repeat_interleave(n)

@@ -1,0 +1,86 @@
+"""What policies are worth on held-out prompts: means, paired changes and best-of-n, with intervals.
+
+Shape letters: P = prompts; S = samples a prompt. Prompts, not answers, are the independent unit:
+every interval is over prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accord.core.errors import DataError
+from accord.stats import best_of as sampled
+from accord.stats import intervals
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answers:
+    """What was measured of one policy's answers, each `[P, S]`."""
+
+    kl: NDArray[np.float64]
+    """log(policy / reference) of the answer, nats: its mean estimates KL(policy || reference)."""
+    length: NDArray[np.float64]
+    """Tokens, stop token included."""
+    stopped: NDArray[np.float64]
+    """1 where the answer ended by the stop token."""
+    score: NDArray[np.float64] | None = None
+    """The proxy: the reward model's score."""
+    gold: NDArray[np.float64] | None = None
+    """The truth, where it is known."""
+
+    def __post_init__(self) -> None:
+        for name in ("length", "stopped", "score", "gold"):
+            value = getattr(self, name)
+            if value is not None and value.shape != self.kl.shape:
+                raise DataError(
+                    f"{name} has another shape", got=f"{value.shape}, kl {self.kl.shape}"
+                )
+
+    def measures(self) -> dict[str, NDArray[np.float64]]:
+        """Everything that was measured, by name."""
+        known = {"kl": self.kl, "length": self.length, "stopped": self.stopped}
+        if self.score is not None:
+            known["score"] = self.score
+        if self.gold is not None:
+            known["gold"] = self.gold
+        return known
+
+
+def summarise(answers: Answers) -> dict[str, dict[str, float]]:
+    """Mean of every measure with its 95% interval over prompts."""
+    return {name: _interval(value.mean(1)) for name, value in answers.measures().items()}
+
+
+def compare(before: Answers, after: Answers) -> dict[str, dict[str, float]]:
+    """Mean change of every measure on the same prompts, with its paired 95% interval."""
+    old, new = before.measures(), after.measures()
+    return {name: _interval(new[name].mean(1) - old[name].mean(1)) for name in new if name in old}
+
+
+def best_of(answers: Answers, sizes: Sequence[int]) -> list[dict[str, float]]:
+    """Score and truth of the best of n by score, a mean over prompts, with the KL it costs at most.
+
+    Empty where there is no score.
+    """
+    if answers.score is None:
+        return []
+    rows = []
+    for n in sizes:
+        row = {"n": float(n), "kl": sampled.kl_bound(n)}
+        for name, value in answers.measures().items():
+            if name in ("score", "gold"):
+                pairs = zip(answers.score, value, strict=True)
+                row[name] = float(
+                    np.mean([sampled.best_of(proxy, gold, n) for proxy, gold in pairs])
+                )
+        rows.append(row)
+    return rows
+
+
+def _interval(value_P: NDArray[np.float64]) -> dict[str, float]:
+    found = intervals.mean(value_P)
+    return {"value": found.estimate, "low": found.low, "high": found.high}

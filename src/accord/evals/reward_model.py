@@ -1,0 +1,133 @@
+"""How far a reward model can be believed on held-out comparisons, beside simple baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import islice, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from accord.core.errors import DataError
+from accord.core.types import Comparison
+from accord.stats import baselines, calibration, intervals, ranking
+
+BASELINE_COMPARISONS = 20_000
+"""Training comparisons that the word baseline is fitted on, at most."""
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Quantiles of the length gap between which accuracy is shown."""
+
+
+class _Pairs:
+    """Pairs of comparisons as texts, in the order in which `Comparison.pairs` gives them."""
+
+    def __init__(self, comparisons: Iterable[Comparison]) -> None:
+        self.first: list[str] = []
+        self.second: list[str] = []
+        self.prompts: list[str] = []
+        self.sources: list[str] = []
+        label: list[float] = []
+        for comparison in comparisons:
+            prompt = comparison.prompt.digest
+            for pair in comparison.pairs():
+                self.first.append(comparison.responses[pair.first])
+                self.second.append(comparison.responses[pair.second])
+                self.prompts.append(prompt)
+                self.sources.append(comparison.source.partition(":")[0] or "unnamed")
+                label.append(pair.label)
+        self.label = np.array(label)
+
+
+def audit(
+    known: Iterable[Comparison], held: Iterable[Comparison], lead_P: NDArray[np.float64]
+) -> dict[str, object]:
+    """Accuracy, calibration and baselines as JSON values; {} where every held-out pair is a tie.
+
+    `lead_P` are raw score differences, first less second, of the pairs of `held` in their order;
+    `known` are the training comparisons, which fit the word baseline. Intervals are over prompts.
+    Raises DataError where leads and pairs differ in number.
+    """
+    pairs = _Pairs(held)
+    if len(pairs.label) != len(lead_P):
+        raise DataError("the audit needs one lead a pair", got=f"{len(lead_P)}, {len(pairs.label)}")
+    credit, clear = ranking.pair_credit(lead_P, pairs.label)
+    if not clear.any():
+        return {}
+    prompts = [prompt for prompt, c in zip(pairs.prompts, clear, strict=True) if c]
+    return {
+        "pairs": int(clear.sum()),
+        "ties": int((~clear).sum()),
+        "accuracy": float(credit.mean()),
+        "interval": _interval(credit, prompts),
+        "baselines": _baselines(known, pairs),
+        "by_length_gap": _by_length_gap(pairs, credit, clear),
+        "by_source": _by_source(pairs, credit, clear),
+        **_calibration(lead_P[clear], pairs.label[clear]),
+    }
+
+
+def _interval(credit: NDArray[np.float64], prompts: Sequence[str]) -> list[float] | None:
+    if len(set(prompts)) < 2:
+        return None
+    found = intervals.mean(credit, clusters=prompts)
+    return [max(0.0, found.low), min(1.0, found.high)]
+
+
+def _calibration(lead: NDArray[np.float64], label: NDArray[np.float64]) -> dict[str, object]:
+    """Of the favourite's side, so that the order in which a pair is listed does not count."""
+    said, happened = calibration.favourites(expit(lead), label)
+    table = calibration.reliability(said, happened)
+    return {
+        "ece": calibration.ece(said, happened),
+        "brier": calibration.brier(expit(lead), label),
+        "temperature": calibration.temperature(lead, label),
+        "bins": [
+            {"predicted": b.probability, "observed": b.outcome, "count": b.count} for b in table
+        ],
+    }
+
+
+def _baselines(known: Iterable[Comparison], pairs: _Pairs) -> dict[str, float]:
+    found = {"longer wins": baselines.longer_wins(pairs.first, pairs.second, pairs.label)}
+    train = _Pairs(islice(known, BASELINE_COMPARISONS))
+    try:
+        words = baselines.fit_tfidf(train.first, train.second, train.label)
+    except DataError:  # too little text to share a word: there is no such baseline then
+        return found
+    lead = words.score(pairs.first) - words.score(pairs.second)
+    return found | {"TF-IDF Bradley-Terry": ranking.pair_accuracy(lead, pairs.label)}
+
+
+def _by_length_gap(
+    pairs: _Pairs, credit: NDArray[np.float64], clear: NDArray[np.bool_]
+) -> list[dict[str, object]]:
+    """By how many characters the better answer is longer than the worse."""
+    gap = np.array([len(a) - len(b) for a, b in zip(pairs.first, pairs.second, strict=True)])
+    gap = (gap * np.sign(pairs.label - 0.5))[clear]
+    edges = np.unique(np.quantile(gap, SHARES))
+    found = []
+    for low, high in pairwise(edges):
+        inside = (gap >= low) & ((gap < high) | (high == edges[-1]) & (gap <= high))
+        if inside.any():
+            name = f"better one {low:+.0f} to {high:+.0f} characters"
+            found.append(_slice(name, credit[inside]))
+    return found
+
+
+def _by_source(
+    pairs: _Pairs, credit: NDArray[np.float64], clear: NDArray[np.bool_]
+) -> list[dict[str, object]]:
+    sources = np.array(pairs.sources)[clear]
+    return [_slice(name, credit[sources == name]) for name in sorted(set(sources.tolist()))]
+
+
+def _slice(name: str, credit: NDArray[np.float64]) -> dict[str, object]:
+    share = intervals.proportion(float(credit.sum()), len(credit))
+    return {
+        "name": name,
+        "pairs": len(credit),
+        "accuracy": share.estimate,
+        "low": share.low,
+        "high": share.high,
+    }

@@ -1,0 +1,205 @@
+"""The stages of a pipeline as values: what each reads, and the body that makes it.
+
+Importing loads no torch: bodies are imported when they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from accord.algorithms.settings import (
+    DPOConfig,
+    PPOConfig,
+    PretrainConfig,
+    RewardConfig,
+    SFTConfig,
+)
+from accord.core.errors import ConfigError
+from accord.core.hashing import digest
+from accord.core.protocols import Row
+from accord.pipeline.config import (
+    CompareConfig,
+    EvalConfig,
+    PipelineConfig,
+    WorldConfig,
+)
+from accord.pipeline.stage import Body, Stage, StageContext
+from accord.pipeline.workspace import Workspace
+
+KINDS = {
+    "base": "model",
+    "pretrain": "model",
+    "sft": "policy",
+    "compare": "preferences",
+    "reward": "reward model",
+    "ppo": "policy",
+    "dpo": "policy",
+    "eval": "evaluation",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BaseConfig:
+    """Which weights everything starts from."""
+
+    model: str
+    """`tiny`, `smollm2`, a folder or a hub id."""
+    fingerprint: str = ""
+    """Of a folder: digest of its files' names, sizes and times, so that a change is seen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageConfig:
+    """What shapes a stage beside its inputs: its own settings and what it needs of the rest."""
+
+    own: (
+        BaseConfig
+        | PretrainConfig
+        | SFTConfig
+        | CompareConfig
+        | RewardConfig
+        | PPOConfig
+        | DPOConfig
+        | EvalConfig
+    )
+    """The stage's settings."""
+    world: WorldConfig | None = None
+    """The tiny world, where it is the source of data."""
+    gold: str = "none"
+    """The truth that is watched."""
+
+
+def _lazily(name: str) -> Body:
+    def body(context: StageContext) -> Iterator[Row]:
+        module = import_module(f"accord.pipeline.stages.{name}")
+        yield from module.body(context)
+
+    return body
+
+
+def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
+    """Every stage that `config.stages` names, in order, after the base they start from.
+
+    Raises ConfigError where a stage lacks what it needs: the message names the command that makes
+    it.
+    """
+    made = ["base"]
+    stages = [_base(config)]
+    for name in (name for name in KINDS if name in config.stages):
+        inputs = _inputs(name, made, config, workspace)
+        stages.append(
+            Stage(
+                name=name,
+                kind=KINDS[name],
+                config=_config(name, config),
+                body=_lazily(name),
+                inputs=inputs,
+                seed=config.seed,
+            )
+        )
+        made.append(name)
+    return stages
+
+
+def _base(config: PipelineConfig) -> Stage:
+    own = BaseConfig(model=config.model, fingerprint=_fingerprint(config.model))
+    return Stage(
+        name="base",
+        kind="model",
+        config=StageConfig(own=own),
+        body=_lazily("base"),
+        seed=config.seed if config.model == "tiny" else 0,
+    )
+
+
+def _fingerprint(model: str) -> str:
+    folder = Path(model)
+    if not folder.is_dir():
+        return ""
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return digest([[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files])[:16]
+
+
+def _config(name: str, config: PipelineConfig) -> StageConfig:
+    watched = name in ("compare", "ppo", "eval")
+    return StageConfig(
+        own=getattr(config, name),
+        world=config.world,
+        gold=config.gold if watched else "none",
+    )
+
+
+def _inputs(
+    name: str, made: list[str], config: PipelineConfig, workspace: Workspace
+) -> tuple[str, ...]:
+    base = "pretrain" if "pretrain" in made else "base"
+    if name == "pretrain":
+        return ("base",)
+    start = tuple(stage for stage in (base, "sft") if stage in made)
+    match name:
+        case "sft":
+            return (base, *_data("demonstrations", config, workspace))
+        case "compare":
+            if config.world is None or config.gold != "grammar":
+                raise ConfigError(
+                    "the compare stage needs a known truth to simulate raters with",
+                    got=f"gold = {config.gold!r}",
+                    do="leave compare out of stages and import comparisons instead",
+                )
+            return start
+        case "reward":
+            return (*start, *_preferences(made, config, workspace))
+        case "dpo":
+            return (*start, *_preferences(made, config, workspace))
+        case "ppo":
+            _require("reward", made, name)
+            return (*start, "reward", *_prompts(made, config, workspace))
+        case _:
+            policies = [stage for stage in ("ppo", "dpo") if stage in made]
+            reward = [stage for stage in ("reward",) if stage in made]
+            return (*start, *reward, *policies, *_prompts(made, config, workspace))
+
+
+def _require(stage: str, made: list[str], name: str) -> None:
+    if stage not in made:
+        raise ConfigError(
+            f"stage {name} needs stage {stage}",
+            got=f"stages = {[*made[1:], name]}",
+            do=f"add {stage!r} to stages in accord.toml",
+        )
+
+
+def _data(kind: str, config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
+    """Names of the imported sets of one kind; none where the tiny world gives the data."""
+    if config.world is not None:
+        return ()
+    named = getattr(config.data, kind)
+    found = [workspace.dataset(kind, name) for name in named] if named else workspace.datasets(kind)
+    if not found and kind != "prompts":
+        raise ConfigError(
+            f"no {kind} were imported",
+            where=workspace.root,
+            do="accord import FILE, or name a recipe that brings its own data",
+        )
+    return tuple(artifact.name for artifact in found)
+
+
+def _preferences(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
+    return ("compare",) if "compare" in made else _data("preferences", config, workspace)
+
+
+def _prompts(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
+    """Prompt sets; without any, the prompts of whatever else was imported."""
+    if config.world is not None:
+        return ()
+    for kind in ("prompts", "preferences", "demonstrations"):
+        named = getattr(config.data, kind)
+        found = [workspace.dataset(kind, n) for n in named] if named else workspace.datasets(kind)
+        if found:
+            return tuple(artifact.name for artifact in found)
+    raise ConfigError(
+        "there are no prompts to answer", where=workspace.root, do="accord import FILE"
+    )

@@ -1,0 +1,90 @@
+"""Reinforcement learning against the reward model, held to the start policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean
+
+import torch
+
+from accord.algorithms.descent import fresh_state
+from accord.algorithms.ppo import Parts, train
+from accord.core.protocols import Row
+from accord.core.types import Completion, Prompt
+from accord.models.ragged import Ragged, micro_batches
+from accord.models.role import Role
+from accord.pipeline.stage import StageContext
+from accord.pipeline.stages import data
+from accord.pipeline.stages.roles import Roles
+from accord.text.tokenized import Tokenized
+
+
+def body(context: StageContext) -> Iterator[Row]:
+    """Train the policy's adapter with a critic beside it, and leave the policy with its stack."""
+    config = context.config.own
+    roles = Roles(context)
+    reference = roles.start()
+    policy = roles.trainable("ppo", config.adapter, context.seed + config.seed)
+    reward = roles.reward()
+    critic = roles.critic(reward)
+    prompts = data.prompts(context, held_out=False)
+    ids, kept = _fitting(context, roles, prompts, policy)
+    state = fresh_state(_both(policy, critic), config.optimizer)
+    context.track(state)
+    context.total(config.steps)
+    parts = Parts(
+        prompts=ids,
+        policy=policy,
+        reference=reference,
+        critic=critic,
+        sampler=roles.sampler(policy),
+        score=lambda asked, rows: score(reward, rows, context.machine.micro_batch_tokens),
+        watch=_watch(context, roles, kept),
+        micro_batch_tokens=context.machine.micro_batch_tokens,
+    )
+    yield from train(config, parts=parts, state=state, seed=context.seed + config.seed)
+    context.note("prompts", len(ids))
+    context.note("prompts_too_long", len(prompts) - len(ids))
+    context.note("budget_spent", bool(state.numbers.get("budget_spent")))
+    context.note("kl_coefficient", state.numbers["kl/coefficient"])
+    roles.save(policy, "ppo")
+
+
+@torch.no_grad()
+def score(reward: Role, rows: Sequence[Tokenized], tokens: int) -> list[float]:
+    """Reward-model scores of prompt + answer rows, in the model's unit."""
+    scores: list[float] = []
+    for group in micro_batches([len(row) for row in rows], tokens):
+        ragged = Ragged.of([rows[i] for i in group], reward.backbone.machine.device)
+        scores += reward.scores(ragged).tolist()
+    return scores
+
+
+def _both(policy: Role, critic: Role) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    yield from ((f"policy.{name}", parameter) for name, parameter in policy.trained())
+    yield from ((f"critic.{name}", parameter) for name, parameter in critic.trained())
+
+
+def _fitting(
+    context: StageContext, roles: Roles, prompts: list[Prompt], policy: Role
+) -> tuple[list[list[int]], list[Prompt]]:
+    """Prompts that leave room for an answer in the model's context; the rest is counted."""
+    room = policy.backbone.context - context.config.own.max_tokens
+    pairs = [(roles.template.prompt_ids(p.conversation), p) for p in prompts]
+    kept = [(ids, prompt) for ids, prompt in pairs if len(ids) <= room]
+    return [ids for ids, _ in kept], [prompt for _, prompt in kept]
+
+
+def _watch(
+    context: StageContext, roles: Roles, prompts: list[Prompt]
+) -> Callable[[Sequence[int], Sequence[Completion]], Row]:
+    """Gold of the sampled answers, where a truth is known: seen, never trained on."""
+    truth = data.gold(context)
+
+    def watch(asked: Sequence[int], answers: Sequence[Completion]) -> Row:
+        if truth is None:
+            return {}
+        texts = [roles.template.answer_text(answer.tokens) for answer in answers]
+        return {"reward/gold": fmean(truth([prompts[p].conversation for p in asked], texts))}
+
+    return watch

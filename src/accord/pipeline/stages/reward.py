@@ -1,0 +1,129 @@
+"""The reward model: trained on comparisons, given its unit, and held against simple baselines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from accord.algorithms.comparisons import TokenComparisons, require
+from accord.algorithms.descent import fresh_state, step_count
+from accord.algorithms.reward_model import leads, raw_scores, scale_of, train
+from accord.core.errors import DataError
+from accord.core.protocols import Row
+from accord.core.types import Comparison, SamplingSettings, Split
+from accord.evals.reward_model import audit
+from accord.models.role import Role
+from accord.pipeline.stage import StageContext
+from accord.pipeline.stages import data
+from accord.pipeline.stages.roles import Roles
+from accord.text.tokenized import Tokenized
+
+ANSWER_TOKENS = 48
+"""Longest answer that the reference gives where its samples set the score's unit."""
+
+
+def body(context: StageContext) -> Iterator[Row]:
+    """Train head and adapter, set the unit, and note held-out figures."""
+    config = context.config.own
+    roles = Roles(context, packing=config.packing)
+    tokenize, limit = roles.template.tokenize_answer, config.max_tokens
+    train_set, dev_set = (
+        TokenComparisons.build(data.comparisons(context, split), tokenize, max_tokens=limit)
+        for split in (Split.TRAIN, Split.DEV)
+    )
+    require(train_set, max_tokens=limit)
+    model = roles.fresh_scorer(config.adapter, context.seed + config.seed)
+    state = fresh_state(model.trained(), config.optimizer)
+    context.track(state)
+    steps = step_count(len(train_set), config.batch_prompts, config.epochs)
+    context.total(steps)
+    tokens = context.machine.micro_batch_tokens
+    yield from train(
+        config,
+        data=train_set,
+        dev=dev_set,
+        model=model,
+        state=state,
+        steps=steps,
+        seed=context.seed + config.seed,
+        micro_batch_tokens=tokens,
+    )
+    context.note("train_comparisons", len(train_set))
+    context.note("train_pairs", train_set.pairs)
+    context.note("too_long", train_set.too_long + dev_set.too_long)
+    _set_unit(context, roles, model, train_set)
+    if len(dev_set):
+        known = data.comparisons(context, Split.TRAIN)
+        kept = _short_enough(data.comparisons(context, Split.DEV), roles, limit)
+        figures = audit(known, kept, leads(dev_set, model, tokens))
+        context.note("audit", figures)
+        text = json.dumps(figures, indent=2, sort_keys=True) + "\n"
+        (context.output / "audit.json").write_text(text)
+    roles.save(model, "reward")
+
+
+def _short_enough(held: Iterable[Comparison], roles: Roles, limit: int) -> Iterator[Comparison]:
+    """The comparisons that `TokenComparisons` kept: the audit's texts go with its scores."""
+    for row in held:
+        lengths = (len(roles.template.tokenize_answer(row.prompt, text)) for text in row.responses)
+        if max(lengths) <= limit:
+            yield row
+
+
+def _set_unit(
+    context: StageContext, roles: Roles, model: Role, train_set: TokenComparisons
+) -> None:
+    """Mean 0 on demonstrations, standard deviation 1 on the reference's samples, where possible."""
+    tokens = context.machine.micro_batch_tokens
+    scored = raw_scores(
+        [train_set.responses[i] for i in range(len(train_set.responses))], model, tokens
+    )
+    shift_from, zero = "demonstrations", _demonstrations(context, roles)
+    if zero:
+        zero_scores = raw_scores(zero, model, tokens)
+    else:
+        shift_from = "chosen training responses"
+        first = train_set.first_P[train_set.label_P > 0.5]
+        second = train_set.second_P[train_set.label_P < 0.5]
+        zero_scores = scored[np.unique(np.concatenate([first, second]))]
+    scale_from, unit_scores = "all training responses", scored
+    if "sft" in context.inputs:
+        scale_from = "samples of the reference policy"
+        unit_scores = raw_scores(_samples(context, roles), model, tokens)
+    model.scale = scale_of(zero_scores, unit_scores, shift_from=shift_from, scale_from=scale_from)
+    context.note("shift", model.scale.shift)
+    context.note("scale", model.scale.scale)
+    context.note("shift_from", shift_from)
+    context.note("scale_from", scale_from)
+
+
+def _demonstrations(context: StageContext, roles: Roles) -> list[Tokenized]:
+    """Up to `scale_prompts` demonstrations that are a prompt and one answer."""
+    rows: list[Tokenized] = []
+    try:
+        for row in data.demonstrations(context, Split.TRAIN):
+            if len(rows) == context.config.own.scale_prompts:
+                break
+            *before, last = row.conversation.messages
+            if before:
+                prompt = type(row.conversation)(tuple(before))
+                rows.append(roles.template.tokenize_answer(prompt, last.content))
+    except DataError:
+        return []
+    return rows
+
+
+def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
+    """One answer of the reference to each of `scale_prompts` training prompts."""
+    asked = data.prompts(context, held_out=False, at_most=context.config.own.scale_prompts)
+    ids = [roles.template.prompt_ids(prompt.conversation) for prompt in asked]
+    settings = SamplingSettings(max_tokens=ANSWER_TOKENS)
+    said = roles.sampler(roles.start()).sample(ids, n=1, settings=settings, seed=context.seed)
+    return [
+        Tokenized(
+            (*prompt, *group[0].tokens), (False,) * len(prompt) + (True,) * len(group[0].tokens)
+        )
+        for prompt, group in zip(ids, said, strict=True)
+    ]

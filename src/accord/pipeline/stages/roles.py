@@ -1,0 +1,186 @@
+"""From artifacts to roles: which weights a policy, reference, reward model or critic is.
+
+Policy = base + SFT + its own adapter; reference = base + SFT; reward model = base + its adapter +
+head; critic = a copy of the reward model's. A stage that trained all weights left a whole model
+instead of an adapter: then that model is the backbone.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from accord.algorithms.settings import AdapterSettings
+from accord.core.errors import InvariantError, ModelError
+from accord.core.files import write_atomic
+from accord.models.backbone import Backbone, folder_digest
+from accord.models.machine import prepare
+from accord.models.role import Role, ScalarHead, load_head, save_head, stack_digest
+from accord.pipeline.stage import Artifact, StageContext
+from accord.rollout.engine import TorchSampler
+from accord.text.template import ChatTemplate
+from accord.text.tokenizer import TextTokenizer
+
+BASE_FILE = "base.json"
+STACK_FILE = "stack.json"
+
+
+def base_folder(artifact: Artifact) -> Path:
+    """Where the weights of a `base` or `pretrain` artifact lie."""
+    own = artifact.folder / "model"
+    if own.is_dir():
+        return own
+    return Path(json.loads((artifact.folder / BASE_FILE).read_text())["folder"])
+
+
+class Roles:
+    """Builds the roles of one stage from its inputs; frozen weights are read once."""
+
+    def __init__(self, context: StageContext, *, packing: bool = True) -> None:
+        prepare(context.machine)
+        self.context = context
+        self.packing = packing
+        name = "pretrain" if "pretrain" in context.inputs else "base"
+        self.base = base_folder(context.input(name))
+        self.tokenizer = TextTokenizer.load(self.base)
+        self.template = ChatTemplate(self.tokenizer)
+        self._loaded: dict[Path, Backbone] = {}
+        self._digests: dict[str, str] = {}
+        self._expect(context.input(name))
+
+    def backbone(self, folder: Path, *, train_all: bool = False) -> Backbone:
+        """Weights of a folder: one frozen copy for all roles, or a fresh one to train."""
+        if train_all:
+            return Backbone.load(folder, machine=self.context.machine, train_all=True)
+        if folder not in self._loaded:
+            self._loaded[folder] = Backbone.load(folder, machine=self.context.machine)
+        return self._loaded[folder]
+
+    def start(self) -> Role:
+        """The policy that RL and DPO start from, frozen: their reference.
+
+        Raises InvariantError where its stack is not the one the SFT artifact recorded.
+        """
+        if "sft" not in self.context.inputs:
+            return self._frozen(self.backbone(self.base), ())
+        artifact = self.context.input("sft")
+        if (artifact.folder / "model").is_dir():
+            return self._verified(self._frozen(self._whole(artifact), ()), artifact)
+        return self._verified(self._stacked(self.backbone(self.base), (), artifact), artifact)
+
+    def trained(self, name: str) -> Role:
+        """The frozen policy that stage `name` made. Raises InvariantError as `start` does."""
+        artifact = self.context.input(name)
+        if (artifact.folder / "model").is_dir():
+            return self._verified(self._frozen(self._whole(artifact), ()), artifact)
+        start = self.start()
+        return self._verified(self._stacked(start.backbone, start.adapters, artifact), artifact)
+
+    def trainable(self, name: str, settings: AdapterSettings, seed: int) -> Role:
+        """A policy on top of `start`: a fresh adapter, or a copy of all weights."""
+        start = self.start()
+        if settings.full:
+            if start.adapters:
+                raise ModelError(
+                    "all weights can not be trained under an SFT adapter",
+                    do="train SFT with adapter.rank = 0 as well, or give this stage an adapter",
+                )
+            artifact = self.context.inputs.get("sft")
+            folder = artifact.folder / "model" if artifact else self.base
+            return Role(self.backbone(folder, train_all=True), packing=self.packing)
+        start.backbone.add_adapter(name, rank=settings.rank, alpha=settings.alpha, seed=seed)
+        return replace(start, adapters=(*start.adapters, name), stack=None)
+
+    def fresh_scorer(self, settings: AdapterSettings, seed: int) -> Role:
+        """A reward model at its start, on the base."""
+        backbone = self.backbone(self.base, train_all=settings.full)
+        head = ScalarHead(backbone.hidden_size, seed=seed).to(self.context.machine.device)
+        if settings.full:
+            return Role(backbone, (), head, packing=self.packing)
+        backbone.add_adapter("reward", rank=settings.rank, alpha=settings.alpha, seed=seed)
+        return Role(backbone, ("reward",), head, packing=self.packing)
+
+    def reward(self) -> Role:
+        """The frozen reward model."""
+        artifact = self.context.input("reward")
+        if (artifact.folder / "model").is_dir():
+            role = self._frozen(self._whole(artifact), ())
+        else:
+            role = self._stacked(self.backbone(self.base), (), artifact)
+        role = self._verified(role, artifact)
+        head, scale = load_head(role.backbone.hidden_size, artifact.folder)
+        return replace(role, head=head.to(self.context.machine.device), scale=scale)
+
+    def critic(self, reward: Role) -> Role:
+        """A trainable copy of the reward model, head and unit included."""
+        artifact = self.context.input("reward")
+        head, scale = load_head(reward.backbone.hidden_size, artifact.folder)
+        head = head.requires_grad_(True).to(self.context.machine.device)
+        if not reward.adapters:
+            whole = self.backbone(artifact.folder / "model", train_all=True)
+            return Role(whole, (), head, scale, self.packing)
+        reward.backbone.copy_adapter("reward", "value")
+        return Role(reward.backbone, ("value",), head, scale, self.packing)
+
+    def sampler(self, role: Role) -> TorchSampler:
+        """The embedded engine over a role, ending answers at the template's stop token."""
+        return TorchSampler(role, stop_ids=[self.template.stop_id])
+
+    def save(self, role: Role, name: str) -> None:
+        """Write what stage `name` trained, with the stack it belongs to, into the output."""
+        output = self.context.output
+        adapters: list[str] = []
+        if role.adapters:
+            below = [self._digests[adapter] for adapter in role.adapters[:-1]]
+            adapters = [*below, role.backbone.save_adapter(name, output / "adapter")]
+            base = role.backbone.digest
+        else:
+            role.backbone.save_model(output / "model", tokenizer_from=self.base)
+            base = folder_digest(output / "model")
+        if role.head is not None:
+            save_head(role, output)
+        body = {"base": base, "adapters": adapters, "stack": stack_digest(base, tuple(adapters))}
+        write_atomic(output / STACK_FILE, json.dumps(body, indent=2) + "\n")
+
+    def _whole(self, artifact: Artifact) -> Backbone:
+        return self.backbone(artifact.folder / "model")
+
+    def _stacked(self, backbone: Backbone, below: tuple[str, ...], artifact: Artifact) -> Role:
+        """An artifact's adapter on top of those `below`, read once."""
+        name = artifact.name
+        if name not in backbone.adapters:
+            self._digests[name] = backbone.load_adapter(name, artifact.folder / "adapter")
+        return self._frozen(backbone, (*below, name))
+
+    def _frozen(self, backbone: Backbone, names: tuple[str, ...]) -> Role:
+        stack = stack_digest(backbone.digest, tuple(self._digests[name] for name in names))
+        return Role(backbone, names, packing=self.packing, stack=stack)
+
+    @staticmethod
+    def _verified(role: Role, artifact: Artifact) -> Role:
+        """`role`, if its weights are those that the artifact recorded when it was made."""
+        recorded = json.loads((artifact.folder / STACK_FILE).read_text())["stack"]
+        if role.stack != recorded:
+            raise InvariantError(
+                f"the weights loaded for {artifact.name} are not those it was made of",
+                got=f"stack {role.stack}, recorded {recorded}",
+                where=artifact.folder,
+                do="delete this artifact and run again",
+            )
+        return role
+
+    def _expect(self, artifact: Artifact) -> None:
+        """Refuse a base whose files changed since the base stage looked at them."""
+        record = artifact.folder / BASE_FILE
+        if not record.is_file():
+            return
+        known = json.loads(record.read_text())["digest"]
+        found = folder_digest(self.base)
+        if found != known:
+            raise ModelError(
+                "the base model changed since this workspace first saw it",
+                got=f"digest {found[:16]}, was {known[:16]}",
+                where=self.base,
+                do="restore the files, or start a new workspace",
+            )

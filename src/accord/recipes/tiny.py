@@ -1,0 +1,57 @@
+"""The whole loop in a minute and a half on two cores, in the tiny world with its known truth."""
+
+from __future__ import annotations
+
+from accord.algorithms.settings import (
+    AdapterSettings,
+    DPOConfig,
+    KLSettings,
+    OptimizerSettings,
+    PPOConfig,
+    PretrainConfig,
+    RewardConfig,
+    Schedule,
+    SFTConfig,
+)
+from accord.pipeline.config import CompareConfig, EvalConfig, PipelineConfig, WorldConfig
+
+
+def tiny() -> PipelineConfig:
+    """Pretraining to evaluation on a model of 0.8 million weights; every stage there is."""
+    adapter = AdapterSettings(rank=16, alpha=32)
+    return PipelineConfig(
+        model="tiny",
+        precision="float32",
+        world=WorldConfig(documents=3000, demonstrations=1200),
+        gold="grammar",
+        pretrain=PretrainConfig(steps=150, batch_rows=16, row_tokens=128),
+        sft=SFTConfig(
+            epochs=2,
+            batch_size=32,
+            adapter=adapter,
+            optimizer=OptimizerSettings(learning_rate=2e-3, schedule=Schedule.COSINE),
+        ),
+        compare=CompareConfig(prompts=432, samples=8, rater_temperature=0.3),
+        reward=RewardConfig(
+            epochs=3,
+            batch_prompts=16,
+            adapter=adapter,
+            optimizer=OptimizerSettings(learning_rate=2e-3, beta2=0.98, warmup_share=0.1),
+        ),
+        ppo=PPOConfig(
+            steps=40,
+            batch_prompts=64,
+            samples=1,
+            epochs=2,
+            minibatches=2,
+            adapter=adapter,
+            kl=KLSettings(coefficient=0.05),
+            optimizer=OptimizerSettings(learning_rate=1e-3, epsilon=1e-5),
+        ),
+        dpo=DPOConfig(
+            batch_prompts=16,
+            adapter=adapter,
+            optimizer=OptimizerSettings(learning_rate=1e-3),
+        ),
+        eval=EvalConfig(prompts=128, samples=4, best_of=(1, 2, 4)),
+    )
