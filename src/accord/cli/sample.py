@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -14,8 +14,7 @@ from accord.cli.flags import parse
 from accord.cli.session import open_session
 from accord.core.errors import ConfigError
 from accord.core.types import Conversation, SamplingSettings, StopReason
-from accord.pipeline.answering import best_policy, respond
-from accord.pipeline.single import newest_artifact
+from accord.pipeline.answering import find_policy, respond
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,8 +23,9 @@ class Sample:
 
     prompt: Annotated[tuple[str, ...], tyro.conf.Positional]
     """What to ask; several in quotes are asked one by one."""
-    stage: Literal["ppo", "dpo", "sft", "pretrain", "base"] | None = None
-    """Whose policy answers; by default the most trained one that is finished."""
+    stage: str | None = None
+    """Whose policy answers: a stage (ppo, dpo, sft, pretrain, base), or one artifact by its folder
+    (ppo-0123456789abcdef). By default the most trained policy that is finished."""
     n: int = 1
     """Answers a prompt."""
     system: str | None = None
@@ -50,10 +50,7 @@ def main(words: Sequence[str], options: Options) -> int:
         raise ConfigError("--n must be at least 1", got=asked.n)
     session = open_session(options)
     stages = session.plan().stages
-    if asked.stage is None:
-        policy = best_policy(session.workspace, stages)
-    else:
-        policy = newest_artifact(session.workspace, asked.stage, stages)
+    policy = find_policy(session.workspace, stages, asked.stage)
     print(f"{policy.name}-{policy.key} answers", file=sys.stderr)
     settings = SamplingSettings(
         temperature=asked.temperature, top_p=asked.top_p, max_tokens=asked.max_tokens

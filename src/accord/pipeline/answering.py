@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from accord.core.errors import DataError, WorkspaceError
+from accord.core.errors import ConfigError, DataError, WorkspaceError
 from accord.core.machine import Machine
 from accord.core.types import Conversation, Prompt, Response, SamplingSettings
+from accord.pipeline.runner import keys
 from accord.pipeline.single import newest_artifact
 from accord.pipeline.stage import Artifact, Stage, StageContext
 from accord.pipeline.workspace import Workspace
@@ -15,14 +16,34 @@ POLICIES = ("ppo", "dpo", "sft", "pretrain", "base")
 """Stages whose artifact can answer, the most trained first."""
 
 
-def best_policy(workspace: Workspace, stages: Sequence[Stage]) -> Artifact:
-    """The most trained policy that is finished. Raises WorkspaceError where there is none."""
+def find_policy(workspace: Workspace, stages: Sequence[Stage], wanted: str | None) -> Artifact:
+    """The policy of a stage, or of one artifact folder; None: the most trained one there is.
+
+    Of a stage the artifact that the settings ask for counts, else the newest. Raises
+    WorkspaceError where there is none and ConfigError for a name that cannot answer.
+    """
+    if wanted is None:
+        return _most_trained(workspace, stages)
+    name, _, key = wanted.partition("-")
+    if name not in POLICIES:
+        raise ConfigError("this is no policy", got=wanted, do=f"name one of {', '.join(POLICIES)}")
+    if not key:
+        return newest_artifact(workspace, name, stages)
+    artifact = workspace.artifact(name, key)
+    if artifact is None:
+        raise WorkspaceError("there is no such artifact", got=wanted, where=workspace.artifacts)
+    return artifact
+
+
+def _most_trained(workspace: Workspace, stages: Sequence[Stage]) -> Artifact:
+    wanted = keys(workspace, stages)
     for name in POLICIES:
-        try:
+        artifact = workspace.artifact(name, wanted.get(name, ""))
+        if artifact is not None:
+            return artifact
+    for name in POLICIES:
+        if workspace.history(name):
             return newest_artifact(workspace, name, stages)
-        except WorkspaceError:
-            if workspace.history(name):
-                raise
     raise WorkspaceError("there is no policy to ask yet", where=workspace.root, do="`accord run`")
 
 

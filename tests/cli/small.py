@@ -1,0 +1,57 @@
+"""Settings of the tiny world cut down to seconds: every stage, too little to learn anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SMALL = """\
+recipe = "tiny"
+world = { documents = 60, demonstrations = 60 }
+checkpoint_every = 2
+[pretrain]
+steps = 4
+batch_rows = 4
+[sft]
+epochs = 0.5
+batch_size = 8
+[compare]
+prompts = 24
+samples = 3
+max_tokens = 12
+[reward]
+epochs = 0.5
+scale_prompts = 8
+[ppo]
+steps = 2
+batch_prompts = 4
+max_tokens = 12
+[dpo]
+epochs = 0.5
+[eval]
+prompts = 6
+samples = 2
+best_of = [1, 2]
+max_tokens = 12
+"""
+
+
+def environment() -> dict[str, str]:
+    """This checkout's package, one thread, no bytecode left behind."""
+    return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+
+
+def accord(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "accord.cli", *(str(word) for word in words)],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=300,
+    )

@@ -1,0 +1,268 @@
+"""The command line without torch: help, flags, errors, init, import, status."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import accord as package
+from accord.cli.commands import BY_NAME, COMMANDS, overview
+from accord.cli.main import main
+from accord.core.errors import InvariantError
+from tests.cli.small import SMALL, accord, environment
+
+HEAVY = ("torch", "transformers", "pyarrow", "matplotlib", "tyro", "rich", "numpy")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def workspace(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace for one's own data, entered."""
+    assert main(["init", "ws"]) == 0
+    monkeypatch.chdir(folder / "ws")
+    return folder / "ws"
+
+
+def write_rows(path: Path, rows: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def pairs(n: int = 40) -> list[dict[str, object]]:
+    return [
+        {"prompt": f"Name a colour, take {i}.", "chosen": "Blue.", "rejected": f"No, {i}."}
+        for i in range(n)
+    ]
+
+
+def test_overview_is_grouped_and_complete() -> None:
+    text = overview()
+    for command in COMMANDS:
+        assert f"  {command.name}" in text
+        assert command.summary in text
+        assert f"{command.group}:" in text
+    for flag in ("--workspace", "--quiet", "--debug", "--version"):
+        assert flag in text
+
+
+def test_help_is_fast_and_loads_nothing_heavy(tmp_path: Path) -> None:
+    program = (
+        "import sys; from accord.cli import main; code = main([]); "
+        f"print([n for n in {HEAVY!r} if n in sys.modules], code)"
+    )
+    command = [sys.executable, "-c", program]
+    best = 60.0
+    for _ in range(3):
+        begun = time.perf_counter()
+        told = subprocess.check_output(command, env=environment(), cwd=tmp_path, text=True)
+        best = min(best, time.perf_counter() - begun)
+        assert told.endswith("[] 0\n")
+    assert best < 0.3
+
+
+def test_status_and_settings_load_no_torch(workspace: Path) -> None:
+    program = (
+        "import sys; from accord.cli import main; code = main(['status']); "
+        "print([n for n in ('torch', 'transformers') if n in sys.modules], code)"
+    )
+    told = subprocess.check_output(
+        [sys.executable, "-c", program], env=environment(), cwd=workspace, text=True
+    )
+    assert told.endswith("[] 0\n")
+
+
+@pytest.mark.parametrize("name", sorted(BY_NAME))
+def test_every_command_explains_itself(
+    folder: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    told = capsys.readouterr().out
+    assert f"accord {name}" in told
+    assert "--workspace DIR" in told
+
+
+def test_stage_flags_are_the_fields_with_their_docstrings(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["ppo", "--help"])
+    told = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+    assert "--kl.coefficient FLOAT Price of one nat of per-token KL, in score." in told
+    assert "--optimizer.learning-rate" in told
+    assert "(default: 40)" in told
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"accord {package.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["pppo"], "did you mean `accord ppo`?"),
+        (["--sted"], "no such option"),
+        (["-w"], "needs a folder"),
+        (["status"], "accord init"),
+        (["status", "-w", "nowhere"], "no workspace"),
+        (["run", "--workspace=nowhere"], "no workspace"),
+        (["init", "ws", "--recipe", "tyni"], "smollm2, tiny"),
+        (["import", "none.jsonl"], "no such file"),
+        (["sample"], "nothing is asked"),
+    ],
+)
+def test_mistakes_are_one_message_and_exit_2(
+    folder: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert told in err
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert out == ""
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["ppo", "--stpes", "3"], "--steps"),
+        (["ppo", "--steps", "three"], "--steps"),
+        (["ppo", "--steps", "0"], "steps must be at least 1"),
+        (["run", "--too", "sft"], "--to"),
+        (["status", "--all"], "--all"),
+        (["init"], "PATH"),
+    ],
+)
+def test_wrong_flags_exit_2(
+    workspace: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert told in out + err
+    assert not (workspace / "artifacts").exists()
+
+
+def test_unknown_key_has_file_and_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace / "accord.toml").write_text('recipe = "tiny"\n[ppo]\nstpes = 3\n')
+    assert main(["run"]) == 2
+    err = capsys.readouterr().err
+    assert f"{workspace / 'accord.toml'}:3" in err
+    assert "did you mean 'steps'?" in err
+    assert not (workspace / "artifacts").exists()
+
+
+def test_defects_exit_1_and_show_their_trace_on_demand(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(words, options):
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("accord.cli.status.main", broken)
+    assert main(["status"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("defect: ZeroDivisionError: a defect")
+    assert "Traceback" not in err
+    assert main(["--debug", "status"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+    def promise(words, options):
+        raise InvariantError("KL is not 0 at step 0")
+
+    monkeypatch.setattr("accord.cli.status.main", promise)
+    assert main(["status"]) == 1
+
+
+def test_missing_extra_is_named(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(words, options):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("accord.cli.status.main", broken)
+    assert main(["status"]) == 2
+    assert 'pip install "accord[train]"' in capsys.readouterr().err
+
+
+def test_import_then_status(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [*pairs(), {"prompt": "Name a colour.", "chosen": "", "rejected": "No."}]
+    path = write_rows(workspace / "mine.jsonl", rows)
+    assert main(["import", str(path), "--name", "colours"]) == 0
+    told = capsys.readouterr().out
+    assert "41 rows read" in told
+    assert "40 preferences as 'colours'" in told
+    assert "1 left out" in told
+    assert json.loads((workspace / "data" / "colours.json").read_text()).keys() == {"preferences"}
+    assert list((workspace / "artifacts").rglob("*.parquet"))
+    assert main(["status"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "preferences/colours" in told
+    assert "no demonstrations were imported: accord import FILE" in told
+    assert "reward waiting" in told or "reward ready" in told
+
+
+def test_imports_of_one_name_replace_each_other(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rows(workspace / "a.jsonl", pairs())
+    write_rows(workspace / "b.jsonl", pairs(30))
+    for name in ("a", "b"):
+        assert main(["import", f"{name}.jsonl", "--name", "colours"]) == 0
+    assert main(["import", "a.jsonl", "--name", "colours"]) == 0
+    assert "(known already)" in capsys.readouterr().out
+    assert len(list((workspace / "data").iterdir())) == 1
+    assert len(list((workspace / "artifacts").iterdir())) == 2
+
+
+def test_import_of_unusable_rows_leaves_nothing(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_rows(workspace / "mine.jsonl", [{"question": "Why?", "answer": "Because."}])
+    assert main(["import", "mine.jsonl"]) == 2
+    assert "columns" in capsys.readouterr().err
+    assert list((workspace / "data").iterdir()) == []
+    assert list((workspace / "artifacts").iterdir()) == []
+
+
+def test_run_without_data_asks_for_it(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["run"], ["sft"], ["run", "--to", "sft"]):
+        assert main(command) == 2
+        assert "accord import FILE" in capsys.readouterr().err
+
+
+def test_nothing_to_resume_report_or_ask(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "accord.toml").write_text(SMALL)
+    for words, told in (
+        (["resume"], "nothing was run"),
+        (["report"], "nothing to report"),
+        (["sample", "Hello?"], "no policy to ask"),
+        (["sample", "Hello?", "--stage", "reward"], "no policy"),
+        (["sample", "Hello?", "--stage", "ppo-0"], "no such artifact"),
+    ):
+        assert main(words) == 2
+        assert told in capsys.readouterr().err
+
+
+def test_workspace_flag_works_from_anywhere(tmp_path: Path) -> None:
+    assert accord("init", "ws", "--recipe", "tiny", cwd=tmp_path).returncode == 0
+    for words in (["-w", "ws", "status"], ["status", "--workspace", "ws"]):
+        done = accord(*words, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "pretrain" in done.stdout

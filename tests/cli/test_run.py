@@ -1,0 +1,143 @@
+"""The command line over real stages: a small tiny world from end to end."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from accord.pipeline.artifact import Manifest, read_manifest
+from tests.cli.small import SMALL, accord, environment
+
+pytest.importorskip("torch")
+STAGES = ["base", "pretrain", "sft", "compare", "reward", "ppo", "dpo", "eval"]
+
+
+def make(folder: Path) -> Path:
+    """A workspace with small settings."""
+    done = accord("init", folder.name, "--recipe", "tiny", cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+    (folder / "accord.toml").write_text(SMALL)
+    return folder
+
+
+def manifests(folder: Path, name: str) -> list[Manifest]:
+    return [read_manifest(path) for path in (folder / "artifacts").glob(f"{name}-*")]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace that `accord run` finished; tests may add artifacts and remove none."""
+    folder = make(tmp_path_factory.mktemp("cli") / "ws")
+    done = accord("run", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        [stage, "built"] for stage in STAGES
+    ]
+    assert re.search(r"^ppo 2/2  reward .*  KL .*  length .*  entropy ", done.stderr, re.MULTILINE)
+    return folder
+
+
+def test_second_run_and_resume_keep_everything(finished: Path) -> None:
+    for command in ("run", "resume"):
+        done = accord(command, cwd=finished)
+        assert done.returncode == 0, done.stderr
+        lines = [line.split()[:2] for line in done.stdout.splitlines() if "nothing" not in line]
+        assert lines == [[stage, "kept"] for stage in STAGES]
+
+
+def test_status_shows_what_was_made(finished: Path) -> None:
+    done = accord("status", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    for stage in STAGES:
+        assert re.search(rf"^{stage} +done +[0-9a-f]{{16}}", done.stdout, re.MULTILINE), stage
+
+
+def test_sample_answers(finished: Path) -> None:
+    words = ["sample", "Tell me about the fox.", "--n", "2", "--max-tokens", "8"]
+    first, again = accord(*words, cwd=finished), accord(*words, cwd=finished)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == again.stdout
+    assert len(first.stdout.splitlines()) >= 2
+    assert first.stderr.startswith("ppo-")
+    other = accord(*words, "--stage", "sft", cwd=finished)
+    assert other.returncode == 0, other.stderr
+    assert other.stderr.startswith("sft-")
+    key = manifests(finished, "dpo")[0].key
+    named = accord(*words, "--stage", f"dpo-{key}", cwd=finished)
+    assert named.stderr.startswith(f"dpo-{key} answers")
+
+
+def test_report_is_one_file_with_all_stages(finished: Path) -> None:
+    done = accord("report", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert done.stdout.strip() == str(finished / "report.html")
+    for words in (
+        *STAGES,
+        "tiny world",
+        "no human judged an answer",
+        manifests(finished, "ppo")[0].key,
+    ):
+        assert words in page
+    assert not re.search(r"(src|href)=.https?:", page)
+    assert "<script" not in page
+
+
+def test_single_stage_with_an_override(finished: Path) -> None:
+    before = {made.key for made in manifests(finished, "ppo")}
+    done = accord("ppo", "--steps", "1", "--kl.coefficient", "0.5", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    (made,) = [one for one in manifests(finished, "ppo") if one.key not in before]
+    assert made.config["own"]["kl"]["coefficient"] == 0.5
+    assert made.config["own"]["steps"] == 1
+    assert made.steps == 1
+    assert f"ppo-{made.key}" in done.stdout
+    assert accord("status", cwd=finished).stdout.count("stale") == 0
+
+
+def test_single_stage_names_what_it_lacks(tmp_path: Path) -> None:
+    folder = make(tmp_path / "ws")
+    done = accord("ppo", cwd=folder)
+    assert done.returncode == 2
+    assert "needs pretrain" in done.stderr
+    assert "`accord run --to ppo`" in done.stderr
+
+
+def test_killed_command_resumes_to_the_same_weights(finished: Path, tmp_path: Path) -> None:
+    """A single stage with an override, killed: `accord resume` takes it up, override and all."""
+    folder = tmp_path / "ws"
+    subprocess.run(["cp", "-r", str(finished), str(folder)], check=True)
+    words = ["sft", "--epochs", "3"]
+    command = [sys.executable, "-m", "accord.cli", *words]
+    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL) as run:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and not list(folder.glob("runs/sft-*/checkpoints/[0-9]*")):
+            time.sleep(0.005)
+        run.kill()
+    (partial,) = (folder / "runs").glob("sft-*")
+    assert not (folder / "artifacts" / partial.name).exists()
+    done = accord("resume", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "goes on after step" in done.stderr
+    untouched = accord(*words, cwd=finished)
+    assert untouched.returncode == 0, untouched.stderr
+    mine, theirs = (read_manifest(root / "artifacts" / partial.name) for root in (folder, finished))
+    assert mine.digest == theirs.digest
+    assert (
+        mine.files["adapter/adapter_model.safetensors"]
+        == (theirs.files["adapter/adapter_model.safetensors"])
+    )
+
+
+@pytest.mark.slow
+def test_quickstart_from_an_empty_folder(tmp_path: Path) -> None:
+    done = accord("quickstart", "--model", "tiny", "--quiet", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "reward model: held-out accuracy" in done.stdout
+    assert re.search(r"^ppo against sft: score \+\d", done.stdout, re.MULTILINE)
+    assert (tmp_path / "accord-quickstart" / "report.html").is_file()

@@ -1,0 +1,73 @@
+"""Which stages a workspace's data allow."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from accord.collect.importing import import_file
+from accord.core.errors import ConfigError, WorkspaceError
+from accord.pipeline.plan import possible
+from accord.pipeline.workspace import Workspace
+from accord.recipes import RECIPES
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(tmp_path / "ws", "smollm2")
+
+
+def bring(workspace: Workspace, name: str, row: dict[str, str]) -> None:
+    path = workspace.root / f"{name}.jsonl"
+    lines = [{**row, "prompt": f"{row['prompt']} {i}"} for i in range(30)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report = import_file(path, workspace.artifacts, name=name)
+    workspace.point(
+        name, {str(d.manifest.kind): (d.folder, d.manifest.digest) for d in report.datasets}
+    )
+
+
+def names(workspace: Workspace, **how: str) -> list[str]:
+    return [stage.name for stage in possible(RECIPES["smollm2"](), workspace, **how).stages]
+
+
+def test_without_data_everything_waits(workspace: Workspace) -> None:
+    plan = possible(RECIPES["smollm2"](), workspace)
+    assert [stage.name for stage in plan.stages] == ["base"]
+    assert list(plan.waiting) == ["sft", "reward", "ppo", "dpo", "eval"]
+    assert plan.waiting["ppo"].what == "stage ppo needs reward: no preferences were imported"
+    with pytest.raises(ConfigError, match="no demonstrations were imported"):
+        plan.stage("sft")
+
+
+def test_comparisons_alone_allow_all_but_sft(workspace: Workspace) -> None:
+    bring(workspace, "colours", {"prompt": "Name", "chosen": "Blue.", "rejected": "No."})
+    assert names(workspace) == ["base", "reward", "ppo", "dpo", "eval"]
+    plan = possible(RECIPES["smollm2"](), workspace)
+    assert plan.stage("dpo").inputs == ("base", "preferences/colours")
+
+
+def test_demonstrations_come_before(workspace: Workspace) -> None:
+    bring(workspace, "answers", {"prompt": "Name", "response": "Blue."})
+    assert names(workspace) == ["base", "sft", "eval"]
+    bring(workspace, "colours", {"prompt": "Name", "chosen": "Blue.", "rejected": "No."})
+    plan = possible(RECIPES["smollm2"](), workspace)
+    assert "sft" in plan.stage("dpo").inputs
+    assert plan.waiting == {}
+
+
+def test_an_extra_stage_joins(workspace: Workspace) -> None:
+    config = replace(RECIPES["smollm2"](), stages=("sft",))
+    bring(workspace, "colours", {"prompt": "Name", "chosen": "Blue.", "rejected": "No."})
+    plan = possible(config, workspace, extra="dpo")
+    assert [stage.name for stage in plan.stages] == ["base", "dpo"]
+
+
+def test_a_named_set_must_exist(workspace: Workspace) -> None:
+    config = RECIPES["smollm2"]()
+    config = replace(config, data=replace(config.data, preferences=("movies",)))
+    with pytest.raises(WorkspaceError, match="no imported set of preferences"):
+        possible(config, workspace)

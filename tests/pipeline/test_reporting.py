@@ -1,0 +1,159 @@
+"""From the notes of stages to a report's values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from accord.algorithms.settings import KLSettings, PPOConfig
+from accord.core.errors import WorkspaceError
+from accord.evals.report.data import KLSpent, Measure
+from accord.evals.report.verdict import find
+from accord.pipeline.config import PipelineConfig
+from accord.pipeline.figures import eval_figures, kl_spent, reward_calibration, samples
+from accord.pipeline.reporting import chain, gather, write_report
+from accord.pipeline.stage import Stage
+from accord.pipeline.workspace import Workspace
+from accord.recipes import RECIPES
+from tests.pipeline.toy import run_toy, stages
+
+
+def figure(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.5, "high": value + 0.5}
+
+
+def measured(shift: float) -> dict[str, dict[str, float]]:
+    return {name: figure(shift) for name in ("kl", "length", "stopped", "score", "gold")}
+
+
+EVALUATION = {
+    "before": "sft",
+    "prompts": 64,
+    "samples": 4,
+    "policies": {"sft": measured(0.0), "ppo": measured(2.0)},
+    "changes": {"ppo": measured(2.0)},
+    "best_of": [
+        {"n": 1.0, "kl": 0.0, "score": 0.0, "gold": 0.0},
+        {"n": 4.0, "kl": 0.636, "score": 1.0, "gold": 0.5},
+    ],
+}
+AUDIT = {
+    "pairs": 40,
+    "ties": 2,
+    "accuracy": 0.7,
+    "interval": [0.6, 0.8],
+    "baselines": {"longer wins": 0.5},
+    "by_length_gap": [{"name": "a", "pairs": 4, "accuracy": 0.5, "low": 0.1, "high": 0.9}],
+    "by_source": [],
+    "ece": 0.1,
+    "brier": 0.2,
+    "temperature": 1.5,
+    "bins": [{"predicted": 0.6, "observed": 0.7, "count": 40}],
+}
+
+
+def test_levels_changes_and_best_of() -> None:
+    figures = eval_figures(EVALUATION)
+    levels = [f for f in figures if not f.versus and "best" not in f.name]
+    assert {(f.policy, f.name) for f in levels} == {
+        (policy, name) for policy in ("sft", "ppo") for name in measured(0)
+    }
+    changed = {f.name: f for f in figures if f.versus}
+    assert set(changed) == {"length", "stopped", "score", "gold"}
+    assert changed["score"].measure is Measure.PROXY
+    assert changed["gold"].measure is Measure.GOLD
+    assert (changed["gold"].value, changed["gold"].low, changed["gold"].n) == (2.0, 1.5, 64)
+    best = [f for f in figures if "best of 4" in f.name]
+    assert [(f.policy, f.value, f.low) for f in best] == [("sft", 1.0, None), ("sft", 0.5, None)]
+    assert not [f for f in figures if "best of 1 " in f.name]
+
+
+def test_calibration_and_kl() -> None:
+    found = reward_calibration(AUDIT, bayes_bound=0.8)
+    assert found is not None
+    assert (found.accuracy, found.interval, found.bayes_bound) == (0.7, (0.6, 0.8), 0.8)
+    assert found.by_length_gap[0].pairs == 4
+    assert reward_calibration({}, bayes_bound=None) is None
+    spent = kl_spent(EVALUATION, "ppo", budget=5.0, ended=True)
+    assert spent is not None
+    assert (spent.nats, spent.budget, spent.ended_by_budget) == (2.0, 5.0, True)
+    assert kl_spent(EVALUATION, "dpo", budget=None, ended=False) is None
+
+
+def test_damaged_answers_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "answers.json"
+    for text in ("{", '[{"prompt": "a"}]', '[{"prompt": "a", "answers": [{"who": 1}]}]'):
+        path.write_text(text)
+        with pytest.raises(WorkspaceError, match="cannot be read"):
+            samples(path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Owned:
+    """Settings as the stages of a pipeline hold them."""
+
+    own: PPOConfig
+
+
+def with_eval(config: PipelineConfig) -> list[Stage]:
+    """A toy walk as SFT, a policy that does nothing, and an evaluation of both."""
+
+    def policy(context):
+        context.note("budget_spent", True)
+        yield {"loss": 1.0}
+
+    def evaluation(context):
+        context.note("evaluation", EVALUATION)
+        shown = [{"prompt": "Say a.", "answers": [{"policy": "sft", "text": "a"}]}]
+        (context.output / "answers.json").write_text(json.dumps(shown))
+        yield {"progress": 1.0}
+
+    ppo = Owned(own=PPOConfig(kl=KLSettings(budget=5.0)))
+    return [
+        replace(stages()[0], name="sft"),
+        Stage(name="ppo", kind="policy", config=ppo, body=policy, inputs=("sft",)),
+        Stage(
+            name="eval",
+            kind="evaluation",
+            config=config.eval,
+            body=evaluation,
+            inputs=("sft", "ppo"),
+        ),
+    ]
+
+
+def test_gathered_from_artifacts_alone(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "ws", "tiny")
+    config = RECIPES["tiny"]()
+    plan = with_eval(config)
+    with pytest.raises(WorkspaceError, match="nothing to report"):
+        gather(workspace, config, plan)
+    run_toy(workspace, plan=plan)
+    data = gather(workspace, config, plan)
+    assert [stage.name for stage in data.stages] == ["sft", "ppo", "eval"]
+    assert data.stages[0].inputs == ("tiny world",)
+    assert data.stages[0].row_steps[:2] == (1, 2)
+    assert "step" not in data.stages[0].rows[0]
+    assert data.samples[0].answers[0].text == "a"
+    assert (data.run.before, data.run.after) == ("sft", "ppo")
+    assert data.kl == KLSpent(nats=2.0, budget=5.0, ended_by_budget=True)
+    assert data.run.title == "ws"
+    assert find(data, Measure.PROXY) is not None
+    path = write_report(workspace, config, plan)
+    assert path == workspace.root / "report.html"
+    assert "Say a." in path.read_text(encoding="utf-8")
+
+
+def test_one_consistent_chain(tmp_path: Path) -> None:
+    """The evaluation decides which of two SFT artifacts the report is about."""
+    workspace = Workspace.create(tmp_path / "ws", "tiny")
+    plan = with_eval(RECIPES["tiny"]())
+    run_toy(workspace, plan=plan)
+    used = chain(workspace, plan)["sft"].key
+    newer = [replace(plan[0], seed=9), *plan[1:]]
+    run_toy(workspace, plan=newer, to="sft")
+    assert len(workspace.history("sft")) == 2
+    assert chain(workspace, newer)["sft"].key == used
