@@ -251,7 +251,13 @@ def _calibration() -> Calibration:
         pairs=588,
         baselines={"longer wins": 0.548, "TF-IDF words": 0.671},
         by_length_gap=(
-            Slice(name="better one longer", pairs=301, accuracy=0.761, low=0.71, high=0.81),
+            Slice(
+                name="better one +20 to +111 characters",
+                pairs=301,
+                accuracy=0.761,
+                low=0.71,
+                high=0.81,
+            ),
             Slice(name="same length", pairs=48, accuracy=0.708, low=0.57, high=0.82),
             Slice(name="better one shorter", pairs=239, accuracy=0.724, low=0.66, high=0.78),
         ),

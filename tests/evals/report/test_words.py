@@ -65,7 +65,8 @@ def test_units_are_written_as_people_write_them() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0.84, "0.8 s"),
+        (0.084, "0.08 s"),
+        (4.24, "4.2 s"),
         (42.4, "42 s"),
         (59.6, "1 min 0 s"),
         (185, "3 min 5 s"),

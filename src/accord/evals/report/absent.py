@@ -13,7 +13,9 @@ def not_shown(data: ReportData) -> tuple[str, ...]:
     if find(data, Measure.PROXY) is None:
         found.append("Whether the score rose on held-out prompts: it was not compared.")
     if find(data, Measure.GOLD) is None:
-        found.append("Whether answers are truly better: no known truth was compared.")
+        found.append(
+            "Whether answers are truly better: neither a known truth nor people compared them."
+        )
     if data.calibration is None:
         found.append(
             "Whether the reward model can be believed: it was not tested on held-out pairs."

@@ -98,8 +98,8 @@ def headline(data: ReportData) -> Headline:
 
 _NO_PROXY = "The score before and after was not compared on held-out prompts."
 _NO_GOLD = (
-    "Whether the answers are truly better is not known: this run had no known truth and no fresh "
-    "human judgement. A higher score alone is not proof."
+    "Whether the answers are truly better is not known: neither a known truth nor fresh human "
+    "judgement was compared before and after. A higher score alone is not proof."
 )
 
 _SCORE = {

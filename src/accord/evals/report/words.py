@@ -95,7 +95,9 @@ def interval(low: float, high: float, unit: str, *, signed: bool = False) -> str
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 0.8 s, 42 s, 3 min 5 s, 2 h 10 min."""
+    """Seconds as a person says them: 0.84 s, 4.2 s, 42 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 1:
+        return f"{seconds:.2f}{JOIN}s"
     if seconds < 10:
         return f"{seconds:.1f}{JOIN}s"
     whole = round(seconds)

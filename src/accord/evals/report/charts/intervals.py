@@ -9,6 +9,8 @@ from accord.evals.report.charts import scales, svg
 
 WIDTH, LEFT, RIGHT = 400.0, 14.0, 14.0
 ROW, HEAD, FOOT = 40.0, 10.0, 40.0
+LINE = 54
+"""Characters that a label and its value have together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,9 @@ def forest(rows: Sequence[Row], *, label: str, axis: str, unit: str, marks: Sequ
 
 def _row(row: Row, x: scales.Scale, top: float) -> list[str]:
     line = top + 27
+    room = max(12, LINE - len(row.said))
     parts = [
-        svg.words(svg.clip(row.label, 34), x=LEFT, y=top + 14, css="row-name"),
+        svg.words(svg.clip(row.label, room), x=LEFT, y=top + 14, css="row-name"),
         svg.words(row.said, x=WIDTH - RIGHT, y=top + 14, anchor="end"),
     ]
     if row.low is not None and row.high is not None:
