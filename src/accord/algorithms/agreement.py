@@ -2,6 +2,8 @@
 
 The field's costliest reports are silent: an adapter that never reached the sampler, a reference
 that was not the reference. A run where one of these shows stops before it learns from it.
+
+Shape letters:  M = answer tokens of all answers, one after the other.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 The metric to read beside the margin is the drift of the better answer's log-probability: it may
 fall while the margin grows, and that is not a bug (see `docs/metrics.md`).
+
+Shape letters:  B = rows; M = trained tokens of all rows; R = responses of one part of a batch.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Pretraining and supervised fine-tuning: both imitate, and differ only in the rows they are given.
 
 Pretraining rows train every token and all weights; fine-tuning rows train the assistant's turns.
+
+Shape letters:  M = trained tokens of a micro-batch.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 While it trains, scores are raw head outputs; the unit (`Scale`) is set afterwards, and calibration
 is of the raw outputs.
+
+Shape letters:  P = pairs of a data set; R = responses of one part of a batch.
 """
 
 from __future__ import annotations

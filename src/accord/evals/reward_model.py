@@ -1,4 +1,7 @@
-"""How far a reward model can be believed on held-out comparisons, beside simple baselines."""
+"""How far a reward model can be believed on held-out comparisons, beside simple baselines.
+
+Shape letters:  P = pairs of the held-out comparisons.
+"""
 
 from __future__ import annotations
 

@@ -56,17 +56,28 @@ def _base(layer: nn.Module) -> nn.Linear:
 
 def _joined_weight(layers: Sequence[nn.Module], dtype: torch.dtype) -> Tensor:
     """The layers' weights as one matrix. Frozen weights become views of it: no second copy."""
-    bases = [_base(layer) for layer in layers]
-    first = bases[0].weight
-    if first._base is not None and first._base.shape[0] == sum(b.out_features for b in bases):
-        return first._base
-    joined = torch.cat([base.weight.detach() for base in bases]).to(dtype)
-    if first.dtype is dtype and not first.requires_grad and len(bases) > 1:
-        start = 0
-        for base in bases:
-            base.weight.data = joined[start : start + base.out_features]
-            start += base.out_features
+    weights = [_base(layer).weight for layer in layers]
+    first = weights[0].detach()
+    if len(weights) == 1:
+        return first.to(dtype)
+    if _adjacent(weights):
+        rows = sum(len(weight) for weight in weights)
+        return first.as_strided((rows, first.shape[1]), (first.shape[1], 1))
+    joined = torch.cat([weight.detach() for weight in weights]).to(dtype)
+    if first.dtype is dtype and not any(weight.requires_grad for weight in weights):
+        for weight, part in zip(
+            weights, joined.split([len(weight) for weight in weights]), strict=True
+        ):
+            weight.data = part
     return joined
+
+
+def _adjacent(weights: Sequence[Tensor]) -> bool:
+    """Whether the matrices lie one behind the other in one piece of memory."""
+    ends = [weight.data_ptr() + weight.nbytes for weight in weights]
+    starts = [weight.data_ptr() for weight in weights]
+    storages = {weight.untyped_storage().data_ptr() for weight in weights}
+    return len(storages) == 1 and starts[1:] == ends[:-1]
 
 
 def product(layers: Sequence[nn.Module], adapters: Sequence[str], dtype: torch.dtype) -> Product:
@@ -161,7 +172,8 @@ class LlamaDecoder:
         joint = joint.view(len(x), self.query_heads + 2 * self.heads, self.head_size)
         q, k, v = joint.split((self.query_heads, self.heads, self.heads), dim=1)
         both = self._rotate(torch.cat((q, k), 1), cos, sin)
-        q, k = both.split((self.query_heads, self.heads), dim=1)
+        # Angles are float32 where the weights are trained, whatever products run in.
+        q, k = both.to(v.dtype).split((self.query_heads, self.heads), dim=1)
         return q, k, v
 
     def _mlp(self, layer: Layer, x: Tensor) -> Tensor:

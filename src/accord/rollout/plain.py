@@ -1,6 +1,8 @@
 """A decoder for any transformers causal language model: the model's own cached forward pass.
 
 Slower than `accord.rollout.llama`, with the same two methods, and the oracle of its tests.
+
+Shape letters:  P = prompts; R = rows; S = cache slots; V = vocabulary.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from accord.core.errors import ModelError
 from accord.models.role import Role
 
 
@@ -60,6 +63,12 @@ class PlainDecoder:
         positions = (real.long().cumsum(-1) - 1).clamp_min(0)
         cache = DynamicCache(config=self.role.backbone.config)
         logits = self._run(ids, real, positions, cache)
+        if not all(hasattr(layer, "batch_select_indices") for layer in cache.layers):
+            raise ModelError(
+                "this model's memory of a prompt cannot be shared by its samples",
+                got=self.role.backbone.model.config.model_type,
+                do="use a model whose layers are all attention",
+            )
         cache.batch_repeat_interleave(n)
         position_R = (positions[:, -1] + 1).repeat_interleave(n)
         return PlainCache(cache, real.repeat_interleave(n, 0), position_R), logits

@@ -1,6 +1,6 @@
 """Drawing a token from logits, with its exact log-probability under the distribution it came from.
 
-Shape letters: R = rows; V = vocabulary. Sampling is by inverse distribution function over blocks of
+Shape letters: R = rows; V = vocabulary; C = blocks of the vocabulary. Sampling is by inverse distribution function over blocks of
 the vocabulary: one uniform number a token, given by the caller, so that a row's answer does not
 depend on which other rows are in the batch.
 """
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from accord.core.errors import DivergenceError
 from accord.core.types import SamplingSettings
 
 BLOCK = 256
@@ -67,7 +68,15 @@ def draw(logits_RV: Tensor, uniform_R: Tensor) -> tuple[Tensor, Tensor]:
 def next_token(
     logits_RV: Tensor, uniform_R: Tensor, settings: SamplingSettings
 ) -> tuple[Tensor, Tensor]:
-    """`(token_R, logp_R)` under `settings`. Temperature 0 takes the likeliest token."""
+    """`(token_R, logp_R)` under `settings`. Temperature 0 takes the likeliest token.
+
+    Raises DivergenceError where a row's logits are no numbers.
+    """
+    if not logits_RV.amax(-1).isfinite().all():
+        raise DivergenceError(
+            "the model's logits are not finite: it cannot be sampled",
+            do="go back to weights from before the divergence, and lower the learning rate",
+        )
     if settings.temperature == 0:
         token_R = logits_RV.argmax(-1)
         return token_R, torch.zeros_like(token_R, dtype=torch.float32)

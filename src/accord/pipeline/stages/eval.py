@@ -1,4 +1,7 @@
-"""Held-out evaluation: every policy answers the same prompts, measured with intervals."""
+"""Held-out evaluation: every policy answers the same prompts, measured with intervals.
+
+Shape letters:  M = answer tokens of a micro-batch.
+"""
 
 from __future__ import annotations
 
