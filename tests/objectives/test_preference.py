@@ -63,7 +63,7 @@ def test_metrics_by_hand() -> None:
         [-12.0, -12.0, -9.0],
         [-11.0, -11.0, -5.0],
         [-11.5, -11.5, -5.0],
-        label=[1.0, 0.25, 0.5],
+        label=[1.0, 0.4, 0.5],
     )
     metrics = {name: figure.item() for name, figure in loss.metrics.items()}
     assert metrics == pytest.approx(

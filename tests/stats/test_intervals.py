@@ -170,6 +170,12 @@ def test_bootstrap_is_reproducible_and_stays_in_range() -> None:
     assert (extreme.low, extreme.high) == (0, 1)
 
 
+def test_bootstrap_of_equal_values_has_no_width() -> None:
+    """Each resample's mean is over its own number of values, however uneven its clusters."""
+    found = intervals.bootstrap_mean([5.0] * 6, clusters=[0, 0, 0, 1, 1, 2])
+    assert (found.low, found.high) == (5, 5)
+
+
 def test_bootstrap_agrees_with_the_t_interval_on_many_normal_values() -> None:
     values = np.random.default_rng(8).normal(size=2000)
     one, other = intervals.mean(values), intervals.bootstrap_mean(values)
