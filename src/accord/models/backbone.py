@@ -3,6 +3,8 @@
 All roles of a run (policy, reference, reward model, critic) are stacks of adapters on one backbone:
 see `accord.models.role`. Departure from PEFT's habit: nothing is ever merged, and which adapters
 train is decided once, when they are made, not by which are active.
+
+Shape letters:  N = real tokens of a batch; D = hidden size; B = sequences; T = longest length.
 """
 
 from __future__ import annotations
@@ -23,23 +25,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
+from transformers.pytorch_utils import Conv1D
 
 from accord.core.errors import ConfigError, ModelError
 from accord.core.hashing import digest, file_digest
 from accord.core.machine import Machine
 from accord.models.bars import no_bars
 from accord.models.ragged import Ragged, ragged_attention
-from accord.text.tokenized import Tokenized
+from accord.models.soundness import check_head, packs_right
 
 log = logging.getLogger(__name__)
 
 RAGGED = "accord_ragged"
 ADAPTER_FILE = "adapter_model.safetensors"
-COMPANY = (5, 9)
-"""Lengths of the sequences that show at loading whether a model may run them together."""
-ALIKE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
-"""Largest difference of hidden states that counts as rounding, over their norm. A sequence that
-sees another one, or pads, or wrong positions, is several times that apart."""
 
 
 def _no_mask(*_: object, **__: object) -> None:
@@ -77,7 +75,7 @@ class Backbone:
         self._peft: PeftModel | None = None
         self._active: tuple[str, ...] = ()
         self._trained: set[str] = set()
-        self.packs = _supports_ragged(model)
+        self.packs = _may_pack(model)
         self.model.requires_grad_(False)
 
     @classmethod
@@ -91,7 +89,7 @@ class Backbone:
         wide = train_all or machine.dtype == "float32"
         try:
             with no_bars():
-                model, report = AutoModelForCausalLM.from_pretrained(
+                loaded: Any = AutoModelForCausalLM.from_pretrained(
                     folder,
                     dtype=torch.float32 if wide else torch.bfloat16,
                     local_files_only=True,
@@ -101,15 +99,18 @@ class Backbone:
             raise ModelError(
                 "the model cannot be loaded", got=error, where=folder, do="check the folder"
             ) from error
+        model, report = loaded
         if report["missing_keys"]:  # transformers would fill them with random numbers
             raise ModelError(
                 "the model's files lack weights", got=min(report["missing_keys"]), where=folder
             )
-        placed = cast(PreTrainedModel, model.to(torch.device(machine.device)))  # type: ignore[arg-type]
+        placed = cast(PreTrainedModel, model.to(torch.device(machine.device)))
         backbone = cls(placed, machine=machine, digest=name)
         backbone.model.requires_grad_(train_all)
-        backbone.check_head()
-        backbone.check_company()
+        check_head(backbone)
+        backbone.packs = _may_pack(placed) and packs_right(backbone)
+        if not backbone.packs:
+            log.warning("%s runs padded: its attention cannot be packed", placed.config.model_type)
         return backbone
 
     @property
@@ -142,65 +143,12 @@ class Backbone:
         """Names of the adapters that lie on these weights."""
         return tuple(self._peft.peft_config) if self._peft is not None else ()
 
-    @torch.no_grad()
-    def check_head(self) -> None:
-        """Prove that decoder and head alone give the model's logits.
-
-        Some models scale or cap their logits after the head; their log-probabilities would be
-        silently wrong. Raises ModelError for those.
-        """
-        ids = torch.arange(1, 9, device=self.machine.device)[None] % self.head.out_features
-        own = self.model(input_ids=ids, use_cache=False).logits.float()
-        ours = self.head(self.decoder(input_ids=ids, use_cache=False).last_hidden_state).float()
-        gap = (own - ours).abs().max().item()
-        if gap > 1e-3 * own.abs().max().item():
-            raise ModelError(
-                "this model changes its logits after the head, which Accord does not follow",
-                got=f"{self.model.config.model_type}: difference {gap:.3g}",
-                do="use a decoder whose logits are the head's (Llama, Qwen, Mistral ...)",
-            )
-
-    @torch.no_grad()
-    def check_company(self) -> None:
-        """Prove that a sequence's hidden states do not depend on what else is in its batch.
-
-        A model that cannot be packed runs padded from here on. Raises ModelError where pads change
-        its answers as well.
-        """
-        ids = [tuple(i % self.head.out_features for i in range(1, n + 1)) for n in COMPANY]
-        batch = Ragged.of([Tokenized(i, (False,) * len(i)) for i in ids], self.machine.device)
-        with torch.autocast(self.machine.device, dtype=torch.bfloat16, enabled=self.mixed):
-            alone = [
-                self.decoder(input_ids=batch.ids_N.new_tensor([i]), use_cache=False) for i in ids
-            ]
-        alone_ND = torch.cat([out.last_hidden_state[0] for out in alone]).float()
-
-        def apart(**how: Any) -> float:
-            try:
-                gap_ND = self.hidden(batch, **how).float() - alone_ND
-            except (TypeError, ModelError):  # layers that do not say which sequence is which
-                return float("inf")
-            return float(gap_ND.norm() / alone_ND.norm())
-
-        most, name = ALIKE[self.dtype], self.model.config.model_type
-        if self.packs and not apart(packing=True) <= most:
-            self.packs = False
-        if not self.packs:
-            log.warning("%s runs padded: its attention cannot be packed", name)
-        for side in ("right", "left"):
-            if not apart(packing=False, padding_side=side) <= most:
-                raise ModelError(
-                    "this model computes something else where sequences are padded",
-                    got=f"{name}, pads on the {side}",
-                    do="use a decoder that takes masks and positions (Llama, Qwen, GPT-2 ...)",
-                )
-
     def linear_names(self) -> list[str]:
         """Last parts of the names of the linear layers inside the decoder."""
         names = {
             name.removesuffix(".base_layer").rsplit(".", 1)[-1]
             for name, module in self.decoder.named_modules()
-            if isinstance(module, nn.Linear) and ".lora_" not in name
+            if isinstance(module, nn.Linear | Conv1D) and ".lora_" not in name
         }
         return sorted(names)
 
@@ -210,6 +158,7 @@ class Backbone:
             r=rank,
             lora_alpha=alpha,  # type: ignore[arg-type]
             target_modules=self.linear_names(),
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in self.decoder.modules()),
             lora_dropout=0.0,
             bias="none",
             task_type="CAUSAL_LM",
@@ -390,7 +339,7 @@ class Backbone:
                 parameter.requires_grad_(key.split(".")[-2] in self._trained)
 
 
-def _supports_ragged(model: PreTrainedModel) -> bool:
+def _may_pack(model: PreTrainedModel) -> bool:
     kinds = getattr(model.config, "layer_types", None) or ["full_attention"]
     window = getattr(model.config, "sliding_window", None)
     return bool(

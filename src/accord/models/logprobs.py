@@ -54,7 +54,7 @@ def token_logprobs(
         else:
             pieces.append(_piece(*arguments))
     if not pieces:
-        empty = hidden_MD.new_zeros(0, dtype=torch.float32)
-        return empty, empty
+        empty = hidden_MD.float().sum(-1)  # a loss of nothing still has a gradient: zero
+        return empty, empty.detach()
     logp, entropy = zip(*pieces, strict=True)
     return torch.cat(logp), torch.cat(entropy)

@@ -16,7 +16,6 @@ from torch.nn import functional as F
 
 from accord.core.errors import ModelError
 
-
 BEYOND = ("sliding_window", "softcap", "s_aux")
 """What transformers hands to attention that is not plain: a window, capped scores, sinks."""
 

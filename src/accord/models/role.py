@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -106,9 +107,9 @@ class Role:
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters that take gradients, in a fixed order."""
         full = not self.backbone.adapters
+        ends = tuple(f".{adapter}.weight" for adapter in self.adapters)
         for name, parameter in self.backbone.model.named_parameters():
-            mine = full or any(f".{adapter}." in name for adapter in self.adapters)
-            if parameter.requires_grad and mine:
+            if parameter.requires_grad and (full or name.endswith(ends)):
                 yield name, parameter
         if self.head is not None:
             for name, parameter in self.head.named_parameters():
@@ -150,6 +151,6 @@ def load_head(hidden_size: int, folder: Path) -> tuple[ScalarHead, Scale]:
     try:
         head.load_state_dict(load_file(folder / HEAD_FILE))
         scale = Scale(**json.loads((folder / SCALE_FILE).read_text()))
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, ValueError, TypeError, SafetensorError) as error:
         raise ModelError("the scalar head cannot be read", got=error, where=folder) from error
     return head.requires_grad_(False), scale

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -76,21 +77,33 @@ class TrainState:
         try:
             tensors = load_file(folder / "state.safetensors")
             body = json.loads((folder / "state.json").read_text())
-            for name, parameter in self.parameters.items():
-                parameter.copy_(tensors.pop(f"parameter:{name}"))
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
-            raise WorkspaceError(
-                "the checkpoint cannot be read",
-                got=error,
-                where=folder,
-                do="delete this folder to start the stage again",
-            ) from error
+            step, numbers = int(body["step"]), dict(body["numbers"])
+        except (OSError, KeyError, ValueError, TypeError, SafetensorError) as error:
+            raise _unreadable(folder, error) from error
+        shapes = {n: p.shape for n, p in self.parameters.items()}
+        saved = {k.partition(":")[2]: t.shape for k, t in tensors.items() if k[:9] == "parameter"}
+        if shapes != saved:
+            odd = min(n for n in shapes | saved if shapes.get(n) != saved.get(n))
+            raise _unreadable(folder, f"{odd} is not what this stage trains")
+        self.kept.clear()
+        self.optimizer.state.clear()
         for key, tensor in tensors.items():
-            kind, name = key.split(":", 1)
-            if kind == "kept":
-                self.kept[name] = tensor.to(self.parameters[name].device)
+            kind, _, name = key.partition(":")
+            parameter = self.parameters[name]
+            if kind == "parameter":
+                parameter.copy_(tensor)
+            elif kind == "kept":
+                self.kept[name] = tensor.to(parameter.device)
             else:
-                parameter = self.parameters[name]
                 place = "cpu" if kind == "step" else parameter.device
                 self.optimizer.state[parameter][kind] = tensor.to(place)
-        self.step, self.numbers = body["step"], body["numbers"]
+        self.step, self.numbers = step, numbers
+
+
+def _unreadable(folder: Path, cause: object) -> WorkspaceError:
+    return WorkspaceError(
+        "the checkpoint cannot be read",
+        got=cause,
+        where=folder,
+        do="delete this folder to start the stage again",
+    )

@@ -1,0 +1,86 @@
+"""What loading proves about a model: that Accord computes the same numbers as the model itself.
+
+Each check is a forward pass over a few tokens. A model that fails would train and sample without an
+error, on wrong log-probabilities.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from accord.core.errors import ModelError
+from accord.models.ragged import Ragged
+from accord.text.tokenized import Tokenized
+
+if TYPE_CHECKING:  # the backbone makes these checks itself
+    from accord.models.backbone import Backbone
+
+COMPANY = (5, 9)
+"""Lengths of the sequences that are run together."""
+ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 0.1}
+"""Largest difference of hidden states, over their norm, that counts as rounding. A sequence that
+sees another one, a pad or wrong positions is several times that apart."""
+
+
+@torch.no_grad()
+def check_head(backbone: Backbone) -> None:
+    """Prove that decoder and head alone give the model's logits.
+
+    Some models scale or cap their logits after the head; their log-probabilities would be silently
+    wrong. Raises ModelError for those.
+    """
+    ids = torch.arange(1, 9, device=backbone.machine.device)[None] % backbone.head.out_features
+    own = backbone.model(input_ids=ids, use_cache=False).logits.float()
+    hidden = backbone.decoder(input_ids=ids, use_cache=False).last_hidden_state
+    gap = (own - backbone.head(hidden).float()).abs().max().item()
+    if not gap <= 1e-3 * own.abs().max().item():
+        raise ModelError(
+            "this model changes its logits after the head, which Accord does not follow",
+            got=f"{backbone.model.config.model_type}: difference {gap:.3g}",
+            do="use a decoder whose logits are the head's (Llama, Qwen, Mistral ...)",
+        )
+
+
+@torch.no_grad()
+def packs_right(backbone: Backbone) -> bool:
+    """Whether sequences packed into one row have the hidden states that they have alone.
+
+    Raises ModelError where they have not even when padded.
+    """
+    vocabulary = backbone.head.out_features
+    ids = [tuple(i % vocabulary for i in range(1, length + 1)) for length in COMPANY]
+    batch = Ragged.of([Tokenized(i, (False,) * len(i)) for i in ids], backbone.machine.device)
+    alone_ND = _alone(backbone, ids)
+
+    def same(packing: bool, side: str) -> bool:
+        hidden_ND = backbone.hidden(batch, packing=packing, padding_side=side).float()
+        gap = (hidden_ND - alone_ND).norm() / alone_ND.norm()
+        return bool(gap <= ROUNDING[backbone.dtype])
+
+    for side in ("right", "left"):
+        if not same(False, side):
+            raise ModelError(
+                "this model computes something else where sequences are padded",
+                got=f"{backbone.model.config.model_type}, pads on the {side}",
+                do="use a decoder that takes masks and positions (Llama, Qwen, GPT-2 ...)",
+            )
+    try:
+        return same(True, "none")
+    except (TypeError, ModelError):  # layers that cannot be told where a sequence ends
+        return False
+
+
+def _alone(backbone: Backbone, ids: list[tuple[int, ...]]) -> Tensor:
+    """Hidden states of each sequence by itself, without mask and positions, one after the other."""
+    device = backbone.machine.device
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=backbone.mixed):
+        parts = [
+            backbone.decoder(
+                input_ids=torch.tensor([row], device=device), use_cache=False
+            ).last_hidden_state[0]
+            for row in ids
+        ]
+    return torch.cat(parts).float()
