@@ -96,6 +96,7 @@ def train_tokenizer() -> Tokenizer:
 
 def _config(tokenizer: Tokenizer) -> LlamaConfig:
     return LlamaConfig(
+        architectures=["LlamaForCausalLM"],  # by this name others know what to load
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=128,
         intermediate_size=352,
