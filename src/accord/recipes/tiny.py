@@ -31,7 +31,7 @@ def tiny() -> PipelineConfig:
             adapter=adapter,
             optimizer=OptimizerSettings(learning_rate=2e-3, schedule=Schedule.COSINE),
         ),
-        compare=CompareConfig(prompts=432, samples=8, rater_temperature=0.3),
+        compare=CompareConfig(prompts=432, samples=6, rater_temperature=0.3),
         reward=RewardConfig(
             epochs=3,
             batch_prompts=16,
@@ -49,6 +49,8 @@ def tiny() -> PipelineConfig:
             optimizer=OptimizerSettings(learning_rate=1e-3, epsilon=1e-5),
         ),
         dpo=DPOConfig(
+            beta=0.3,
+            epochs=2,
             batch_prompts=16,
             adapter=adapter,
             optimizer=OptimizerSettings(learning_rate=1e-3),

@@ -3,7 +3,8 @@
 Each prompt is prefilled once for all its samples, finished rows leave the batch, and every token
 comes with its log-probability under the distribution it was drawn from.
 
-Shape letters:  P = prompts; R = answers being sampled; T = tokens of the longest answer; V = vocabulary.
+Shape letters:  P = prompts; R = answers being sampled; T = tokens of the longest answer;
+V = vocabulary.
 """
 
 from __future__ import annotations
