@@ -33,7 +33,7 @@ EVALUATION = {
     "before": "sft",
     "prompts": 64,
     "samples": 4,
-    "policies": {"sft": measured(0.0), "ppo": measured(2.0)},
+    "policies": {"ppo": measured(2.0), "sft": measured(0.0)},
     "changes": {"ppo": measured(2.0)},
     "best_of": [
         {"n": 1.0, "kl": 0.0, "score": 0.0, "gold": 0.0},
@@ -69,6 +69,8 @@ def test_levels_changes_and_best_of() -> None:
     best = [f for f in figures if "best of 4" in f.name]
     assert [(f.policy, f.value, f.low) for f in best] == [("sft", 1.0, None), ("sft", 0.5, None)]
     assert not [f for f in figures if "best of 1 " in f.name]
+    assert [f.name for f in levels[:2]] == ["score", "gold"]
+    assert list(dict.fromkeys(f.policy for f in levels)) == ["sft", "ppo"]
 
 
 def test_calibration_and_kl() -> None:

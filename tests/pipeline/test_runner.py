@@ -206,6 +206,15 @@ def test_divergence_in_the_body_saves_the_batch(workspace: Workspace) -> None:
     assert json.loads(saved.read_text())["step"] == 2
 
 
+def test_divergence_after_a_restart_names_the_right_step(workspace: Workspace) -> None:
+    kill_at(workspace, "first", 7)
+    plan = [replace(stages()[0], body=walk(break_at=6)), stages()[1]]
+    with pytest.raises(DivergenceError):
+        run_toy(workspace, plan=plan)
+    (saved,) = workspace.runs.glob("first-*/diverged.json")
+    assert json.loads(saved.read_text())["step"] == 6
+
+
 def test_another_machine_keeps_and_strict_rebuilds(workspace: Workspace) -> None:
     before = run_toy(workspace)
     other = replace(MACHINE, threads=2)

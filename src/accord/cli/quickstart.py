@@ -13,6 +13,7 @@ import tyro
 from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import open_session
+from accord.pipeline.figures import in_order
 from accord.pipeline.reporting import write_report
 from accord.pipeline.workspace import SETTINGS, Workspace
 from accord.telemetry.terminal import clock
@@ -58,11 +59,13 @@ def key_figures(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         rules = "".join(f", {name} {value:.1%}" for name, value in audit["baselines"].items())
         yield f"reward model: held-out accuracy {audit['accuracy']:.1%}{best}{rules}"
     evaluation = figures.get("eval", {}).get("evaluation", {})
-    for policy, changes in evaluation.get("changes", {}).items():
+    if not evaluation:
+        return
+    for policy, changes in in_order(evaluation["changes"], evaluation["before"]):
         told = [
             f"{name} {one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
-            for name, one in changes.items()
-            if name in ("score", "gold")
+            for name in ("score", "gold")
+            if (one := changes.get(name)) is not None
         ]
         drift = evaluation["policies"][policy]["kl"]["value"]
         told.append(f"KL {drift:.2f} nats")

@@ -179,12 +179,12 @@ class Attempt:
                 begun = time.perf_counter()
                 try:
                     row = next(body, None)
-                    if row is None:
-                        break
-                    self._take(row, time.perf_counter() - begun, log)
                 except DivergenceError as error:
-                    self._keep_batch(error)
+                    self._keep_batch(error, step=self._next_step())
                     raise
+                if row is None:
+                    break
+                self._take(row, time.perf_counter() - begun, log)
                 self._maybe_save(log, force=stop.requested)
                 if stop.requested:
                     raise self._interrupted()
@@ -193,15 +193,23 @@ class Attempt:
         self.sink.ended(name, seconds=artifact.manifest.seconds)
         return artifact
 
+    def _next_step(self) -> int:
+        """The step that the body makes next: after a restored state, the one after it."""
+        restored = self.context.restored and not self.jumped
+        return (self.progress.rows if restored else self.rows) + 1
+
     def _take(self, row: Row, seconds: float, log: MetricLog) -> None:
-        if self.context.restored and not self.jumped:
-            self.rows, self.jumped = self.progress.rows, True
-        self.rows += 1
+        self.rows = self._next_step()
+        self.jumped = self.context.restored
         full = {**row, "seconds": row.get("seconds", seconds)}
         if "tokens" in full and full["seconds"] > 0:
             full.setdefault("tokens_per_second", full["tokens"] / full["seconds"])
         full.setdefault("peak_memory", peak_memory())
-        check_row(full, where=f"{self.task.stage.name}, step {self.rows}")
+        try:
+            check_row(full, where=f"{self.task.stage.name}, step {self.rows}")
+        except DivergenceError as error:
+            self._keep_batch(error, step=self.rows)
+            raise
         if self.rows > self.progress.rows:
             log.append(self.rows, full)
             self.sink.row(self.rows, full)
@@ -237,12 +245,12 @@ class Attempt:
             do="`accord resume` goes on from there",
         )
 
-    def _keep_batch(self, error: DivergenceError) -> None:
+    def _keep_batch(self, error: DivergenceError, *, step: int) -> None:
         """Save what the step saw; numbers JSON cannot hold become words."""
         path = self.folder / "diverged.json"
         body = {
             "stage": self.task.stage.name,
-            "step": self.rows + (0 if error.batch is None else 1),
+            "step": step,
             "error": error.what,
             "got": _words(error.got),
             "batch": _words(error.batch),

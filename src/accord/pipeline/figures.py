@@ -19,6 +19,7 @@ from accord.evals.report.data import (
     SamplePair,
     Slice,
 )
+from accord.pipeline.config import STAGES
 
 _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
     "score": (
@@ -53,17 +54,24 @@ def eval_figures(evaluation: Mapping[str, Any]) -> tuple[EvalFigure, ...]:
     """Levels of every policy, paired changes, and best-of-n, out of the eval stage's note."""
     before, n = evaluation["before"], evaluation["prompts"]
     levels = [
-        _figure(name, policy, value, n=n)
-        for policy, measured in evaluation["policies"].items()
-        for name, value in measured.items()
+        _figure(name, policy, measured[name], n=n)
+        for policy, measured in in_order(evaluation["policies"], before)
+        for name in _MEASURES
+        if name in measured
     ]
     changes = [
-        _figure(name, policy, value, n=n, versus=before)
-        for policy, measured in evaluation["changes"].items()
-        for name, value in measured.items()
-        if name != "kl"
+        _figure(name, policy, measured[name], n=n, versus=before)
+        for policy, measured in in_order(evaluation["changes"], before)
+        for name in _MEASURES
+        if name in measured and name != "kl"
     ]
     return (*levels, *changes, *_best_of(evaluation["best_of"], before, n))
+
+
+def in_order(measured: Mapping[str, Any], before: str) -> list[tuple[str, Any]]:
+    """What was measured of each policy, in the order in which policies are trained."""
+    names = (before, *STAGES)
+    return sorted(measured.items(), key=lambda item: names.index(item[0]))
 
 
 def _figure(
