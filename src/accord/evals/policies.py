@@ -1,7 +1,8 @@
 """What policies are worth on held-out prompts: means, paired changes and best-of-n, with intervals.
 
 Shape letters: P = prompts; S = samples a prompt. Prompts, not answers, are the independent unit:
-every interval is over prompts.
+every interval is over prompts. Where there is one prompt alone its answers are the unit, and the
+figures say nothing about another prompt.
 """
 
 from __future__ import annotations
@@ -52,13 +53,13 @@ class Answers:
 
 def summarise(answers: Answers) -> dict[str, dict[str, float]]:
     """Mean of every measure with its 95% interval over prompts."""
-    return {name: _interval(value.mean(1)) for name, value in answers.measures().items()}
+    return {name: _interval(value) for name, value in answers.measures().items()}
 
 
 def compare(before: Answers, after: Answers) -> dict[str, dict[str, float]]:
     """Mean change of every measure on the same prompts, with its paired 95% interval."""
     old, new = before.measures(), after.measures()
-    return {name: _interval(new[name].mean(1) - old[name].mean(1)) for name in new if name in old}
+    return {name: _interval(new[name] - old[name]) for name in new if name in old}
 
 
 def best_of(answers: Answers, sizes: Sequence[int]) -> list[dict[str, float]]:
@@ -81,6 +82,6 @@ def best_of(answers: Answers, sizes: Sequence[int]) -> list[dict[str, float]]:
     return rows
 
 
-def _interval(value_P: NDArray[np.float64]) -> dict[str, float]:
-    found = intervals.mean(value_P)
+def _interval(value_PS: NDArray[np.float64]) -> dict[str, float]:
+    found = intervals.mean(value_PS.mean(1) if len(value_PS) > 1 else value_PS[0])
     return {"value": found.estimate, "low": found.low, "high": found.high}
