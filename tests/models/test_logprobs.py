@@ -1,0 +1,126 @@
+"""Log-probabilities by pieces against the whole softmax, values and gradients, and their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from accord.models import logprobs
+from accord.models.logprobs import token_logprobs
+
+D, V = 6, 97
+
+
+def problem(
+    targets: int, *, bias: bool = False, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    torch.manual_seed(targets)
+    hidden = torch.randn(targets, D).to(dtype).requires_grad_()
+    weight = torch.randn(V, D).to(dtype).requires_grad_()
+    bias_V = torch.randn(V).to(dtype).requires_grad_() if bias else None
+    return hidden, weight, torch.randint(0, V, (targets,)), bias_V
+
+
+def whole(
+    hidden: Tensor, weight: Tensor, target: Tensor, bias: Tensor | None, temperature: float
+) -> tuple[Tensor, Tensor]:
+    logp = (F.linear(hidden, weight, bias).float() / temperature).log_softmax(-1)
+    return logp[torch.arange(len(target)), target], -(logp.exp() * logp).sum(-1)
+
+
+@pytest.mark.parametrize("targets", [1, 4, 5, 8, 11])
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+@pytest.mark.parametrize("bias", [False, True])
+def test_pieces_give_values_and_gradients_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, targets: int, temperature: float, bias: bool
+) -> None:
+    monkeypatch.setattr(logprobs, "PIECE", 4)
+    hidden, weight, target, bias_V = problem(targets, bias=bias)
+    inputs = [tensor for tensor in (hidden, weight, bias_V) if tensor is not None]
+    logp, entropy = token_logprobs(hidden, weight, target, bias_V=bias_V, temperature=temperature)
+    want, want_entropy = whole(hidden, weight, target, bias_V, temperature)
+    torch.testing.assert_close(logp, want)
+    torch.testing.assert_close(entropy, want_entropy.detach())
+    assert not entropy.requires_grad
+    pull = torch.randn(targets)
+    got = torch.autograd.grad(logp, inputs, pull)
+    for ours, theirs in zip(got, torch.autograd.grad(want, inputs, pull), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_without_gradients_the_values_are_the_same() -> None:
+    hidden, weight, target, _ = problem(9)
+    with torch.no_grad():
+        logp, entropy = token_logprobs(hidden, weight, target)
+    assert not logp.requires_grad
+    torch.testing.assert_close((logp, entropy), whole(hidden, weight, target, None, 1.0))
+
+
+def test_the_softmax_is_float32_whatever_the_weights_are() -> None:
+    hidden, weight, target, _ = problem(9, dtype=torch.bfloat16)
+    logp, entropy = token_logprobs(hidden, weight, target)
+    assert logp.dtype == entropy.dtype == torch.float32
+    torch.testing.assert_close(logp, whole(hidden, weight, target, None, 1.0)[0])
+
+
+def test_nothing_to_predict_has_a_gradient_of_zero() -> None:
+    hidden, weight, target, _ = problem(0)
+    logp, entropy = token_logprobs(hidden, weight, target)
+    assert logp.shape == entropy.shape == (0,)
+    logp.sum().backward()
+    assert hidden.grad is not None
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest tensor made inside holds."""
+
+    seen = 0
+
+    def __torch_dispatch__(
+        self, func: Callable[..., object], types: object, args: object = (), kwargs: object = None
+    ) -> object:
+        out = func(*args, **(kwargs or {}))  # type: ignore[misc, dict-item]
+        for item in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(item, Tensor):
+                self.seen = max(self.seen, item.numel())
+        return out
+
+
+def test_no_matrix_of_all_targets_and_the_vocabulary_is_ever_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logprobs, "PIECE", 8)
+    hidden, weight, target, _ = problem(64)
+    with Largest() as plainly:
+        whole(hidden, weight, target, None, 1.0)[0].sum().backward()
+    assert plainly.seen == 64 * V
+    with Largest() as forward:
+        logp, _ = token_logprobs(hidden, weight, target)
+    with Largest() as backward:
+        logp.sum().backward()
+    assert forward.seen == backward.seen == 8 * V
+
+
+def test_logits_are_not_kept_for_the_backward_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logprobs, "PIECE", 8)
+    hidden, weight, target, _ = problem(64)
+
+    def kept(run: Callable[[], object]) -> int:
+        sizes: list[int] = []
+
+        def pack(tensor: Tensor) -> Tensor:
+            sizes.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            alive = run()
+        assert alive is not None
+        return max(sizes, default=0)
+
+    assert kept(lambda: whole(hidden, weight, target, None, 1.0)) >= 64 * V
+    assert kept(lambda: token_logprobs(hidden, weight, target)) < 8 * V

@@ -1,0 +1,107 @@
+"""Ragged batches by hand, their padded forms, how they are cut, and attention inside sequences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from accord.core.errors import ModelError
+from accord.models.ragged import Ragged, micro_batches, pad, ragged_attention
+from accord.text.tokenized import Tokenized, TokenRows
+
+TWO = [
+    Tokenized((11, 12, 13), (False, True, True)),
+    Tokenized((21, 22, 23, 24), (True, False, True, False)),
+]
+
+
+def test_a_batch_by_hand() -> None:
+    batch = Ragged.of(TWO)
+    assert batch.ids_N.tolist() == [11, 12, 13, 21, 22, 23, 24]
+    assert batch.positions_N.tolist() == [0, 1, 2, 0, 1, 2, 3]
+    assert batch.lengths == (3, 4)
+    assert batch.tokens == 7
+    # Tokens 12, 13 and 23 are predicted one row before them; a first token never is.
+    assert batch.rows_M.tolist() == [0, 1, 4]
+    assert batch.targets_M.tolist() == [12, 13, 23]
+    assert batch.counts == (2, 1)
+    assert batch.last_rows_B.tolist() == [2, 6]
+
+
+def test_stored_rows_give_the_same_batch() -> None:
+    stored = TokenRows.build(TWO)
+    one, other = Ragged.of(TWO), Ragged.of([stored[0], stored[1]])
+    for name in ("ids_N", "positions_N", "rows_M", "targets_M"):
+        assert torch.equal(getattr(one, name), getattr(other, name))
+    assert (one.lengths, one.counts) == (other.lengths, other.counts)
+
+
+def test_padding_by_hand() -> None:
+    ids, positions, real = Ragged.of(TWO).padded("right")
+    assert ids.tolist() == [[11, 12, 13, 0], [21, 22, 23, 24]]
+    assert positions.tolist() == [[0, 1, 2, 0], [0, 1, 2, 3]]
+    assert real.tolist() == [[True, True, True, False], [True] * 4]
+    ids, positions, real = Ragged.of(TWO).padded("left")
+    assert ids.tolist() == [[0, 11, 12, 13], [21, 22, 23, 24]]
+    assert positions.tolist() == [[0, 0, 1, 2], [0, 1, 2, 3]]
+    assert real.tolist() == [[False, True, True, True], [True] * 4]
+
+
+@pytest.mark.parametrize("sequences", [[], [Tokenized((), ())], [TWO[0], Tokenized((), ())]])
+def test_an_empty_batch_or_sequence_is_refused(sequences: list[Tokenized]) -> None:
+    with pytest.raises(ModelError, match="at least one token"):
+        Ragged.of(sequences)
+
+
+def test_micro_batches_by_hand() -> None:
+    assert list(micro_batches([3, 4, 2, 9, 1, 1], 7)) == [[0, 1], [2], [3], [4, 5]]
+    assert list(micro_batches([], 7)) == []
+
+
+@given(lengths=st.lists(st.integers(1, 20)), tokens=st.integers(1, 30))
+def test_micro_batches_keep_order_and_limit(lengths: list[int], tokens: int) -> None:
+    groups = list(micro_batches(lengths, tokens))
+    assert [index for group in groups for index in group] == list(range(len(lengths)))
+    used = [sum(lengths[i] for i in group) for group in groups]
+    assert all(n <= tokens or len(g) == 1 for n, g in zip(used, groups, strict=True))
+    # Greedy: the next sequence would not have fitted.
+    for n, after in zip(used, groups[1:], strict=False):
+        assert n + lengths[after[0]] > tokens
+
+
+def test_pad_puts_the_fill_behind() -> None:
+    flat = torch.tensor([1.0, 2.0, 3.0])
+    assert pad(flat, [1, 2], fill=-1).tolist() == [[1.0, -1.0], [2.0, 3.0]]
+
+
+def test_attention_stays_inside_a_sequence_and_groups_heads() -> None:
+    torch.manual_seed(0)
+    lengths, heads, groups, size = (3, 5, 1), 2, 3, 4
+    query = torch.randn(1, heads * groups, sum(lengths), size)
+    key, value = torch.randn(2, 1, heads, sum(lengths), size)
+    out, weights = ragged_attention(
+        torch.nn.Module(), query, key, value, None, ragged_lengths=lengths, scaling=0.3
+    )
+    assert weights is None
+    start = 0
+    for length in lengths:
+        here = slice(start, start := start + length)
+        k, v = (x[:, :, here].repeat_interleave(groups, 1) for x in (key, value))
+        scores = query[:, :, here] @ k.transpose(-1, -2) * 0.3
+        hidden = torch.ones(length, length).triu(1).bool()
+        want = scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
+        torch.testing.assert_close(out[:, here], want.transpose(1, 2))
+
+
+def test_attention_that_is_more_than_plain_is_refused() -> None:
+    x = torch.randn(1, 2, 4, 4)
+    with pytest.raises(ModelError, match="packed attention"):
+        ragged_attention(torch.nn.Module(), x, x, x, None, ragged_lengths=(4,), softcap=30.0)
+    plain, _ = ragged_attention(
+        torch.nn.Module(), x, x, x, None, ragged_lengths=(4,), sliding_window=None
+    )
+    want = F.scaled_dot_product_attention(x, x, x, is_causal=True).transpose(1, 2)
+    torch.testing.assert_close(plain, want)
