@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation
 from accord.models.ragged import micro_batches
 from accord.text.tokenized import Tokenized, TokenRow, TokenRows
@@ -131,14 +130,3 @@ def _append(columns: _Columns, comparison: Comparison) -> None:
         columns.margin.append(comparison.margin)
     columns.pair_offsets.append(len(columns.first))
     columns.response_offsets.append(start + len(comparison.responses))
-
-
-def require(data: TokenComparisons, *, max_tokens: int) -> TokenComparisons:
-    """`data`, unless nothing is left of it. Raises DataError then."""
-    if len(data) == 0:
-        raise DataError(
-            "no comparison can be trained on",
-            got=f"{data.too_long} are longer than max_tokens = {max_tokens}",
-            do="raise max_tokens or import shorter comparisons",
-        )
-    return data

@@ -56,6 +56,8 @@ class ChatTemplate:
         self.source = text
         self._renderer = Renderer(text, tokenizer.special)
         self._turn = self._probe()
+        self.stop = self._turn.stop
+        """The token that ends an assistant turn, as text."""
         self.stop_id = tokenizer.marks[self._turn.stop]
         """Id of the token that ends an assistant turn."""
 

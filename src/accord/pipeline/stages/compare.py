@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from accord.collect.synthetic import SyntheticRater
 from accord.core.errors import ConfigError
@@ -25,7 +26,7 @@ def body(context: StageContext) -> Iterator[Row]:
         raise ConfigError("simulated raters need a known truth", do='set gold = "grammar"')
     roles = Roles(context)
     sampler = roles.sampler(roles.start())
-    asked = data.prompts(context, held_out=False, at_most=config.prompts)
+    asked = list(islice(data.prompts(context, held_out=False), config.prompts))
     settings = SamplingSettings(temperature=config.temperature, max_tokens=config.max_tokens)
     rater = SyntheticRater(
         temperature=config.rater_temperature, lapse=config.lapse, seed=context.seed + config.seed

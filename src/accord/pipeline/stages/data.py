@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from accord.core.errors import DataError
 from accord.core.protocols import RewardFn
-from accord.core.types import Comparison, Demonstration, Prompt, Split
+from accord.core.types import Comparison, Conversation, Demonstration, Prompt, Split
 from accord.pipeline.stage import StageContext
 from accord.rewards.gold import GrammarGold
 from accord.store.datasets import Dataset
@@ -44,7 +44,7 @@ def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
                 yield row
 
 
-def prompts(context: StageContext, *, held_out: bool, at_most: int | None = None) -> list[Prompt]:
+def prompts(context: StageContext, *, held_out: bool) -> Iterator[Prompt]:
     """Different prompts of the training or the held-out side, in the order of the sets.
 
     Held out are dev rows, and test rows never: those judge releases. Raises DataError where there
@@ -53,23 +53,22 @@ def prompts(context: StageContext, *, held_out: bool, at_most: int | None = None
     world = context.config.world
     if world is not None:
         everything = 3 * len(grammar.topics(held_out=held_out))
-        found = grammar.prompts(world.seed, everything, held_out=held_out)
-        return found[:at_most]
-    seen: dict[str, Prompt] = {}
+        yield from grammar.prompts(world.seed, everything, held_out=held_out)
+        return
+    seen: set[str] = set()
     split = Split.DEV if held_out else Split.TRAIN
     for kind in ("prompts", "preferences", "demonstrations"):
         for dataset in _sets(context, kind):
             for row in dataset.rows(split):
                 prompt = _prompt_of(row)
-                seen.setdefault(prompt.id, prompt)
-                if at_most is not None and len(seen) == at_most:
-                    return list(seen.values())
+                if prompt is not None and prompt.id not in seen:
+                    seen.add(prompt.id)
+                    yield prompt
     if not seen:
         raise DataError(
             f"there is no {split} prompt in the imported data",
             do="import more rows, or import with a larger share held out",
         )
-    return list(seen.values())
 
 
 def gold(context: StageContext) -> RewardFn | None:
@@ -85,18 +84,22 @@ def gold(context: StageContext) -> RewardFn | None:
             return None
 
 
-def _prompt_of(row: Comparison | Demonstration | Prompt) -> Prompt:
+def question_of(conversation: Conversation) -> Conversation | None:
+    """What the last message answers; None where it follows nothing that waits for an answer."""
+    before = conversation.messages[:-1]
+    found = Conversation(before) if before else None
+    return found if found is not None and found.awaits_answer else None
+
+
+def _prompt_of(row: Comparison | Demonstration | Prompt) -> Prompt | None:
     match row:
         case Prompt():
             return row
         case Comparison():
             return Prompt(conversation=row.prompt, source=row.source)
         case _:
-            from accord.core.types import Conversation
-
-            return Prompt(
-                conversation=Conversation(row.conversation.messages[:-1]), source=row.source
-            )
+            question = question_of(row.conversation)
+            return None if question is None else Prompt(conversation=question, source=row.source)
 
 
 def _sets(context: StageContext, kind: str) -> list[Dataset]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accord.algorithms.comparisons import TokenComparisons, require
 from accord.algorithms.descent import fresh_state, step_count
 from accord.algorithms.direct import train
 from accord.core.protocols import Row
-from accord.core.types import Split
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages import data
+from accord.pipeline.stages.fitting import token_comparisons
 from accord.pipeline.stages.roles import Roles
 
 
@@ -18,12 +16,7 @@ def body(context: StageContext) -> Iterator[Row]:
     """Train an adapter (or all weights) on comparisons, and leave it with its stack."""
     config = context.config.own
     roles = Roles(context, packing=config.packing)
-    tokenize, limit = roles.template.tokenize_answer, config.max_tokens
-    train_set, dev_set = (
-        TokenComparisons.build(data.comparisons(context, split), tokenize, max_tokens=limit)
-        for split in (Split.TRAIN, Split.DEV)
-    )
-    require(train_set, max_tokens=limit)
+    train_set, dev_set = token_comparisons(context, roles, max_tokens=config.max_tokens)
     reference = roles.start()
     policy = roles.trainable("dpo", config.adapter, context.seed + config.seed)
     state = fresh_state(policy.trained(), config.optimizer)
@@ -41,6 +34,4 @@ def body(context: StageContext) -> Iterator[Row]:
         seed=context.seed + config.seed,
         micro_batch_tokens=context.machine.micro_batch_tokens,
     )
-    context.note("train_comparisons", len(train_set))
-    context.note("too_long", train_set.too_long + dev_set.too_long)
     roles.save(policy, "dpo")

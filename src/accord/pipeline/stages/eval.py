@@ -20,6 +20,7 @@ from accord.models.ragged import Ragged, micro_batches
 from accord.models.role import Role
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
+from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.ppo import score
 from accord.pipeline.stages.roles import Roles
 from accord.text.tokenized import Tokenized
@@ -43,12 +44,11 @@ def body(context: StageContext) -> Iterator[Row]:
     config = context.config.own
     roles = Roles(context)
     reference = roles.start()
-    prompts = data.prompts(context, held_out=True, at_most=config.prompts)
-    ids = [roles.template.prompt_ids(prompt.conversation) for prompt in prompts]
-    room = reference.backbone.context - config.max_tokens
-    fits = [i for i, row in enumerate(ids) if len(row) <= room]
+    prompts, ids = asked_prompts(
+        context, roles, held_out=True, answer_tokens=config.max_tokens, at_most=config.prompts
+    )
     reward = roles.reward() if "reward" in context.inputs else None
-    asked = _Asked([prompts[i] for i in fits], [ids[i] for i in fits], reference, reward)
+    asked = _Asked(prompts, ids, reference, reward)
     before = "sft" if "sft" in context.inputs else "base"
     after = [name for name in ("ppo", "dpo") if name in context.inputs]
     context.total(1 + len(after))
@@ -63,9 +63,8 @@ def body(context: StageContext) -> Iterator[Row]:
         "changes": {name: compare(measured[before], measured[name]) for name in after},
         "best_of": best_of(measured[before], config.best_of),
         "before": before,
-        "prompts": len(fits),
+        "prompts": len(prompts),
         "samples": config.samples,
-        "prompts_too_long": len(prompts) - len(fits),
     }
     context.note("evaluation", figures)
     shown = _shown(asked, measured, texts)

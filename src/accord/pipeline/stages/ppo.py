@@ -15,6 +15,7 @@ from accord.models.ragged import Ragged, micro_batches
 from accord.models.role import Role
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
+from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.roles import Roles
 from accord.text.tokenized import Tokenized
 
@@ -27,8 +28,7 @@ def body(context: StageContext) -> Iterator[Row]:
     policy = roles.trainable("ppo", config.adapter, context.seed + config.seed)
     reward = roles.reward()
     critic = roles.critic(reward)
-    prompts = data.prompts(context, held_out=False)
-    ids, kept = _fitting(context, roles, prompts, policy)
+    prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
     state = fresh_state(_both(policy, critic), config.optimizer)
     context.track(state)
     context.total(config.steps)
@@ -39,12 +39,10 @@ def body(context: StageContext) -> Iterator[Row]:
         critic=critic,
         sampler=roles.sampler(policy),
         score=lambda asked, rows: score(reward, rows, context.machine.micro_batch_tokens),
-        watch=_watch(context, roles, kept),
+        watch=_watch(context, roles, prompts),
         micro_batch_tokens=context.machine.micro_batch_tokens,
     )
     yield from train(config, parts=parts, state=state, seed=context.seed + config.seed)
-    context.note("prompts", len(ids))
-    context.note("prompts_too_long", len(prompts) - len(ids))
     context.note("budget_spent", bool(state.numbers.get("budget_spent")))
     context.note("kl_coefficient", state.numbers["kl/coefficient"])
     roles.save(policy, "ppo")
@@ -63,16 +61,6 @@ def score(reward: Role, rows: Sequence[Tokenized], tokens: int) -> list[float]:
 def _both(policy: Role, critic: Role) -> Iterator[tuple[str, torch.nn.Parameter]]:
     yield from ((f"policy.{name}", parameter) for name, parameter in policy.trained())
     yield from ((f"critic.{name}", parameter) for name, parameter in critic.trained())
-
-
-def _fitting(
-    context: StageContext, roles: Roles, prompts: list[Prompt], policy: Role
-) -> tuple[list[list[int]], list[Prompt]]:
-    """Prompts that leave room for an answer in the model's context; the rest is counted."""
-    room = policy.backbone.context - context.config.own.max_tokens
-    pairs = [(roles.template.prompt_ids(p.conversation), p) for p in prompts]
-    kept = [(ids, prompt) for ids, prompt in pairs if len(ids) <= room]
-    return [ids for ids, _ in kept], [prompt for _, prompt in kept]
 
 
 def _watch(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
-from accord.algorithms.comparisons import TokenComparisons, require
+from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import fresh_state, step_count
 from accord.algorithms.reward_model import leads, raw_scores, scale_of, train
-from accord.core.errors import DataError
 from accord.core.protocols import Row
-from accord.core.types import Comparison, SamplingSettings, Split
+from accord.core.types import SamplingSettings, Split
 from accord.evals.reward_model import audit
 from accord.models.role import Role
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
+from accord.pipeline.stages.fitting import Sieve, row_limit, token_comparisons
 from accord.pipeline.stages.roles import Roles
 from accord.text.tokenized import Tokenized
 
@@ -28,12 +29,7 @@ def body(context: StageContext) -> Iterator[Row]:
     """Train head and adapter, set the unit, and note held-out figures."""
     config = context.config.own
     roles = Roles(context, packing=config.packing)
-    tokenize, limit = roles.template.tokenize_answer, config.max_tokens
-    train_set, dev_set = (
-        TokenComparisons.build(data.comparisons(context, split), tokenize, max_tokens=limit)
-        for split in (Split.TRAIN, Split.DEV)
-    )
-    require(train_set, max_tokens=limit)
+    train_set, dev_set = token_comparisons(context, roles, max_tokens=config.max_tokens)
     model = roles.fresh_scorer(config.adapter, context.seed + config.seed)
     state = fresh_state(model.trained(), config.optimizer)
     context.track(state)
@@ -50,26 +46,18 @@ def body(context: StageContext) -> Iterator[Row]:
         seed=context.seed + config.seed,
         micro_batch_tokens=tokens,
     )
-    context.note("train_comparisons", len(train_set))
     context.note("train_pairs", train_set.pairs)
-    context.note("too_long", train_set.too_long + dev_set.too_long)
     _set_unit(context, roles, model, train_set)
     if len(dev_set):
         known = data.comparisons(context, Split.TRAIN)
-        kept = _short_enough(data.comparisons(context, Split.DEV), roles, limit)
+        # The comparisons whose tokens are in `dev_set`: the audit's texts go with its scores.
+        sieve = Sieve(roles.template, row_limit(roles, config.max_tokens))
+        kept = sieve.short_comparisons(data.comparisons(context, Split.DEV))
         figures = audit(known, kept, leads(dev_set, model, tokens))
         context.note("audit", figures)
         text = json.dumps(figures, indent=2, sort_keys=True) + "\n"
         (context.output / "audit.json").write_text(text)
     roles.save(model, "reward")
-
-
-def _short_enough(held: Iterable[Comparison], roles: Roles, limit: int) -> Iterator[Comparison]:
-    """The comparisons that `TokenComparisons` kept: the audit's texts go with its scores."""
-    for row in held:
-        lengths = (len(roles.template.tokenize_answer(row.prompt, text)) for text in row.responses)
-        if max(lengths) <= limit:
-            yield row
 
 
 def _set_unit(
@@ -89,9 +77,9 @@ def _set_unit(
         second = train_set.second_P[train_set.label_P < 0.5]
         zero_scores = scored[np.unique(np.concatenate([first, second]))]
     scale_from, unit_scores = "all training responses", scored
-    if "sft" in context.inputs:
+    if "sft" in context.inputs and (samples := _samples(context, roles)):
         scale_from = "samples of the reference policy"
-        unit_scores = raw_scores(_samples(context, roles), model, tokens)
+        unit_scores = raw_scores(samples, model, tokens)
     model.scale = scale_of(zero_scores, unit_scores, shift_from=shift_from, scale_from=scale_from)
     context.note("shift", model.scale.shift)
     context.note("scale", model.scale.scale)
@@ -100,25 +88,28 @@ def _set_unit(
 
 
 def _demonstrations(context: StageContext, roles: Roles) -> list[Tokenized]:
-    """Up to `scale_prompts` demonstrations that are a prompt and one answer."""
+    """Up to `scale_prompts` usable demonstrations, as their prompt and last answer."""
+    limit = row_limit(roles, context.config.own.max_tokens)
     rows: list[Tokenized] = []
-    try:
-        for row in data.demonstrations(context, Split.TRAIN):
-            if len(rows) == context.config.own.scale_prompts:
-                break
-            *before, last = row.conversation.messages
-            if before:
-                prompt = type(row.conversation)(tuple(before))
-                rows.append(roles.template.tokenize_answer(prompt, last.content))
-    except DataError:
-        return []
+    for row in data.demonstrations(context, Split.TRAIN):
+        if len(rows) == context.config.own.scale_prompts:
+            break
+        messages = row.conversation.messages
+        prompt = data.question_of(row.conversation)
+        if prompt is not None and not any(roles.template.stop in m.content for m in messages):
+            tokens = roles.template.tokenize_answer(prompt, messages[-1].content)
+            if len(tokens) <= limit:
+                rows.append(tokens)
     return rows
 
 
 def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
-    """One answer of the reference to each of `scale_prompts` training prompts."""
-    asked = data.prompts(context, held_out=False, at_most=context.config.own.scale_prompts)
-    ids = [roles.template.prompt_ids(prompt.conversation) for prompt in asked]
+    """One answer of the reference to each of `scale_prompts` training prompts that leave room."""
+    sieve = Sieve(roles.template, roles.backbone(roles.base).context - ANSWER_TOKENS)
+    asked = sieve.prompts(data.prompts(context, held_out=False))
+    ids = [row for _, row in islice(asked, context.config.own.scale_prompts)]
+    if not ids:
+        return []
     settings = SamplingSettings(max_tokens=ANSWER_TOKENS)
     said = roles.sampler(roles.start()).sample(ids, n=1, settings=settings, seed=context.seed)
     return [

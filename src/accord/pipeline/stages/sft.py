@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from accord.algorithms.descent import fresh_state, step_count
 from accord.algorithms.imitation import train
-from accord.core.errors import DataError
 from accord.core.protocols import Row
 from accord.core.types import Split
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
+from accord.pipeline.stages.fitting import Sieve, row_limit
 from accord.pipeline.stages.roles import Roles
-from accord.text.tokenized import Tokenized, TokenRows
+from accord.text.tokenized import TokenRows
 
 
 def body(context: StageContext) -> Iterator[Row]:
@@ -20,12 +20,6 @@ def body(context: StageContext) -> Iterator[Row]:
     config = context.config.own
     roles = Roles(context, packing=config.packing)
     rows, dev = (_rows(context, roles, split) for split in (Split.TRAIN, Split.DEV))
-    if not len(rows):
-        raise DataError(
-            "no demonstration can be trained on",
-            got=f"all are longer than max_tokens = {config.max_tokens}",
-            do="raise max_tokens or import shorter demonstrations",
-        )
     policy = roles.trainable("sft", config.adapter, context.seed + config.seed)
     state = fresh_state(policy.trained(), config.optimizer)
     context.track(state)
@@ -46,19 +40,15 @@ def body(context: StageContext) -> Iterator[Row]:
 
 
 def _rows(context: StageContext, roles: Roles, split: Split) -> TokenRows:
-    """Token rows of one split; what is too long is counted and left out."""
-    limit = min(context.config.own.max_tokens, roles.backbone(roles.base).context)
-    too_long: list[int] = []
-
-    def fitting() -> Iterator[Tokenized]:
-        for index, row in enumerate(data.demonstrations(context, split)):
-            tokens = roles.template.tokenize(row.conversation)
-            if len(tokens) <= limit:
-                yield tokens
-            else:
-                too_long.append(index)
-
-    rows = TokenRows.build(fitting())
+    """Token rows of one split; the numbers of those that cannot be used are noted."""
+    sieve = Sieve(roles.template, row_limit(roles, context.config.own.max_tokens))
+    rows = TokenRows.build(sieve.demonstrations(data.demonstrations(context, split)))
     context.note(f"{split}_rows", len(rows))
-    context.note(f"{split}_too_long", too_long)
+    context.note(f"{split}_too_long", sieve.too_long)
+    context.note(f"{split}_says_stop", sieve.says_stop)
+    if split is Split.TRAIN and not len(rows):
+        raise sieve.nothing_left(
+            "no demonstration can be trained on",
+            "import shorter demonstrations, or raise max_tokens as far as the model's context",
+        )
     return rows
