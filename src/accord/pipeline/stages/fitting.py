@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NoReturn
 
 from accord.algorithms.comparisons import TokenComparisons
 from accord.core.errors import DataError
@@ -61,9 +62,10 @@ class Sieve:
                 if self._short(number, len(ids)):
                     yield row, ids
 
-    def nothing_left(self, what: str, do: str) -> DataError:
-        """The error of a stage that every row was kept from."""
-        return DataError(what, got=_counts(len(self.too_long), len(self.says_stop), self), do=do)
+    def refuse_all(self, what: str, do: str) -> NoReturn:
+        """Raise the DataError of a stage that has no row left."""
+        too_long, says_stop = len(self.too_long), len(self.says_stop)
+        raise DataError(what, got=_counts(too_long, says_stop, self), do=do)
 
     def _sayable(self, number: int, conversation: Conversation, *texts: str) -> bool:
         said = (*(message.content for message in conversation.messages), *texts)
@@ -138,7 +140,7 @@ def asked_prompts(
     context.note("prompts_too_long", len(sieve.too_long))
     context.note("prompts_that_say_stop", len(sieve.says_stop))
     if not kept:
-        raise sieve.nothing_left(
+        sieve.refuse_all(
             "no prompt can be answered",
             f"import shorter prompts, or lower max_tokens = {answer_tokens}: prompt and answer "
             f"share the model's context",

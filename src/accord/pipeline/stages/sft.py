@@ -47,7 +47,7 @@ def _rows(context: StageContext, roles: Roles, split: Split) -> TokenRows:
     context.note(f"{split}_too_long", sieve.too_long)
     context.note(f"{split}_says_stop", sieve.says_stop)
     if split is Split.TRAIN and not len(rows):
-        raise sieve.nothing_left(
+        sieve.refuse_all(
             "no demonstration can be trained on",
             "import shorter demonstrations, or raise max_tokens as far as the model's context",
         )
