@@ -12,7 +12,7 @@ import pytest
 
 from tests.rules.source import PACKAGE, ROOT, code
 
-APART = {"rules", "e2e", "golden"}
+APART = {"rules", "e2e", "bench", "examples", "golden"}
 """Folders of tests that mirror no package."""
 TOO_OLD = '#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2\n[ "$1" = --version ]\n'
 NO_VENV = '#!/bin/sh\n[ "$1" = -m ] && echo No module named venv >&2\n[ "$1" = -c ]\n'

@@ -1,0 +1,59 @@
+"""Every example runs as its docstring says, from an empty folder, and does what it shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def said(example: str, folder: Path) -> list[str]:
+    """What an example prints, run by a user who stands in `folder`."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / example), str(folder / "work")],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def figures(lines: list[str], pattern: str) -> list[float]:
+    """The number that `pattern` finds, line by line."""
+    return [float(found.group(1)) for line in lines if (found := re.match(pattern, line))]
+
+
+def test_train_on_your_data(tmp_path: Path) -> None:
+    lines = said("train_on_your_data.py", tmp_path)
+    assert lines[0] == "64 rows read, 0 of them unusable"
+    losses = figures(lines, r"loss ([\d.]+)")
+    assert losses[-1] < 0.9 * losses[0]
+    assert (tmp_path / "work" / "adapter" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_reward_and_dpo(tmp_path: Path) -> None:
+    lines = said("reward_and_dpo.py", tmp_path)
+    losses = figures(lines, r"reward model: loss ([\d.]+)")
+    margins = figures(lines, r"dpo: .* margin (-?[\d.]+)")
+    assert fmean(losses[-4:]) < fmean(losses[:4])
+    assert fmean(margins[-4:]) > fmean(margins[:4])
+    assert re.match(r"held-out accuracy: reward model 0\.\d\d, dpo 0\.\d\d", lines[-1])
+
+
+@pytest.mark.slow
+def test_ppo_loop(tmp_path: Path) -> None:
+    rewards = figures(said("ppo_loop.py", tmp_path), r"reward (-?[\d.]+)")
+    assert len(rewards) == 12
+    assert fmean(rewards[-4:]) > fmean(rewards[:4]) + 0.05
