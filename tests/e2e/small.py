@@ -36,7 +36,7 @@ kl = { coefficient = 0.05, target = 1.0 }
 """Every stage, too little to learn anything; the KL controller is on, so that its state counts."""
 TIMED = {"seconds", "tokens_per_second", "peak_memory"}
 """Columns of a metric row that no two runs share."""
-PATIENCE = 180
+PATIENCE = 600
 """Seconds after which a run that should have come somewhere is given up."""
 
 

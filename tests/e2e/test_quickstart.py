@@ -1,0 +1,134 @@
+"""`accord quickstart` as a new user meets it, and what the recipe is worth over five seeds."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accord.stats import intervals
+from tests.cli.small import environment
+from tests.e2e.small import artifact, make, manifest
+
+pytest.importorskip("torch")
+SEEDS = range(5)
+HOURS = 3600
+MEASURES = ("score", "gold")
+"""The proxy that PPO is trained on, and the truth that nothing but the raters ever saw."""
+
+
+def accord(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command line with as many threads as it would take for itself."""
+    free = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
+    return subprocess.run(
+        [sys.executable, "-m", "accord.cli", *words],
+        cwd=cwd,
+        env=free,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=HOURS,
+    )
+
+
+def changes(folder: Path, policy: str) -> dict[str, dict[str, float]]:
+    """What a policy changed against SFT on the held-out prompts, with paired intervals."""
+    text = (artifact(folder, "eval") / "evaluation.json").read_text()
+    found: dict[str, dict[str, float]] = json.loads(text)["changes"][policy]
+    return found
+
+
+def audit(folder: Path) -> Mapping[str, Any]:
+    """The reward model's figures on held-out comparisons."""
+    found: Mapping[str, Any] = manifest(folder, "reward").figures["audit"]
+    return found
+
+
+def bayes_bound(folder: Path) -> float:
+    """Accuracy of someone who knows the truth, against raters as noisy as these."""
+    return float(manifest(folder, "compare").figures["bayes_bound"])
+
+
+def shown(values: Sequence[Mapping[str, float]]) -> str:
+    return "  ".join(
+        f"{one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]" for one in values
+    )
+
+
+@pytest.mark.slow
+def test_quickstart_as_a_new_user(tmp_path: Path) -> None:
+    """From an empty folder to figures, a report, and a policy that is better in truth."""
+    done = accord("quickstart", "--model", "tiny", "first", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["first"]
+    folder = tmp_path / "first"
+    assert "reward model: held-out accuracy" in done.stdout
+    assert "best possible" in done.stdout
+    for policy in ("ppo", "dpo"):
+        figures = r"score [+-]\d+\.\d+ \[.*\], gold [+-]\d+\.\d+ \[.*\], KL \d+\.\d+ nats"
+        assert re.search(rf"^{policy} against sft: {figures}$", done.stdout, re.MULTILINE)
+    assert f"report: {folder / 'report.html'}" in done.stdout
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert not re.search(r"(src|href)=.https?:", page)
+    for measure in MEASURES:
+        found = changes(folder, "ppo")[measure]
+        assert found["low"] > 0, f"{measure}: {found}"
+    lowest, highest = audit(folder)["interval"]
+    assert max(audit(folder)["baselines"].values()) < audit(folder)["accuracy"]
+    assert lowest <= bayes_bound(folder)
+    assert highest > max(audit(folder)["baselines"].values())
+    again = accord("quickstart", "--model", "tiny", "first", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert [line for line in again.stdout.splitlines() if "took" not in line] == (
+        [line for line in done.stdout.splitlines() if "took" not in line]
+    )
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The quickstart's recipe with nothing changed but the seed, finished once for each seed."""
+    folders = []
+    for seed in SEEDS:
+        folder = tmp_path_factory.mktemp("seeds") / f"seed-{seed}"
+        make(folder, f'recipe = "tiny"\nseed = {seed}\n')
+        done = accord("run", "--quiet", cwd=folder)
+        assert done.returncode == 0, done.stderr
+        folders.append(folder)
+    return folders
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("measure", MEASURES)
+def test_proxy_and_truth_rise_over_seeds(seeded: list[Path], measure: str) -> None:
+    """The mean change over seeds lies above 0 with its t interval, and so does every seed's own."""
+    found = [changes(folder, "ppo")[measure] for folder in seeded]
+    over_seeds = intervals.mean([one["value"] for one in found])
+    print(f"ppo {measure} by seed: {shown(found)}")
+    print(
+        f"ppo {measure} over {len(found)} seeds: {over_seeds.estimate:+.3f} "
+        f"[{over_seeds.low:+.3f}, {over_seeds.high:+.3f}]"
+    )
+    assert over_seeds.low > 0
+    assert [one for one in found if one["low"] <= 0] == []
+
+
+@pytest.mark.slow
+def test_reward_model_lies_between_the_baselines_and_the_bound(seeded: list[Path]) -> None:
+    """Better than the best simple rule, by an interval over seeds; not better than can be."""
+    accuracy = [float(audit(folder)["accuracy"]) for folder in seeded]
+    rules = [max(audit(folder)["baselines"].values()) for folder in seeded]
+    bounds = [bayes_bound(folder) for folder in seeded]
+    lines = zip(SEEDS, rules, accuracy, bounds, strict=True)
+    for seed, rule, own, bound in lines:
+        print(f"seed {seed}: best rule {rule:.3f}, reward model {own:.3f}, bound {bound:.3f}")
+    lead = intervals.mean([own - rule for own, rule in zip(accuracy, rules, strict=True)])
+    short = intervals.mean([bound - own for own, bound in zip(accuracy, bounds, strict=True)])
+    assert lead.low > 0
+    assert short.high > 0
