@@ -97,7 +97,9 @@ def train(config: PPOConfig, *, parts: Parts, state: TrainState, seed: int) -> I
     while state.step < config.steps and not state.numbers.get("budget_spent"):
         batch = collect(config, parts, state, seed)
         metrics = describe(batch, state.numbers["kl/coefficient"], parts)
-        agreement.first_steps(metrics, state.step, parts.policy.backbone.machine.dtype)
+        shared = parts.policy.backbone is parts.reference.backbone
+        dtype = parts.policy.backbone.machine.dtype
+        agreement.first_steps(metrics, state.step, dtype, shared=shared)
         if _within_budget(config, state, metrics["kl/sequence"]):
             metrics |= update(config, batch, parts, state, seed)
             if config.kl.target is not None:
