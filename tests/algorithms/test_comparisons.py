@@ -1,0 +1,97 @@
+"""Comparisons as tokens: pairs, weights and labels by hand, and cuts between prompts only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accord.algorithms.comparisons import TokenComparisons
+from accord.core.types import Comparison, Conversation
+from accord.text.tokenized import Tokenized
+from tests.algorithms.loops import comparisons, raw_comparisons, template
+
+
+def tokenize(prompt: Conversation, answer: str) -> Tokenized:
+    """One token for the prompt, one a letter of the answer, and a stop token."""
+    ids = (100, *(ord(letter) for letter in answer), 1)
+    return Tokenized(ids, (False, *(True,) * (len(ids) - 1)))
+
+
+ASK = Conversation.of("?")
+THREE = [
+    Comparison(prompt=ASK, responses=("a", "bb"), tiers=(1, 0), weight=2.0, margin=0.5),
+    Comparison(prompt=ASK, responses=("c", "d", "eee"), tiers=(0, 1, 0), weight=3.0),
+    Comparison(prompt=ASK, responses=("f", "g"), tiers=(0, 1), label=0.2),
+]
+
+
+def test_pairs_by_hand() -> None:
+    data = TokenComparisons.build(THREE, tokenize, max_tokens=10)
+    assert (len(data), data.pairs, data.too_long) == (3, 5, 0)
+    assert data.first_P.tolist() == [1, 2, 2, 4, 5]
+    assert data.second_P.tolist() == [0, 3, 4, 3, 6]
+    assert data.label_P.tolist() == pytest.approx([1, 1, 0.5, 1, 0.2])
+    # A prompt's weight is shared by its pairs.
+    assert data.weight_P.tolist() == [2, 1, 1, 1, 1]
+    assert data.margin_P.tolist() == [0.5, 0, 0, 0, 0]
+    assert [data.tokens(i) for i in range(3)] == [3 + 4, 3 + 3 + 5, 3 + 3]
+
+
+def test_a_batch_numbers_its_own_rows() -> None:
+    data = TokenComparisons.build(THREE, tokenize, max_tokens=10)
+    batch = data.batch([2, 0])
+    said = ["".join(chr(i) for i in row.ids[1:-1]) for row in batch.rows]
+    assert said == ["f", "g", "a", "bb"]
+    assert batch.response_ids == [5, 6, 0, 1]
+    assert (batch.first_B.tolist(), batch.second_B.tolist()) == ([0, 3], [1, 2])
+    assert batch.label_B.tolist() == pytest.approx([0.2, 1])
+    assert batch.weight_B.tolist() == [1, 2]
+    assert batch.margin_B.tolist() == [0, 0.5]
+
+
+def test_a_comparison_may_be_drawn_twice_in_one_batch() -> None:
+    """A batch larger than the data takes a second pass."""
+    data = TokenComparisons.build(THREE, tokenize, max_tokens=10)
+    twice, once = data.batch([0, 0]), data.batch([0])
+    for batch in (twice, once):
+        said = ["".join(chr(i) for i in batch.rows[p].ids[1:-1]) for p in batch.first_B.tolist()]
+        assert set(said) == {"bb"}
+    assert len(twice.first_B) == 2 * len(once.first_B)
+
+
+def test_a_long_response_leaves_its_whole_comparison_out() -> None:
+    data = TokenComparisons.build(THREE, tokenize, max_tokens=4)
+    assert (len(data), data.pairs, data.too_long) == (2, 2, 1)
+    assert data.first_P.tolist() == [1, 2]
+    assert data.weight_P.tolist() == [2, 1]
+    nothing = TokenComparisons.build(THREE, tokenize, max_tokens=1)
+    assert (len(nothing), nothing.too_long) == (0, 3)
+
+
+@given(tokens=st.integers(1, 40), order=st.permutations(range(3)))
+def test_cuts_never_part_a_prompt(tokens: int, order: list[int]) -> None:
+    data = TokenComparisons.build(THREE, tokenize, max_tokens=10)
+    whole = data.batch(order)
+    parts = list(data.micro_batches(order, tokens))
+    assert [i for part in parts for i in part.response_ids] == whole.response_ids
+    for name in ("label_B", "weight_B", "margin_B"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    for part in parts:
+        held = [data.tokens(c) for c in range(3) if len(part.rows)]
+        assert sum(len(row.ids) for row in part.rows) <= max(tokens, *held)
+
+
+def test_answers_of_the_tiny_world_end_with_their_stop_token(tiny_folder: Path) -> None:
+    data, raw = comparisons(tiny_folder, 8), raw_comparisons(8)
+    assert len(data) == 8
+    assert data.pairs == sum(len(list(row.pairs())) for row in raw)
+    stop = template(tiny_folder).stop_id
+    for i in range(len(data.responses)):
+        row = data.responses[i]
+        assert row.ids[-1] == stop
+        assert row.mask[-1]
+        assert not row.mask[0]

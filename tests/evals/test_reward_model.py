@@ -1,0 +1,142 @@
+"""The audit finds what was planted: a perfect scorer, a coin, a length lover, ties, one prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from accord.core.errors import DataError
+from accord.core.types import Comparison, Conversation
+from accord.evals.reward_model import audit
+
+GOOD, BAD = ["gentle", "warm", "bright", "kind"], ["foul", "mean", "lazy", "rude"]
+
+
+def planted(
+    count: int, *, seed: int = 0, source: str = "synthetic:planted", prompts: int = 10**9
+) -> list[Comparison]:
+    """The answer with the good word wins; lengths say nothing; the winner is listed anywhere."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        winner = f"the {rng.choice(GOOD)} fox " + "walks " * rng.integers(1, 9)
+        loser = f"the {rng.choice(BAD)} fox " + "walks " * rng.integers(1, 9)
+        first = bool(rng.integers(2))
+        made.append(
+            Comparison(
+                prompt=Conversation.of(f"prompt {seed} {number % prompts}"),
+                responses=(winner, loser) if first else (loser, winner),
+                tiers=(0, 1) if first else (1, 0),
+                source=source,
+            )
+        )
+    return made
+
+
+def leads(rows: Iterable[Comparison], size: float = 5.0) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Of a scorer that is always right: the better one of a pair is listed first."""
+    return np.array([size * (2 * pair.label - 1) for row in rows for pair in row.pairs()])
+
+
+KNOWN, HELD = planted(200), planted(120, seed=1)
+
+
+def test_a_perfect_scorer() -> None:
+    found: dict[str, Any] = audit(KNOWN, HELD, leads(HELD))
+    assert (found["pairs"], found["ties"], found["accuracy"]) == (120, 0, 1.0)
+    assert found["interval"] == [1.0, 1.0]
+    assert found["temperature"] == pytest.approx(0.01)  # as sure as it could be
+    sure = expit(5.0)
+    assert found["ece"] == pytest.approx(1 - sure)
+    assert found["brier"] == pytest.approx((1 - sure) ** 2)
+    assert sum(b["count"] for b in found["bins"]) == 120
+    assert found["baselines"]["TF-IDF Bradley-Terry"] == pytest.approx(1.0)
+    assert 0.3 < found["baselines"]["longer wins"] < 0.7
+    assert all(part["accuracy"] == 1 for part in found["by_length_gap"])
+    assert sum(part["pairs"] for part in found["by_length_gap"]) == 120
+    assert [part["name"] for part in found["by_source"]] == ["synthetic"]
+
+
+def test_a_scorer_that_is_always_wrong() -> None:
+    found: dict[str, Any] = audit(KNOWN, HELD, -leads(HELD))
+    assert found["accuracy"] == 0
+    assert found["interval"] == [0.0, 0.0]
+    assert found["ece"] == pytest.approx(expit(5.0))
+    assert found["temperature"] == pytest.approx(100.0)
+
+
+def test_a_coin() -> None:
+    coins = np.random.default_rng(5).normal(size=(40, 120))
+    found: list[Any] = [audit([], HELD, coin) for coin in coins]
+    covered = sum(low < 0.5 < high for low, high in (one["interval"] for one in found))
+    assert 34 <= covered <= 40  # intervals of 95%
+    assert np.mean([one["accuracy"] for one in found]) == pytest.approx(0.5, abs=0.03)
+    assert np.median([one["temperature"] for one in found]) > 3  # over-sure of nothing
+    assert audit([], HELD, np.zeros(120))["accuracy"] == 0.5
+
+
+def test_a_scorer_that_loves_length_is_shown_by_the_length_gap() -> None:
+    gap = [
+        len(row.responses[p.first]) - len(row.responses[p.second])
+        for row in HELD
+        for p in row.pairs()
+    ]
+    found: dict[str, Any] = audit(KNOWN, HELD, np.array(gap, dtype=float))
+    slices = found["by_length_gap"]
+    assert len(slices) == 4
+    assert slices[0]["accuracy"] == 0
+    assert slices[-1]["accuracy"] == 1
+    assert found["accuracy"] == pytest.approx(found["baselines"]["longer wins"])
+
+
+def test_ties_are_counted_and_left_out() -> None:
+    tied = [
+        Comparison(prompt=Conversation.of("t"), responses=("a cat", "a dog"), tiers=(0, 0)),
+        Comparison(prompt=Conversation.of("u"), responses=("x", "y", "z"), tiers=(0, 1, 0)),
+    ]
+    rows = [*HELD[:20], *tied]
+    lead = leads(rows)
+    lead[lead == 0] = 9.0  # whatever is said of a tie
+    found: dict[str, Any] = audit(KNOWN, rows, lead)
+    assert (found["pairs"], found["ties"], found["accuracy"]) == (22, 2, 1.0)
+    assert audit(KNOWN, tied[:1], np.array([1.0])) == {}
+    assert audit(KNOWN, [], np.array([])) == {}
+
+
+def test_pairs_of_one_prompt_are_one_draw() -> None:
+    rng = np.random.default_rng(0)
+    few = planted(120, seed=2, prompts=6)
+    sign = {f"prompt 2 {i}": s for i, s in enumerate([1, 1, 1, -1, 1, -1])}
+    lead = leads(few) * [sign[row.prompt.messages[0].content] for row in few]
+    clustered: dict[str, Any] = audit(KNOWN, few, lead)
+    free: dict[str, Any] = audit(KNOWN, HELD, leads(HELD) * rng.choice([1, 1, -1], 120))
+    wide, narrow = (f["interval"][1] - f["interval"][0] for f in (clustered, free))
+    assert clustered["accuracy"] == pytest.approx(4 / 6)
+    assert wide > 3 * narrow
+    alone: dict[str, Any] = audit(KNOWN, planted(5, seed=2, prompts=1), np.ones(5))
+    assert alone["interval"] is None
+
+
+def test_sources_and_soft_labels() -> None:
+    rows = [*planted(10, seed=3, source="human:ann"), *planted(6, seed=4, source="")]
+    soft = Comparison(
+        prompt=Conversation.of("soft"), responses=("p", "q"), tiers=(0, 1), label=0.2, source="a:b"
+    )
+    lead = np.append(leads(rows), 2.0)  # the label favours the second
+    found: dict[str, Any] = audit(KNOWN, [*rows, soft], lead)
+    by = {part["name"]: (part["pairs"], part["accuracy"]) for part in found["by_source"]}
+    assert by == {"human": (10, 1.0), "unnamed": (6, 1.0), "a": (1, 0.0)}
+
+
+def test_without_text_to_learn_from_there_is_no_word_baseline() -> None:
+    found: dict[str, Any] = audit([], HELD, leads(HELD))
+    assert set(found["baselines"]) == {"longer wins"}
+
+
+def test_leads_of_other_pairs_are_refused() -> None:
+    with pytest.raises(DataError, match="one lead a pair"):
+        audit(KNOWN, HELD, np.zeros(3))
