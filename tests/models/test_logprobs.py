@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from accord.models import logprobs
-from accord.models.logprobs import token_logprobs
+from accord.models.logprobs import logits, token_logprobs
 
 D, V = 6, 97
 
@@ -61,11 +61,24 @@ def test_without_gradients_the_values_are_the_same() -> None:
     torch.testing.assert_close((logp, entropy), whole(hidden, weight, target, None, 1.0))
 
 
-def test_the_softmax_is_float32_whatever_the_weights_are() -> None:
+def test_logits_and_softmax_are_float32_whatever_the_weights_are() -> None:
     hidden, weight, target, _ = problem(9, dtype=torch.bfloat16)
     logp, entropy = token_logprobs(hidden, weight, target)
     assert logp.dtype == entropy.dtype == torch.float32
-    torch.testing.assert_close(logp, whole(hidden, weight, target, None, 1.0)[0])
+    torch.testing.assert_close(logp, whole(hidden.float(), weight.float(), target, None, 1.0)[0])
+
+
+def test_mixed_rounds_factors_but_not_sums_and_leaves_the_switch_alone() -> None:
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(64, 256) * 4, torch.randn(512, 256)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    found = logits(hidden, weight, None, mixed=True)
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+    rounded = hidden.bfloat16().double() @ weight.bfloat16().double().T
+    exact = hidden.double() @ weight.double().T
+    # A processor without bfloat16 products keeps the factors: closer to exact, never further off.
+    gap = torch.minimum((found - rounded).abs(), (found - exact).abs())
+    assert gap.max() < 1e-3 < (found.bfloat16() - rounded).abs().max()
 
 
 def test_nothing_to_predict_has_a_gradient_of_zero() -> None:

@@ -82,7 +82,7 @@ def test_frozen_weights_are_joined_once_and_not_copied_again(tiny_folder: Path, 
     backbone.add_adapter("sft", rank=4, alpha=8, seed=0)
     before = {n: p.detach().clone() for n, p in backbone.model.named_parameters()}
     one, other = (LlamaDecoder(Role(backbone, ("sft",))) for _ in range(2))
-    assert one.head.weight.data_ptr() == backbone.head.weight.data_ptr()
+    assert one.head.data_ptr() == other.head.data_ptr() == backbone.wide_head()[0].data_ptr()
     attention = backbone.model.get_submodule("model.layers.0.self_attn")
     query = attention.get_submodule("q_proj.base_layer").get_parameter("weight")
     for layer, again in zip(one.layers, other.layers, strict=True):

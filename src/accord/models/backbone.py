@@ -75,6 +75,7 @@ class Backbone:
         self._peft: PeftModel | None = None
         self._active: tuple[str, ...] = ()
         self._trained: set[str] = set()
+        self._wide: tuple[Tensor, Tensor | None] | None = None
         self.packs = _may_pack(model)
         self.model.requires_grad_(False)
 
@@ -128,6 +129,28 @@ class Backbone:
         """The language-model head."""
         return cast(nn.Linear, self.model.get_output_embeddings())
 
+    def embed(self, ids: Tensor) -> Tensor:
+        """Embeddings in float32, so that what the layers add to stays unrounded.
+
+        A residual stream in bfloat16 is rounded twice a layer: it puts sampler and trainer apart.
+        """
+        table = cast(nn.Module, self.model.get_input_embeddings())
+        return cast(Tensor, table(ids)).float()
+
+    def wide_head(self) -> tuple[Tensor, Tensor | None]:
+        """The head's weights and bias in float32: the parameters themselves, or one kept copy.
+
+        What they are for: see `accord.models.logprobs`.
+        """
+        head = self.head
+        if head.weight.dtype is torch.float32:
+            return head.weight, head.bias
+        if self._wide is None:
+            bias = cast(Tensor | None, head.bias)
+            bias = None if bias is None else bias.detach().float()
+            self._wide = (head.weight.detach().float(), bias)
+        return self._wide
+
     @property
     def hidden_size(self) -> int:
         """Width of a hidden state."""
@@ -167,7 +190,7 @@ class Backbone:
         generator = torch.Generator().manual_seed(seed)
         for layer in self._layers():
             a = cast(nn.Linear, layer.lora_A[name]).weight
-            bound = (3 / a.shape[1]) ** 0.5  # the variance of Hu et al.'s Kaiming start, 1 / inputs
+            bound = (3 / a.shape[1]) ** 0.5  # variance 1 / inputs
             with torch.no_grad():
                 fresh = torch.rand(a.shape, generator=generator) * 2 * bound - bound
                 a.copy_(fresh.to(a.device))
@@ -280,7 +303,10 @@ class Backbone:
                 return self._packed(batch)
             ids_BT, positions_BT, real_BT = batch.padded(padding_side)
             out = self.decoder(
-                input_ids=ids_BT, position_ids=positions_BT, attention_mask=real_BT, use_cache=False
+                inputs_embeds=self.embed(ids_BT),
+                position_ids=positions_BT,
+                attention_mask=real_BT,
+                use_cache=False,
             )
             return cast(Tensor, out.last_hidden_state[real_BT])
 
@@ -289,7 +315,7 @@ class Backbone:
         usual, config._attn_implementation = config._attn_implementation, RAGGED
         try:
             out = self.decoder(
-                input_ids=batch.ids_N[None],
+                inputs_embeds=self.embed(batch.ids_N[None]),
                 position_ids=batch.positions_N[None],
                 use_cache=False,
                 ragged_lengths=batch.lengths,

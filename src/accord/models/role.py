@@ -1,6 +1,7 @@
 """What a stack of adapters on a backbone is used for: to give log-probabilities, scores or values.
 
-Shape letters: N = real tokens; M = targets; B = sequences; D = hidden size.
+Shape letters: N = real tokens; M = targets; B = sequences; D = hidden size;
+V = vocabulary.
 """
 
 from __future__ import annotations
@@ -81,15 +82,15 @@ class Role:
     def logprobs(self, batch: Ragged, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
         """`(logp_M, entropy_M)` of the batch's targets, in nats, at this temperature."""
         hidden_MD = self.hidden(batch)[batch.rows_M]
-        lm_head, backbone = self.backbone.head, self.backbone
-        with torch.autocast(backbone.machine.device, dtype=torch.bfloat16, enabled=backbone.mixed):
-            return token_logprobs(
-                hidden_MD,
-                lm_head.weight,
-                batch.targets_M,
-                bias_V=lm_head.bias,
-                temperature=temperature,
-            )
+        weight_VD, bias_V = self.backbone.wide_head()
+        return token_logprobs(
+            hidden_MD,
+            weight_VD,
+            batch.targets_M,
+            bias_V=bias_V,
+            temperature=temperature,
+            mixed=self.backbone.mixed,
+        )
 
     def raw_scores(self, batch: Ragged) -> Tensor:
         """`[B]` head outputs at each sequence's last real token, before `scale`."""

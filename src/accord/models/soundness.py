@@ -2,6 +2,8 @@
 
 Each check is a forward pass over a few tokens. A model that fails would train and sample without an
 error, on wrong log-probabilities.
+
+Shape letters: N = tokens of all sequences; D = hidden size.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ def _alone(backbone: Backbone, ids: list[tuple[int, ...]]) -> Tensor:
     with torch.autocast(device, dtype=torch.bfloat16, enabled=backbone.mixed):
         parts = [
             backbone.decoder(
-                input_ids=torch.tensor([row], device=device), use_cache=False
+                inputs_embeds=backbone.embed(torch.tensor([row], device=device)),
+                use_cache=False,
             ).last_hidden_state[0]
             for row in ids
         ]

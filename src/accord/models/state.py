@@ -46,7 +46,11 @@ class TrainState:
             {"params": [p for p in named.values() if p.ndim < 2], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(
-            [group for group in groups if group["params"]], lr=0.0, betas=betas, eps=epsilon
+            [group for group in groups if group["params"]],
+            lr=0.0,
+            betas=betas,
+            eps=epsilon,
+            fused=True,
         )
         return cls(parameters=named, optimizer=optimizer)
 
@@ -95,8 +99,7 @@ class TrainState:
             elif kind == "kept":
                 self.kept[name] = tensor.to(parameter.device)
             else:
-                place = "cpu" if kind == "step" else parameter.device
-                self.optimizer.state[parameter][kind] = tensor.to(place)
+                self.optimizer.state[parameter][kind] = tensor.to(parameter.device)
         self.step, self.numbers = step, numbers
 
 

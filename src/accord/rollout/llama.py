@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from accord.models.logprobs import logits
 from accord.models.role import Role
 
 PATTERN = ("llama", "mistral", "qwen2")
@@ -130,7 +131,8 @@ class LlamaDecoder:
         self.eps: float = config.rms_norm_eps
         self.embedding: Tensor = decoder.embed_tokens.weight.detach()
         self.norm: Tensor = decoder.norm.weight.detach()
-        self.head = product([backbone.head], (), dtype)
+        self.head, self.head_bias = backbone.wide_head()
+        self.mixed = backbone.mixed
         self.rotary = decoder.rotary_emb
         self.dtype = dtype
         self.layers = [
@@ -181,7 +183,7 @@ class LlamaDecoder:
         return x + layer.down(F.silu(gate) * up)
 
     def _logits(self, x: Tensor) -> Tensor:
-        return self.head(self._rms(x, self.norm))
+        return logits(self._rms(x, self.norm), self.head, self.head_bias, mixed=self.mixed)
 
     def prefill(self, prompts: Sequence[Sequence[int]], n: int, new: int) -> tuple[Cache, Tensor]:
         """Run each prompt once; a cache with `n` rows a prompt and next-token logits `[P, V]`.
@@ -194,7 +196,7 @@ class LlamaDecoder:
         ids_N = torch.tensor([token for prompt in prompts for token in prompt], device=device)
         positions_N = torch.cat([torch.arange(length, device=device) for length in lengths])
         cache = Cache(self, lengths, n, new)
-        x = F.embedding(ids_N, self.embedding)
+        x = F.embedding(ids_N, self.embedding).float()
         cos, sin = self._angles(positions_N, x)
         for index, layer in enumerate(self.layers):
             q, k, v = self._qkv(layer, x, cos, sin)
@@ -219,7 +221,7 @@ class LlamaDecoder:
 
     def step(self, cache: Cache, token_R: Tensor) -> Tensor:
         """Append one token a row to the cache; next-token logits `[R, V]`."""
-        x = F.embedding(token_R, self.embedding)
+        x = F.embedding(token_R, self.embedding).float()
         cos, sin = self._angles(cache.position_R, x)
         slots, bias = cache.advance()
         for index, layer in enumerate(self.layers):

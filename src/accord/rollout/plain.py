@@ -8,13 +8,13 @@ Shape letters:  P = prompts; R = rows; S = cache slots; V = vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
 from accord.core.errors import ModelError
+from accord.models.logprobs import logits
 from accord.models.role import Role
 
 
@@ -41,13 +41,13 @@ class PlainDecoder:
         backbone = self.role.backbone
         with torch.autocast(backbone.machine.device, dtype=torch.bfloat16, enabled=backbone.mixed):
             hidden = backbone.decoder(
-                input_ids=ids,
+                inputs_embeds=backbone.embed(ids),
                 attention_mask=real,
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,
             ).last_hidden_state[:, -1]
-            return cast(Tensor, backbone.head(hidden))
+        return logits(hidden, *backbone.wide_head(), mixed=backbone.mixed)
 
     def prefill(
         self, prompts: Sequence[Sequence[int]], n: int, new: int
@@ -62,7 +62,7 @@ class PlainDecoder:
             real[row, longest - len(prompt) :] = True
         positions = (real.long().cumsum(-1) - 1).clamp_min(0)
         cache = DynamicCache(config=self.role.backbone.config)
-        logits = self._run(ids, real, positions, cache)
+        logits_PV = self._run(ids, real, positions, cache)
         if not all(hasattr(layer, "batch_select_indices") for layer in cache.layers):
             raise ModelError(
                 "this model's memory of a prompt cannot be shared by its samples",
@@ -71,12 +71,14 @@ class PlainDecoder:
             )
         cache.batch_repeat_interleave(n)
         position_R = (positions[:, -1] + 1).repeat_interleave(n)
-        return PlainCache(cache, real.repeat_interleave(n, 0), position_R), logits
+        return PlainCache(cache, real.repeat_interleave(n, 0), position_R), logits_PV
 
     def step(self, cache: PlainCache, token_R: Tensor) -> Tensor:
         """Append one token a row; next-token logits `[R, V]`."""
         new = torch.ones_like(token_R, dtype=torch.bool)[:, None]
         cache.real_RS = torch.cat((cache.real_RS, new), 1)
-        logits = self._run(token_R[:, None], cache.real_RS, cache.position_R[:, None], cache.cache)
+        logits_RV = self._run(
+            token_R[:, None], cache.real_RS, cache.position_R[:, None], cache.cache
+        )
         cache.position_R = cache.position_R + 1
-        return logits
+        return logits_RV

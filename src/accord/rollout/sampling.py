@@ -1,8 +1,9 @@
 """Drawing a token from logits, with its exact log-probability under the distribution it came from.
 
-Shape letters: R = rows; V = vocabulary; C = blocks of the vocabulary. Sampling is by inverse distribution function over blocks of
-the vocabulary: one uniform number a token, given by the caller, so that a row's answer does not
-depend on which other rows are in the batch.
+Shape letters: R = rows; V = vocabulary; C = blocks of the vocabulary.
+
+Sampling is by inverse distribution function over blocks of the vocabulary: one uniform number a
+token, given by the caller, so that a row's answer does not depend on the rows beside it.
 """
 
 from __future__ import annotations
