@@ -66,9 +66,19 @@ def test_every_way_to_run_a_batch_gives_transformers_logits(
 def test_a_model_that_changes_its_logits_is_refused(
     folder_of: Folders, kind: str, settings: dict[str, object]
 ) -> None:
-    with pytest.raises(ModelError, match="changes its logits after the head") as caught:
+    with pytest.raises(ModelError, match="logits are not its head's") as caught:
         load(folder_of(kind, **settings))
     assert kind in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_model_that_needs_more_than_embeddings_is_refused(
+    folder_of: Folders, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Backbone.embed
+    monkeypatch.setattr(Backbone, "embed", lambda self, ids: 1.1 * real(self, ids.flip(-1)))
+    with pytest.raises(ModelError, match="embedded tokens"):
+        load(folder_of("llama"), dtype)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -29,18 +29,19 @@ sees another one, a pad or wrong positions is several times that apart."""
 
 @torch.no_grad()
 def check_head(backbone: Backbone) -> None:
-    """Prove that decoder and head alone give the model's logits.
+    """Prove that embeddings, decoder and head alone give the model's logits.
 
-    Some models scale or cap their logits after the head; their log-probabilities would be silently
-    wrong. Raises ModelError for those.
+    Some models scale or cap their logits after the head, or read the token ids beside their
+    embeddings; their log-probabilities would be silently wrong. Raises ModelError for those.
     """
     ids = torch.arange(1, 9, device=backbone.machine.device)[None] % backbone.head.out_features
     own = backbone.model(input_ids=ids, use_cache=False).logits.float()
-    hidden = backbone.decoder(input_ids=ids, use_cache=False).last_hidden_state
+    embedded = backbone.embed(ids).to(backbone.head.weight.dtype)  # as the model itself rounds them
+    hidden = backbone.decoder(inputs_embeds=embedded, use_cache=False).last_hidden_state
     gap = (own - backbone.head(hidden).float()).abs().max().item()
     if not gap <= 1e-3 * own.abs().max().item():
         raise ModelError(
-            "this model changes its logits after the head, which Accord does not follow",
+            "this model's logits are not its head's of its embedded tokens: Accord does not follow",
             got=f"{backbone.model.config.model_type}: difference {gap:.3g}",
             do="use a decoder whose logits are the head's (Llama, Qwen, Mistral ...)",
         )
