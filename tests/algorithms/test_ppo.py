@@ -32,8 +32,8 @@ WANDERING = replace(
     CONFIG,
     steps=20,
     epochs=2,
-    kl=KLSettings(coefficient=0.0, budget=0.05),
-    optimizer=OptimizerSettings(learning_rate=1e-3, epsilon=1e-5),
+    kl=KLSettings(coefficient=0.0, budget=0.03),
+    optimizer=OptimizerSettings(learning_rate=2e-3, epsilon=1e-5),
 )
 """Spends its budget after some steps."""
 
@@ -172,6 +172,15 @@ def test_the_first_step_starts_from_the_reference(tiny_folder: Path, dtype: str)
     assert ring.state.step == 3
 
 
+def test_updates_are_at_the_temperature_that_sampled(tiny_folder: Path) -> None:
+    config = replace(CONFIG, steps=2, temperature=0.7, epochs=2)
+    first, second = arena(tiny_folder, config=replace(config, epochs=1)).rows()
+    assert first["policy/ratio_max"] == 1
+    assert second["engine/gap_max"] < 1e-4
+    again = next(arena(tiny_folder, config=config).rows())
+    assert 1 < again["policy/ratio_max"] < 2  # moved by one update, not by a temperature
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_all_weights_can_be_trained(tiny_folder: Path, dtype: str) -> None:
     config = replace(CONFIG, optimizer=replace(CONFIG.optimizer, learning_rate=3e-4))
@@ -299,7 +308,7 @@ def test_passes_end_once_the_policy_has_moved_too_far(tiny_folder: Path) -> None
 
 
 def test_the_adaptive_coefficient_follows_its_controller(tiny_folder: Path) -> None:
-    config = replace(CONFIG, steps=5, kl=ADAPTIVE)
+    config = replace(CONFIG, steps=4, kl=ADAPTIVE)
     rows = list(arena(tiny_folder, config=config).rows())
     coefficient = 0.1
     for row in rows:

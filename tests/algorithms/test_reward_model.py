@@ -122,11 +122,11 @@ def test_the_loss_pair_by_pair(tiny_folder: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_it_learns_who_is_better(tiny_folder: Path) -> None:
     data, model = comparisons(tiny_folder, 6), scorer(tiny_folder)
-    _, rows = run(model, data, dev=data, steps=30)
+    _, rows = run(model, data, dev=data, steps=12)
     found = list(rows)
     assert found[-1]["loss"] < found[0]["loss"]
     assert found[-1]["preference/dev_accuracy"] > 0.9
-    assert ["preference/dev_accuracy" in row for row in found] == [False] * 29 + [True]
+    assert ["preference/dev_accuracy" in row for row in found] == [False] * 11 + [True]
     lead = leads(data, model, 100)
     clear = data.label_P != 0.5
     right = (lead[clear] > 0) == (data.label_P[clear] > 0.5)

@@ -50,6 +50,19 @@ def test_a_fresh_adapter_changes_no_bit(tiny_folder: Path, dtype: str) -> None:
     assert torch.equal(hidden(backbone), bare)
 
 
+def test_an_adapter_that_nobody_asked_for_takes_no_part(tiny_folder: Path, tmp_path: Path) -> None:
+    backbone = load(tiny_folder)
+    bare = hidden(backbone)
+    backbone.add_adapter("sft", rank=4, alpha=8, seed=0)
+    perturb(backbone, "sft", seed=0)
+    assert torch.equal(hidden(backbone), bare)
+    backbone.save_adapter("sft", tmp_path)
+    other = load(tiny_folder)
+    hidden(other)
+    other.load_adapter("sft", tmp_path)
+    assert torch.equal(hidden(other), bare)
+
+
 def test_adapters_train_in_float32_on_frozen_bfloat16_weights(tiny_folder: Path) -> None:
     backbone = load(tiny_folder, "bfloat16")
     backbone.add_adapter("sft", rank=4, alpha=8, seed=0)
