@@ -173,12 +173,10 @@ def test_the_first_step_starts_from_the_reference(tiny_folder: Path, dtype: str)
 
 
 def test_updates_are_at_the_temperature_that_sampled(tiny_folder: Path) -> None:
-    config = replace(CONFIG, steps=2, temperature=0.7, epochs=2)
-    first, second = arena(tiny_folder, config=replace(config, epochs=1)).rows()
-    assert first["policy/ratio_max"] == 1
-    assert second["engine/gap_max"] < 1e-4
-    again = next(arena(tiny_folder, config=config).rows())
-    assert 1 < again["policy/ratio_max"] < 2  # moved by one update, not by a temperature
+    config = replace(CONFIG, steps=2, temperature=0.7)
+    for row in arena(tiny_folder, config=config).rows():
+        assert row["policy/ratio_max"] == 1
+        assert row["engine/gap_max"] < 1e-4
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
