@@ -132,6 +132,22 @@ def test_sources_and_soft_labels() -> None:
     assert by == {"human": (10, 1.0), "unnamed": (6, 1.0), "a": (1, 0.0)}
 
 
+def test_the_better_answer_of_a_soft_label_may_be_listed_second() -> None:
+    rows = [
+        Comparison(
+            prompt=Conversation.of(f"soft {label}"),
+            responses=("x" * 15, "y" * 5),
+            tiers=(0, 1),
+            label=label,
+        )
+        for label in (0.2, 0.9)
+    ]
+    slices: Any = audit(KNOWN, rows, np.ones(2))["by_length_gap"]
+    assert [(part["pairs"], part["accuracy"]) for part in slices] == [(1, 0.0), (1, 1.0)]
+    assert "-10 to" in slices[0]["name"]
+    assert "+10 characters" in slices[1]["name"]
+
+
 def test_without_text_to_learn_from_there_is_no_word_baseline() -> None:
     found: dict[str, Any] = audit([], HELD, leads(HELD))
     assert set(found["baselines"]) == {"longer wins"}
