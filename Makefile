@@ -13,7 +13,7 @@ WORKERS ?= 2
 # One thread a worker: the tests that need more ask for it themselves.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: help quickstart test lint docs docs-check bench ci browser clean
+.PHONY: help quickstart test lint docs docs-check bench ci study browser clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,9 +41,12 @@ docs-check: $(VENV)/have-dev ## Fail where a page differs from the code.
 bench: $(VENV)/have-peers ## Speed and memory beside other libraries, in one run.
 	$(BIN)/python bench/run.py
 
-ci: $(VENV)/have-peers browser lint docs-check ## Everything, with nothing left out.
+ci: $(VENV)/have-peers browser lint docs-check ## Everything but the studies.
 	ACCORD_TEST_ALL=1 $(PYTEST) --durations 15
-	ACCORD_TEST_ALL=1 $(PYTEST) -m slow --durations 15
+	ACCORD_TEST_ALL=1 $(PYTEST) -m "slow and not study" --durations 15
+
+study: $(VENV)/have-dev ## Claims over several seeds; many minutes.
+	$(BIN)/python -m pytest -m study -s
 
 browser: ## Install Debian's chromium where it is missing.
 	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
