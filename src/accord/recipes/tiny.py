@@ -31,7 +31,7 @@ def tiny() -> PipelineConfig:
             adapter=adapter,
             optimizer=OptimizerSettings(learning_rate=2e-3, schedule=Schedule.COSINE),
         ),
-        compare=CompareConfig(prompts=432, samples=6, rater_temperature=0.3),
+        compare=CompareConfig(prompts=432, samples=8, rater_temperature=0.3),
         reward=RewardConfig(
             epochs=3,
             batch_prompts=16,
@@ -45,7 +45,8 @@ def tiny() -> PipelineConfig:
             epochs=2,
             minibatches=2,
             adapter=adapter,
-            kl=KLSettings(coefficient=0.05),
+            # At .05 the policy went 15 nats away and gained score without truth.
+            kl=KLSettings(coefficient=0.1, budget=10.0),
             optimizer=OptimizerSettings(learning_rate=1e-3, epsilon=1e-5),
         ),
         dpo=DPOConfig(
