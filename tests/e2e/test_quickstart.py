@@ -62,6 +62,7 @@ def shown(values: Sequence[Mapping[str, float]]) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.study
 def test_quickstart_as_a_new_user(tmp_path: Path) -> None:
     """From an empty folder to figures, a report, and a policy that its reward model prefers."""
     done = accord("quickstart", "--model", "tiny", "first", cwd=tmp_path)
