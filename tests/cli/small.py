@@ -53,5 +53,5 @@ def accord(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         check=False,
         text=True,
-        timeout=300,
+        timeout=1200,
     )

@@ -23,7 +23,7 @@ def said(example: str, folder: Path) -> list[str]:
         capture_output=True,
         check=False,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
