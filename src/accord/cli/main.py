@@ -74,9 +74,10 @@ def _dispatch(words: list[str]) -> int:
             got=name,
             do=f"did you mean `accord {near[0]}`?" if near else "`accord --help` lists all",
         )
-    # Threads that wait by spinning make a machine with other work twenty times slower; asleep they
-    # cost little. It counts only before torch is loaded, and what the user set stays.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin for long while they wait make a machine with other work many times slower.
+    # This many turns cost nothing on a quiet one. It counts only before torch is loaded, and what
+    # the user set stays.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     module = import_module(f"accord.cli.{BY_NAME[name].module}")
     options = Options(
         command=name,
