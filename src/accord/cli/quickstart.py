@@ -33,7 +33,7 @@ def main(words: Sequence[str], options: Options) -> int:
     """Make the workspace, run every stage, write the report, print the key figures."""
     about = (
         "Run pretraining, SFT, comparisons, reward model, PPO, DPO, evaluation and report\n"
-        "in a new folder. No download, no GPU, about a minute and a half on two cores."
+        "in a new folder. No download, no GPU, under three minutes on two cores."
     )
     asked = parse(Quickstart, words, command="quickstart", about=about)
     begun = time.monotonic()

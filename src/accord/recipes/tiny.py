@@ -1,4 +1,4 @@
-"""The whole loop in a minute and a half on two cores, in the tiny world with its known truth."""
+"""The whole loop in minutes on two cores, in the tiny world with its known truth."""
 
 from __future__ import annotations
 
