@@ -26,7 +26,7 @@ class Quickstart:
     folder: Annotated[Path, tyro.conf.Positional] = Path("accord-quickstart")
     """The workspace to make; one that a quickstart began before is gone on with."""
     model: Literal["tiny"] = "tiny"
-    """tiny: a model of 0.8 million weights made from scratch, on text from a seeded grammar."""
+    """tiny: a model of 430,000 weights made from scratch, on text from a seeded grammar."""
 
 
 def main(words: Sequence[str], options: Options) -> int:

@@ -42,7 +42,7 @@ TEMPLATE = """\
 def make_tiny(folder: Path, *, seed: int) -> None:
     """Write a tiny model and its tokenizer into `folder`, which is made where it is missing.
 
-    0.8 million float32 weights: 4 layers x 128, 4 heads of 32 over 2 key-value heads, SwiGLU 352,
+    430,000 float32 weights: 2 layers x 128, 4 heads of 32 over 2 key-value heads, SwiGLU 352,
     512 positions, one table for input and output embeddings with a row for every token of the
     tokenizer. `seed` sets the weights; the tokenizer is the same for every seed. The global random
     state is left as it was. Raises OSError where the folder cannot be written.
@@ -100,7 +100,7 @@ def _config(tokenizer: Tokenizer) -> LlamaConfig:
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=128,
         intermediate_size=352,
-        num_hidden_layers=4,
+        num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=CONTEXT,

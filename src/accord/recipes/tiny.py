@@ -17,26 +17,26 @@ from accord.pipeline.config import CompareConfig, EvalConfig, PipelineConfig, Wo
 
 
 def tiny() -> PipelineConfig:
-    """Pretraining to evaluation on a model of 0.8 million weights; every stage there is."""
+    """Pretraining to evaluation on a model of 430,000 weights; every stage there is."""
     adapter = AdapterSettings(rank=16, alpha=32)
     return PipelineConfig(
         model="tiny",
         precision="float32",
         world=WorldConfig(documents=3000, demonstrations=1200),
         gold="grammar",
-        pretrain=PretrainConfig(steps=150, batch_rows=16, row_tokens=128),
+        pretrain=PretrainConfig(steps=400, batch_rows=8, row_tokens=128),
         sft=SFTConfig(
             epochs=2,
             batch_size=32,
             adapter=adapter,
             optimizer=OptimizerSettings(learning_rate=2e-3, schedule=Schedule.COSINE),
         ),
-        compare=CompareConfig(prompts=432, samples=8, rater_temperature=0.3),
+        compare=CompareConfig(prompts=432, samples=16, rater_temperature=0.3),
         reward=RewardConfig(
-            epochs=3,
-            batch_prompts=16,
+            epochs=2,
+            batch_prompts=4,
             adapter=adapter,
-            optimizer=OptimizerSettings(learning_rate=2e-3, beta2=0.98, warmup_share=0.1),
+            optimizer=OptimizerSettings(learning_rate=3e-3, beta2=0.98, warmup_share=0.1),
         ),
         ppo=PPOConfig(
             steps=40,
@@ -51,8 +51,8 @@ def tiny() -> PipelineConfig:
         ),
         dpo=DPOConfig(
             beta=0.3,
-            epochs=2,
-            batch_prompts=16,
+            epochs=1,
+            batch_prompts=8,
             adapter=adapter,
             optimizer=OptimizerSettings(learning_rate=1e-3),
         ),
