@@ -91,7 +91,8 @@ def arena(
     head = ScalarHead(backbone.hidden_size, seed=1)
     critic = Role(backbone, ("value",), head, Scale(shift=0.3, scale=1.7))
     if full:
-        policy, reference = Role(load(folder, dtype, train_all=True)), Role(load(folder, dtype))
+        policy = Role(load(folder, dtype, train_all=True))
+        reference = Role(load(folder, dtype, wide=True))
     else:
         backbone.add_adapter("ppo", rank=4, alpha=8, seed=2)
         policy, reference = Role(backbone, ("sft", "ppo")), Role(backbone, ("sft",))

@@ -28,33 +28,31 @@ GOOD = {
 
 
 @pytest.mark.parametrize(
-    ("change", "step", "dtype", "shared", "fine"),
+    ("change", "step", "dtype", "fine"),
     [
-        ({}, 0, "float32", True, True),
-        ({"kl/sequence": 1e-3}, 0, "float32", True, False),
-        ({"kl/sequence": -1e-3}, 0, "float32", False, False),
-        ({"kl/sequence": math.nan}, 0, "float32", True, False),
-        ({"kl/sequence": 1e-3}, 0, "bfloat16", True, False),
-        ({"kl/sequence": 0.1}, 0, "bfloat16", False, True),
-        ({"kl/sequence": 0.3}, 0, "bfloat16", False, False),
-        ({"kl/sequence": 5.0}, 1, "float32", True, True),
-        ({"engine/gap_max": 2e-4}, 0, "float32", True, False),
-        ({"engine/gap_max": 2e-4}, 1, "float32", True, False),
-        ({"engine/gap_max": math.nan}, 1, "float32", True, False),
-        ({"engine/gap_max": 2e-4}, 2, "float32", True, True),
-        ({"engine/gap_max": 3.0}, 1, "bfloat16", True, True),
-        ({"engine/gap_mean": 0.03}, 1, "bfloat16", True, False),
-        ({"engine/gap_p99": 0.2}, 0, "bfloat16", True, False),
+        ({}, 0, "float32", True),
+        ({"kl/sequence": 1e-3}, 0, "float32", False),
+        ({"kl/sequence": -1e-3}, 0, "float32", False),
+        ({"kl/sequence": math.nan}, 0, "float32", False),
+        ({"kl/sequence": 1e-3}, 0, "bfloat16", False),
+        ({"kl/sequence": 5.0}, 1, "float32", True),
+        ({"engine/gap_max": 2e-4}, 0, "float32", False),
+        ({"engine/gap_max": 2e-4}, 1, "float32", False),
+        ({"engine/gap_max": math.nan}, 1, "float32", False),
+        ({"engine/gap_max": 2e-4}, 2, "float32", True),
+        ({"engine/gap_max": 3.0}, 1, "bfloat16", True),
+        ({"engine/gap_mean": 0.03}, 1, "bfloat16", False),
+        ({"engine/gap_p99": 0.2}, 0, "bfloat16", False),
     ],
 )
 def test_limits_of_the_first_steps(
-    change: dict[str, float], step: int, dtype: str, shared: bool, fine: bool
+    change: dict[str, float], step: int, dtype: str, fine: bool
 ) -> None:
     if fine:
-        first_steps(GOOD | change, step, dtype, shared=shared)
+        first_steps(GOOD | change, step, dtype)
         return
     with pytest.raises(InvariantError):
-        first_steps(GOOD | change, step, dtype, shared=shared)
+        first_steps(GOOD | change, step, dtype)
 
 
 @pytest.mark.parametrize(

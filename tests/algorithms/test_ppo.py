@@ -100,6 +100,13 @@ def test_missing_stops_and_clipping(
     assert estimate(config, batch, 0.1)[0].tolist() == pytest.approx(paid)
 
 
+def test_nothing_is_gained_by_never_stopping() -> None:
+    """An unfinished answer that scores below the fixed score keeps what it scores."""
+    batch = sampled([1, 1], [-3.0, -3.0], [0.0] * 2, [0.0] * 2, stops=[True, False])
+    config = PPOConfig(missing_stop_score=-1.0)
+    assert estimate(config, batch, 0.1)[0].tolist() == pytest.approx([-3.0, -3.0])
+
+
 def test_a_rollout_batch_by_the_models_own_numbers(tiny_folder: Path) -> None:
     ring = arena(tiny_folder)
     for _ in itertools.islice(ring.rows(), 2):
@@ -185,8 +192,7 @@ def test_all_weights_can_be_trained(tiny_folder: Path, dtype: str) -> None:
     ring = arena(tiny_folder, dtype=dtype, full=True, config=config)
     rows = list(ring.rows())
     assert len(rows) == 3
-    # A bfloat16 reference rounds the weights that the policy holds in float32.
-    assert abs(rows[0]["kl/sequence"]) < (1e-4 if dtype == "float32" else 0.02)
+    assert abs(rows[0]["kl/sequence"]) < 1e-4
     assert rows[2]["kl/sequence"] != 0
 
 

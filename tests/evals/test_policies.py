@@ -11,6 +11,7 @@ from scipy import stats
 
 from accord.core.errors import DataError
 from accord.evals.policies import Answers, best_of, compare, summarise
+from accord.stats import intervals
 
 KL = np.array([[0.0, 0.2], [0.4, 0.6], [1.0, 0.8]])
 SCORE = np.array([[1.0, 3.0], [2.0, 2.0], [0.0, 6.0]])
@@ -72,7 +73,7 @@ def test_best_of_n_is_the_mean_over_all_choices() -> None:
     rows = best_of(measured, (1, 2, 4, 5))
     assert [row["n"] for row in rows] == [1, 2, 4, 5]
     for row in rows:
-        n = int(row["n"])
+        n = row["n"]
         proxies, truths = [], []
         for p in range(3):
             for chosen in itertools.combinations(range(5), n):
@@ -80,17 +81,32 @@ def test_best_of_n_is_the_mean_over_all_choices() -> None:
                 tied = [i for i in chosen if score[p, i] == top]
                 proxies.append(top)
                 truths.append(np.mean([gold[p, i] for i in tied]))
-        assert row["score"] == pytest.approx(np.mean(proxies))
-        assert row["gold"] == pytest.approx(np.mean(truths), abs=0.08)
+        assert row["levels"]["score"]["value"] == pytest.approx(np.mean(proxies))
+        assert row["levels"]["gold"]["value"] == pytest.approx(np.mean(truths), abs=0.08)
+        assert row["levels"]["gold"]["low"] < np.mean(truths) < row["levels"]["gold"]["high"]
+        for name, own in (("score", score), ("gold", gold)):
+            gained = row["levels"][name]["value"] - own.mean()
+            assert row["changes"][name]["value"] == pytest.approx(gained)
         assert row["kl"] == pytest.approx(math.log(n) - (n - 1) / n)
-    assert rows[0]["score"] == pytest.approx(score.mean())
-    assert rows[0]["gold"] == pytest.approx(gold.mean())
-    assert rows[-1]["score"] == pytest.approx(score.max(1).mean())
+    assert rows[0]["levels"]["score"]["value"] == pytest.approx(score.mean())
+    assert rows[0]["levels"]["gold"]["value"] == pytest.approx(gold.mean())
+    assert rows[0]["changes"]["gold"]["high"] == pytest.approx(0)
+    assert rows[-1]["levels"]["score"]["value"] == pytest.approx(score.max(1).mean())
+    by_prompt = score.max(1) - score.mean(1)
+    paired = intervals.mean(by_prompt)
+    assert rows[-1]["changes"]["score"]["low"] == pytest.approx(paired.low)
 
 
 def test_without_a_score_there_is_no_best() -> None:
     assert best_of(answers(score=None), (1, 2)) == []
-    assert "gold" not in best_of(answers(), (1, 2))[0]
+    alone = answers(
+        kl=np.zeros((1, 2)),
+        length=np.ones((1, 2)),
+        stopped=np.ones((1, 2)),
+        score=np.array([[1.0, 2.0]]),
+    )
+    assert best_of(alone, (1, 2)) == []
+    assert "gold" not in best_of(answers(), (1, 2))[0]["levels"]
 
 
 def test_more_than_was_sampled_is_refused() -> None:

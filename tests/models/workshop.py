@@ -95,9 +95,11 @@ def machine(dtype: str = "float32") -> Machine:
     return replace(resolve(dtype, "cpu"), micro_batch_tokens=64)
 
 
-def load(folder: Path, dtype: str = "float32", *, train_all: bool = False) -> Backbone:
+def load(
+    folder: Path, dtype: str = "float32", *, train_all: bool = False, wide: bool = False
+) -> Backbone:
     """A backbone on the processor."""
-    return Backbone.load(folder, machine=machine(dtype), train_all=train_all)
+    return Backbone.load(folder, machine=machine(dtype), train_all=train_all, wide=wide)
 
 
 def with_adapters(folder: Path, *names: str, dtype: str = "float32", size: float = 0.1) -> Backbone:

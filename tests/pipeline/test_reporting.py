@@ -36,8 +36,13 @@ EVALUATION = {
     "policies": {"ppo": measured(2.0), "sft": measured(0.0)},
     "changes": {"ppo": measured(2.0)},
     "best_of": [
-        {"n": 1.0, "kl": 0.0, "score": 0.0, "gold": 0.0},
-        {"n": 4.0, "kl": 0.636, "score": 1.0, "gold": 0.5},
+        {
+            "n": n,
+            "kl": kl,
+            "levels": {"score": figure(level), "gold": figure(level / 2)},
+            "changes": {"score": figure(level + 3), "gold": figure(level + 4)},
+        }
+        for n, kl, level in ((1, 0.0, 0.0), (4, 0.636, 1.0))
     ],
 }
 AUDIT = {
@@ -61,13 +66,20 @@ def test_levels_changes_and_best_of() -> None:
     assert {(f.policy, f.name) for f in levels} == {
         (policy, name) for policy in ("sft", "ppo") for name in measured(0)
     }
-    changed = {f.name: f for f in figures if f.versus}
+    changed = {f.name: f for f in figures if f.versus and "best" not in f.name}
     assert set(changed) == {"length", "stopped", "score", "gold"}
     assert changed["score"].measure is Measure.PROXY
     assert changed["gold"].measure is Measure.GOLD
     assert (changed["gold"].value, changed["gold"].low, changed["gold"].n) == (2.0, 1.5, 64)
     best = [f for f in figures if "best of 4" in f.name]
-    assert [(f.policy, f.value, f.low) for f in best] == [("sft", 1.0, None), ("sft", 0.5, None)]
+    assert [(f.versus, f.value, f.low) for f in best] == [
+        ("", 1.0, 0.5),
+        ("", 0.5, 0.0),
+        ("sft", 4.0, 3.5),
+        ("sft", 5.0, 4.5),
+    ]
+    assert {f.policy for f in best} == {"sft"}
+    assert {f.measure for f in best} == {Measure.OTHER}  # a headline is of what was trained
     assert not [f for f in figures if "best of 1 " in f.name]
     assert [f.name for f in levels[:2]] == ["score", "gold"]
     assert list(dict.fromkeys(f.policy for f in levels)) == ["sft", "ppo"]

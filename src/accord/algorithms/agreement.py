@@ -36,17 +36,13 @@ def gaps(answers: Sequence[Completion], logp_M: Tensor) -> dict[str, float]:
     }
 
 
-def first_steps(metrics: Row, step: int, dtype: str, *, shared: bool) -> None:
+def first_steps(metrics: Row, step: int, dtype: str) -> None:
     """At step 0 KL is 0; at steps 0 and 1 sampler and trainer agree on log-probabilities.
 
     The second step is looked at because a fresh adapter is zero: one that never reaches the sampler
-    would pass at the first. `shared` says that policy and reference lie on the same weights; where
-    they do not, a bfloat16 reference rounds what the trained weights hold in float32.
-    Raises InvariantError.
+    would pass at the first. Raises InvariantError.
     """
-    rounded = dtype != "float32" and not shared
-    most = ROUNDED_MEAN * metrics["answer/length"] if rounded else EXACT
-    if step == 0 and not abs(metrics["kl/sequence"]) <= most:
+    if step == 0 and not abs(metrics["kl/sequence"]) <= EXACT:
         raise InvariantError(
             "the policy is not its reference at the first step",
             got=f"sequence KL {metrics['kl/sequence']:.3g} nats",

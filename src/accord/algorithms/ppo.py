@@ -97,9 +97,7 @@ def train(config: PPOConfig, *, parts: Parts, state: TrainState, seed: int) -> I
     while state.step < config.steps and not state.numbers.get("budget_spent"):
         batch = collect(config, parts, state, seed)
         metrics = describe(batch, state.numbers["kl/coefficient"], parts)
-        shared = parts.policy.backbone is parts.reference.backbone
-        dtype = parts.policy.backbone.machine.dtype
-        agreement.first_steps(metrics, state.step, dtype, shared=shared)
+        agreement.first_steps(metrics, state.step, parts.policy.backbone.machine.dtype)
         if _within_budget(config, state, metrics["kl/sequence"]):
             metrics |= update(config, batch, parts, state, seed)
             if config.kl.target is not None:
@@ -268,11 +266,13 @@ def _within_budget(config: PPOConfig, state: TrainState, sequence_kl: float) -> 
 
 
 def _paid(config: PPOConfig, batch: Sampled) -> Tensor:
-    """Scores as they are trained on: an answer without stop token earns a fixed score; clipped."""
+    """Scores as they are trained on: an answer without stop token earns little; clipped."""
     score_B = batch.score_B
     if config.missing_stop_score is not None:
         stopped_B = torch.tensor([answer.stop is StopReason.STOP for answer in batch.answers])
-        score_B = torch.where(stopped_B, score_B, config.missing_stop_score)
+        # Not more than its own score: a weak policy must not gain by never stopping.
+        cut_B = score_B.clamp_max(config.missing_stop_score)
+        score_B = torch.where(stopped_B, score_B, cut_B)
     if config.score_clip is not None:
         score_B = score_B.clamp(-config.score_clip, config.score_clip)
     return score_B

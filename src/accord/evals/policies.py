@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,18 @@ from numpy.typing import NDArray
 from accord.core.errors import DataError
 from accord.stats import best_of as sampled
 from accord.stats import intervals
+
+
+class BestOf(TypedDict):
+    """What picking the best of n by score is worth, each a mean over prompts with its interval."""
+
+    n: int
+    kl: float
+    """Most KL to the policy that was sampled, nats."""
+    levels: dict[str, dict[str, float]]
+    """Score and, where known, gold of the answer that was picked."""
+    changes: dict[str, dict[str, float]]
+    """The same less the policy's own mean on the same prompt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,22 +75,22 @@ def compare(before: Answers, after: Answers) -> dict[str, dict[str, float]]:
     return {name: _interval(new[name] - old[name]) for name in new if name in old}
 
 
-def best_of(answers: Answers, sizes: Sequence[int]) -> list[dict[str, float]]:
-    """Score and truth of the best of n by score, a mean over prompts, with the KL it costs at most.
+def best_of(answers: Answers, sizes: Sequence[int]) -> list[BestOf]:
+    """Score and truth of the best of n by score, with the KL it costs at most.
 
-    Empty where there is no score.
+    Empty where there is no score, and for one prompt alone: an interval takes two.
     """
-    if answers.score is None:
+    if answers.score is None or len(answers.kl) < 2:
         return []
     rows = []
     for n in sizes:
-        row = {"n": float(n), "kl": sampled.kl_bound(n)}
-        for name, value in answers.measures().items():
-            if name in ("score", "gold"):
-                pairs = zip(answers.score, value, strict=True)
-                row[name] = float(
-                    np.mean([sampled.best_of(proxy, gold, n) for proxy, gold in pairs])
-                )
+        row = BestOf(n=n, kl=sampled.kl_bound(n), levels={}, changes={})
+        for name in ("score", "gold"):
+            if (value_PS := answers.measures().get(name)) is not None:
+                pairs = zip(answers.score, value_PS, strict=True)
+                best_P = np.array([sampled.best_of(proxy, worth, n) for proxy, worth in pairs])
+                row["levels"][name] = _interval(best_P[:, None])
+                row["changes"][name] = _interval((best_P - value_PS.mean(1))[:, None])
         rows.append(row)
     return rows
 

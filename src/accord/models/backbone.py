@@ -80,14 +80,17 @@ class Backbone:
         self.model.requires_grad_(False)
 
     @classmethod
-    def load(cls, folder: Path, *, machine: Machine, train_all: bool = False) -> Backbone:
+    def load(
+        cls, folder: Path, *, machine: Machine, train_all: bool = False, wide: bool = False
+    ) -> Backbone:
         """Read a transformers folder and check that Accord computes what its model does.
 
         With `train_all` the weights are float32 and trainable; otherwise frozen, in the machine's
-        dtype. Raises ModelError with the file and the cause.
+        dtype, or in float32 where `wide`: the reference of weights that are trained must hold what
+        they start from, unrounded. Raises ModelError with the file and the cause.
         """
         name = folder_digest(folder)
-        wide = train_all or machine.dtype == "float32"
+        wide = wide or train_all or machine.dtype == "float32"
         try:
             with no_bars():
                 loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -190,7 +193,7 @@ class Backbone:
         generator = torch.Generator().manual_seed(seed)
         for layer in self._layers():
             a = cast(nn.Linear, layer.lora_A[name]).weight
-            bound = (3 / a.shape[1]) ** 0.5  # variance 1 / inputs
+            bound = a.shape[1] ** -0.5  # where PEFT starts it, but from a seed of its own
             with torch.no_grad():
                 fresh = torch.rand(a.shape, generator=generator) * 2 * bound - bound
                 a.copy_(fresh.to(a.device))

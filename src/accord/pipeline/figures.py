@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from accord.core.errors import WorkspaceError
 from accord.core.metrics import Better
+from accord.evals.policies import BestOf
 from accord.evals.report.data import (
     Answer,
     Bin,
@@ -93,23 +95,21 @@ def _figure(
     )
 
 
-def _best_of(rows: Sequence[Mapping[str, float]], policy: str, n: int) -> Iterator[EvalFigure]:
-    for row in rows:
-        if row["n"] < 2:
-            continue
-        for name in ("score", "gold"):
-            if name in row:
-                yield EvalFigure(
-                    name=f"{name}, best of {row['n']:.0f} by score",
-                    policy=policy,
-                    value=row[name],
-                    low=None,
-                    high=None,
-                    unit=_MEASURES[name][0],
-                    meaning=f"No training: the best by score of {row['n']:.0f} answers, at a KL "
-                    f"of at most {row['kl']:.2f} nats.",
-                    better=Better.UP,
-                    n=n,
+def _best_of(rows: Sequence[BestOf], policy: str, n: int) -> Iterator[EvalFigure]:
+    more = [row for row in rows if row["n"] > 1]
+    for versus in ("", policy):
+        for row in more:
+            meaning = (
+                f"No training: the best by score of {row['n']} answers, at a KL of at most "
+                f"{row['kl']:.2f} nats."
+            )
+            for name, value in (row["changes"] if versus else row["levels"]).items():
+                whole = _figure(name, policy, value, n=n, versus=versus)
+                yield replace(
+                    whole,
+                    name=f"{name}, best of {row['n']} by score",
+                    meaning=meaning,
+                    measure=Measure.OTHER,
                 )
 
 

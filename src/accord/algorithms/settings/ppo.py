@@ -68,8 +68,8 @@ class PPOConfig:
     whiten_advantages: bool = True
     """Shift and scale advantages to mean 0 and variance 1 over the global minibatch."""
     missing_stop_score: float | None = -1.0
-    """Score of an answer that never says its stop token, in place of the reward; None keeps
-    the reward."""
+    """Highest score of an answer that never says its stop token; one that scores lower keeps its
+    own, so that stopping never costs. None keeps every score."""
     score_clip: float | None = 5.0
     """Scores are held to [-clip, clip]; None leaves them alone."""
     stop_kl: float | None = None

@@ -15,7 +15,7 @@ from accord.pipeline.stages.roles import Roles
 def body(context: StageContext) -> Iterator[Row]:
     """Train an adapter (or all weights) on comparisons, and leave it with its stack."""
     config = context.config.own
-    roles = Roles(context, packing=config.packing)
+    roles = Roles(context, packing=config.packing, trains_all=config.adapter.full)
     train_set, dev_set = token_comparisons(context, roles, max_tokens=config.max_tokens)
     reference = roles.start()
     policy = roles.trainable("dpo", config.adapter, context.seed + config.seed)

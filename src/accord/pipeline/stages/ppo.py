@@ -23,7 +23,7 @@ from accord.text.tokenized import Tokenized
 def body(context: StageContext) -> Iterator[Row]:
     """Train the policy's adapter with a critic beside it, and leave the policy with its stack."""
     config = context.config.own
-    roles = Roles(context)
+    roles = Roles(context, trains_all=config.adapter.full)
     reference = roles.start()
     policy = roles.trainable("ppo", config.adapter, context.seed + config.seed)
     reward = roles.reward()

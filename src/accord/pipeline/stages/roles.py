@@ -35,12 +35,19 @@ def base_folder(artifact: Artifact) -> Path:
 
 
 class Roles:
-    """Builds the roles of one stage from its inputs; frozen weights are read once."""
+    """Builds the roles of one stage from its inputs; frozen weights are read once.
 
-    def __init__(self, context: StageContext, *, packing: bool = True) -> None:
+    `trains_all` says that the stage trains all weights of its policy: frozen ones are then held in
+    float32 too, so that a reference starts equal to its policy.
+    """
+
+    def __init__(
+        self, context: StageContext, *, packing: bool = True, trains_all: bool = False
+    ) -> None:
         prepare(context.machine)
         self.context = context
         self.packing = packing
+        self.trains_all = trains_all
         name = "pretrain" if "pretrain" in context.inputs else "base"
         self.base = base_folder(context.input(name))
         self.tokenizer = TextTokenizer.load(self.base)
@@ -54,7 +61,9 @@ class Roles:
         if train_all:
             return Backbone.load(folder, machine=self.context.machine, train_all=True)
         if folder not in self._loaded:
-            self._loaded[folder] = Backbone.load(folder, machine=self.context.machine)
+            self._loaded[folder] = Backbone.load(
+                folder, machine=self.context.machine, wide=self.trains_all
+            )
         return self._loaded[folder]
 
     def start(self) -> Role:
