@@ -55,7 +55,6 @@ class RunFacts:
     """Name of the run or its workspace."""
     model: str
     """Base model, as the settings name it."""
-    recipe: str = ""
     before: str = ""
     """Name of the policy that the changes start from; the reference of RL."""
     after: str = ""
@@ -67,7 +66,6 @@ class RunFacts:
     seed: int = 0
     version: str = ""
     """Version of Accord and, in a checkout, the hash of its source."""
-    command: str = ""
     machine: Mapping[str, str] = field(default_factory=dict)
     """Device, dtype, threads, torch and the like: the machine part of the lineage keys."""
 
