@@ -66,7 +66,7 @@ METRICS: tuple[Metric, ...] = (
     _metric(
         "kl/sequence", "nats", _NEITHER, "Mean KL(policy || reference) of an answer, k1 estimate."
     ),
-    _metric("kl/token", "nats", _NEITHER, "Mean log(policy / reference) of an answer token, k1 estimate."),
+    _metric("kl/token", "nats", _NEITHER, "Mean KL(policy || reference) of one token, k1."),
     _metric("kl/coefficient", "score/nat", _NEITHER, "Price of a nat of KL in score."),
     _metric("policy/entropy", "nats", _NEITHER, "Mean entropy of the next-token distribution."),
     _metric("policy/ratio_max", "1", _NEITHER, "Largest probability ratio, new over old."),
