@@ -148,3 +148,25 @@ def test_report_names_the_data_and_shows_the_answers(workspace: Path) -> None:
     page = Path(done.stdout.strip()).read_text(encoding="utf-8")
     for words in ("talks", "rankings", "Name colour", manifest(workspace, "dpo").key):
         assert words in page, words
+
+
+def test_one_prompt_for_everything(tmp_path: Path) -> None:
+    """Many answers to one question: the score's unit comes from many samples of it."""
+    from accord.models.tiny import make_tiny
+
+    settings = f'{SETTINGS}stages = ["sft", "reward", "ppo", "eval"]\n'
+    folder = make(tmp_path / "ws", settings)
+    make_tiny(folder / "model", seed=0)
+    answered = [{"prompt": "Say a word.", "response": f"Word {i}."} for i in range(20)]
+    compared = [
+        {"prompt": "Say a word.", "chosen": f"Word {i}.", "rejected": f"No {i}."} for i in range(40)
+    ]
+    for name, rows, unit in (("answered", answered, "prompt"), ("compared", compared, "response")):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        run(folder, "import", str(path), "--dev", "0.3", "--unit", unit)
+    run(folder, "run")
+    figures = manifest(folder, "reward").figures
+    assert figures["scale_from"] == "samples of the reference policy"
+    assert figures["scale"] > 0
+    assert manifest(folder, "eval").figures["evaluation"]["best_of"] == []

@@ -28,7 +28,8 @@ class RewardConfig:
     )
     """Step size and decay."""
     scale_prompts: int = 64
-    """Prompts sampled once each from the reference policy to set the score's unit (std 1)."""
+    """Answers sampled from the reference policy, evenly over training prompts, to set the unit of
+    the score (standard deviation 1)."""
     seed: int = 0
     """Order of the data, the head's and the adapter's first weights."""
 

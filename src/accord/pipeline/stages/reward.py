@@ -64,23 +64,23 @@ def _set_unit(
     context: StageContext, roles: Roles, model: Role, train_set: TokenComparisons
 ) -> None:
     """Mean 0 on demonstrations, standard deviation 1 on the reference's samples, where possible."""
-    tokens = context.machine.micro_batch_tokens
-    scored = raw_scores(
-        [train_set.responses[i] for i in range(len(train_set.responses))], model, tokens
-    )
     shift_from, zero = "demonstrations", _demonstrations(context, roles)
-    if zero:
-        zero_scores = raw_scores(zero, model, tokens)
-    else:
+    if not zero:
         shift_from = "chosen training responses"
         first = train_set.first_P[train_set.label_P > 0.5]
         second = train_set.second_P[train_set.label_P < 0.5]
-        zero_scores = scored[np.unique(np.concatenate([first, second]))]
-    scale_from, unit_scores = "all training responses", scored
-    if "sft" in context.inputs and (samples := _samples(context, roles)):
-        scale_from = "samples of the reference policy"
-        unit_scores = raw_scores(samples, model, tokens)
-    model.scale = scale_of(zero_scores, unit_scores, shift_from=shift_from, scale_from=scale_from)
+        chosen = np.unique(np.concatenate([first, second]))
+        zero = [train_set.responses[int(i)] for i in chosen]
+    scale_from = "samples of the reference policy"
+    unit = _samples(context, roles) if "sft" in context.inputs else []
+    if not unit:
+        scale_from = "all training responses"
+        unit = [train_set.responses[i] for i in range(len(train_set.responses))]
+    model.scale = scale_of(
+        *(raw_scores(rows, model, context.machine.micro_batch_tokens) for rows in (zero, unit)),
+        shift_from=shift_from,
+        scale_from=scale_from,
+    )
     context.note("shift", model.scale.shift)
     context.note("scale", model.scale.scale)
     context.note("shift_from", shift_from)
@@ -104,17 +104,18 @@ def _demonstrations(context: StageContext, roles: Roles) -> list[Tokenized]:
 
 
 def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
-    """One answer of the reference to each of `scale_prompts` training prompts that leave room."""
+    """`scale_prompts` answers of the reference to training prompts that leave room, evenly."""
     sieve = Sieve(roles.template, roles.backbone(roles.base).context - ANSWER_TOKENS)
     asked = sieve.prompts(data.prompts(context, held_out=False))
-    ids = [row for _, row in islice(asked, context.config.own.scale_prompts)]
+    wanted = context.config.own.scale_prompts
+    ids = [row for _, row in islice(asked, wanted)]
     if not ids:
         return []
+    each = -(-wanted // len(ids))  # a data set with one prompt has many answers too
     settings = SamplingSettings(max_tokens=ANSWER_TOKENS)
-    said = roles.sampler(roles.start()).sample(ids, n=1, settings=settings, seed=context.seed)
+    said = roles.sampler(roles.start()).sample(ids, n=each, settings=settings, seed=context.seed)
     return [
-        Tokenized(
-            (*prompt, *group[0].tokens), (False,) * len(prompt) + (True,) * len(group[0].tokens)
-        )
+        Tokenized((*prompt, *one.tokens), (False,) * len(prompt) + (True,) * len(one.tokens))
         for prompt, group in zip(ids, said, strict=True)
+        for one in group
     ]
