@@ -31,7 +31,7 @@ THREE = [
 
 def test_pairs_by_hand() -> None:
     data = TokenComparisons.build(THREE, tokenize, max_tokens=10)
-    assert (len(data), data.pairs, data.too_long) == (3, 5, 0)
+    assert (len(data), data.pairs, data.too_long) == (3, 5, [])
     assert data.first_P.tolist() == [1, 2, 2, 4, 5]
     assert data.second_P.tolist() == [0, 3, 4, 3, 6]
     assert data.label_P.tolist() == pytest.approx([1, 1, 0.5, 1, 0.2])
@@ -65,11 +65,11 @@ def test_a_comparison_may_be_drawn_twice_in_one_batch() -> None:
 
 def test_a_long_response_leaves_its_whole_comparison_out() -> None:
     data = TokenComparisons.build(THREE, tokenize, max_tokens=4)
-    assert (len(data), data.pairs, data.too_long) == (2, 2, 1)
+    assert (len(data), data.pairs, data.too_long, data.kept) == (2, 2, [1], [0, 2])
     assert data.first_P.tolist() == [1, 2]
     assert data.weight_P.tolist() == [2, 1]
     nothing = TokenComparisons.build(THREE, tokenize, max_tokens=1)
-    assert (len(nothing), nothing.too_long) == (0, 3)
+    assert (len(nothing), nothing.too_long) == (0, [0, 1, 2])
 
 
 @given(tokens=st.integers(1, 40), order=st.permutations(range(3)))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.small import accord
-from tests.e2e.small import make, manifest, run
+from tests.e2e.small import artifact, make, manifest, run
 
 pytest.importorskip("torch")
 SETTINGS = """\
@@ -106,14 +106,14 @@ def test_rows_that_no_stage_can_use_are_counted_and_the_rest_is_used(workspace: 
     """One row says the stop token and one exceeds the context, in each kind of set."""
     sft = manifest(workspace, "sft").figures
     assert sft["train_rows"] + sft["dev_rows"] == 60
-    assert len(sft["train_says_stop"] + sft["dev_says_stop"]) == 1
-    assert len(sft["train_too_long"] + sft["dev_too_long"]) == 1
-    for stage in ("reward", "dpo"):
+    for stage in ("sft", "reward", "dpo"):
         figures = manifest(workspace, stage).figures
-        assert (figures["says_stop"], figures["too_long"]) == (1, 1), stage
-        assert 30 < figures["train_comparisons"] < 60
+        assert figures["left_out"] == {"says the stop token": 1, "too long": 1}, stage
+        listed = (artifact(workspace, stage) / "left_out.jsonl").read_text().splitlines()
+        assert {json.loads(line)["why"] for line in listed} == set(figures["left_out"])
+        if stage != "sft":
+            assert 30 < figures["train_comparisons"] < 60
     asked = [manifest(workspace, stage).figures for stage in ("ppo", "eval")]
-    assert sum(figures["prompts_that_say_stop"] for figures in asked) <= 1
     assert asked[0]["prompts"] > 20
     assert asked[1]["prompts"] == 4
 
@@ -122,6 +122,7 @@ def test_ranked_answers_become_pairs_and_ties_do_not_count(workspace: Path) -> N
     figures = manifest(workspace, "reward").figures
     assert figures["train_pairs"] > figures["train_comparisons"]
     assert figures["audit"]["ties"] > 0
+    assert figures["shift_from"] == "demonstrations"
     assert {"longer wins", "TF-IDF Bradley-Terry"} == set(figures["audit"]["baselines"])
 
 

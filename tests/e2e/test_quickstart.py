@@ -92,11 +92,11 @@ def test_quickstart_as_a_new_user(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The quickstart's recipe with nothing changed but the seed, finished once for each seed."""
+    """The quickstart's recipe, finished once for each seed of training and of the tiny world."""
     folders = []
     for seed in SEEDS:
         folder = tmp_path_factory.mktemp("seeds") / f"seed-{seed}"
-        make(folder, f'recipe = "tiny"\nseed = {seed}\n')
+        make(folder, f'recipe = "tiny"\nseed = {seed}\nworld = {{ seed = {seed} }}\n')
         done = accord("run", "--quiet", cwd=folder)
         assert done.returncode == 0, done.stderr
         folders.append(folder)

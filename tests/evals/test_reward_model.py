@@ -12,6 +12,7 @@ from scipy.special import expit
 from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation
 from accord.evals.reward_model import audit
+from accord.stats import intervals
 
 GOOD, BAD = ["gentle", "warm", "bright", "kind"], ["foul", "mean", "lazy", "rude"]
 
@@ -117,8 +118,30 @@ def test_pairs_of_one_prompt_are_one_draw() -> None:
     wide, narrow = (f["interval"][1] - f["interval"][0] for f in (clustered, free))
     assert clustered["accuracy"] == pytest.approx(4 / 6)
     assert wide > 3 * narrow
-    alone: dict[str, Any] = audit(KNOWN, planted(5, seed=2, prompts=1), np.ones(5))
+
+
+def test_where_all_have_one_prompt_the_comparisons_are_what_was_drawn() -> None:
+    rows = planted(40, seed=2, prompts=1)
+    lead = leads(rows) * np.array([1, -1] * 20)
+    found: dict[str, Any] = audit(KNOWN, rows, lead)
+    want = intervals.mean([1.0, 0.0] * 20)
+    assert found["interval"] == pytest.approx([want.low, want.high])
+    alone: dict[str, Any] = audit(KNOWN, rows[:1], np.ones(1))
     assert alone["interval"] is None
+
+
+def test_slices_know_that_pairs_of_one_prompt_go_together() -> None:
+    """Many pairs a prompt that all fall out the same way are few draws."""
+    rng = np.random.default_rng(1)
+    rows = planted(200, seed=5, prompts=10)
+    sign = {row.prompt.messages[0].content: 1 for row in rows}
+    sign |= dict.fromkeys(list(sign)[:3], -1)
+    lead = leads(rows) * [sign[row.prompt.messages[0].content] for row in rows]
+    found: dict[str, Any] = audit(KNOWN, rows, lead)
+    mixed: dict[str, Any] = audit(KNOWN, rows, leads(rows) * rng.permutation([-1] * 60 + [1] * 140))
+    for part in ("by_length_gap", "by_source"):
+        wide, narrow = (f[part][0]["high"] - f[part][0]["low"] for f in (found, mixed))
+        assert wide > 1.3 * narrow, part
 
 
 def test_sources_and_soft_labels() -> None:

@@ -46,7 +46,9 @@ class _Columns:
     margin: list[float] = field(default_factory=list)
     pair_offsets: list[int] = field(default_factory=lambda: [0])
     response_offsets: list[int] = field(default_factory=lambda: [0])
-    too_long: int = 0
+    kept: list[int] = field(default_factory=list)
+    too_long: list[int] = field(default_factory=list)
+    weightless: list[int] = field(default_factory=list)
 
 
 class TokenComparisons:
@@ -57,8 +59,12 @@ class TokenComparisons:
 
     def __init__(self, responses: TokenRows, columns: _Columns) -> None:
         self.responses = responses
+        self.kept = columns.kept
+        """Places, among what was read, of the comparisons that are in here."""
         self.too_long = columns.too_long
-        """Comparisons left out because a response exceeds the limit."""
+        """Places of those left out because a response exceeds the limit."""
+        self.weightless = columns.weightless
+        """Places of those left out because they weigh nothing."""
         self.first_P = np.array(columns.first, dtype=np.int64)
         self.second_P = np.array(columns.second, dtype=np.int64)
         self.label_P = np.array(columns.label, dtype=np.float32)
@@ -71,15 +77,22 @@ class TokenComparisons:
     def build(
         cls, comparisons: Iterable[Comparison], tokenize: Tokenize, *, max_tokens: int
     ) -> TokenComparisons:
-        """Tokenise comparisons, read once. One with a response over `max_tokens` is left out."""
+        """Tokenise comparisons, read once.
+
+        One with a response over `max_tokens`, or of weight 0, is left out and its place noted.
+        """
         columns = _Columns()
 
         def rows() -> Iterator[Tokenized]:
-            for comparison in comparisons:
+            for place, comparison in enumerate(comparisons):
                 answers = [tokenize(comparison.prompt, text) for text in comparison.responses]
                 if max(len(row) for row in answers) > max_tokens:
-                    columns.too_long += 1
+                    columns.too_long.append(place)
                     continue
+                if comparison.weight == 0:
+                    columns.weightless.append(place)
+                    continue
+                columns.kept.append(place)
                 _append(columns, comparison)
                 yield from answers
 

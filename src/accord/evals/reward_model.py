@@ -5,7 +5,7 @@ Shape letters:  P = pairs of the held-out comparisons.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from itertools import islice, pairwise
 
 import numpy as np
@@ -28,18 +28,22 @@ class _Pairs:
     def __init__(self, comparisons: Iterable[Comparison]) -> None:
         self.first: list[str] = []
         self.second: list[str] = []
-        self.prompts: list[str] = []
+        prompts: list[str] = []
+        comparison_of: list[str] = []
         self.sources: list[str] = []
         label: list[float] = []
-        for comparison in comparisons:
+        for number, comparison in enumerate(comparisons):
             prompt = comparison.prompt.digest
             for pair in comparison.pairs():
                 self.first.append(comparison.responses[pair.first])
                 self.second.append(comparison.responses[pair.second])
-                self.prompts.append(prompt)
+                prompts.append(prompt)
+                comparison_of.append(str(number))
                 self.sources.append(comparison.source.partition(":")[0] or "unnamed")
                 label.append(pair.label)
         self.label = np.array(label)
+        # Where everybody answered one prompt, the comparisons are what was drawn.
+        self.clusters = np.array(prompts if len(set(prompts)) > 1 else comparison_of)
 
 
 def audit(
@@ -48,7 +52,8 @@ def audit(
     """Accuracy, calibration and baselines as JSON values; {} where every held-out pair is a tie.
 
     `lead_P` are raw score differences, first less second, of the pairs of `held` in their order;
-    `known` are the training comparisons, which fit the word baseline. Intervals are over prompts.
+    `known` are the training comparisons, which fit the word baseline. Intervals are over prompts,
+    or over comparisons where all have the same prompt.
     Raises DataError where leads and pairs differ in number.
     """
     pairs = _Pairs(held)
@@ -57,23 +62,27 @@ def audit(
     credit, clear = ranking.pair_credit(lead_P, pairs.label)
     if not clear.any():
         return {}
-    prompts = [prompt for prompt, c in zip(pairs.prompts, clear, strict=True) if c]
+    clusters = pairs.clusters[clear]
     return {
         "pairs": int(clear.sum()),
         "ties": int((~clear).sum()),
         "accuracy": float(credit.mean()),
-        "interval": _interval(credit, prompts),
+        "interval": _interval(credit, clusters),
         "baselines": _baselines(known, pairs),
         "by_length_gap": _by_length_gap(pairs, credit, clear),
-        "by_source": _by_source(pairs, credit, clear),
+        "by_source": [
+            _slice(name, credit[inside], clusters[inside])
+            for name in sorted(set(pairs.sources))
+            if (inside := np.array(pairs.sources)[clear] == name).any()
+        ],
         **_calibration(lead_P[clear], pairs.label[clear]),
     }
 
 
-def _interval(credit: NDArray[np.float64], prompts: Sequence[str]) -> list[float] | None:
-    if len(set(prompts)) < 2:
+def _interval(credit: NDArray[np.float64], clusters: NDArray[np.str_]) -> list[float] | None:
+    if len(set(clusters)) < 2:
         return None
-    found = intervals.mean(credit, clusters=prompts)
+    found = intervals.mean(credit, clusters=clusters)
     return [max(0.0, found.low), min(1.0, found.high)]
 
 
@@ -114,23 +123,16 @@ def _by_length_gap(
         inside = (gap >= low) & ((gap < high) | (high == edges[-1]) & (gap <= high))
         if inside.any():
             name = f"better one {low:+.0f} to {high:+.0f} characters"
-            found.append(_slice(name, credit[inside]))
+            found.append(_slice(name, credit[inside], pairs.clusters[clear][inside]))
     return found
 
 
-def _by_source(
-    pairs: _Pairs, credit: NDArray[np.float64], clear: NDArray[np.bool_]
-) -> list[dict[str, object]]:
-    sources = np.array(pairs.sources)[clear]
-    return [_slice(name, credit[sources == name]) for name in sorted(set(sources.tolist()))]
-
-
-def _slice(name: str, credit: NDArray[np.float64]) -> dict[str, object]:
-    share = intervals.proportion(float(credit.sum()), len(credit))
+def _slice(name: str, credit: NDArray[np.float64], clusters: NDArray[np.str_]) -> dict[str, object]:
+    low, high = _interval(credit, clusters) or (None, None)
     return {
         "name": name,
         "pairs": len(credit),
-        "accuracy": share.estimate,
-        "low": share.low,
-        "high": share.high,
+        "accuracy": float(credit.mean()),
+        "low": low,
+        "high": high,
     }

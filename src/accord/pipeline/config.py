@@ -43,6 +43,7 @@ class CompareConfig:
     """Choice of prompts, sampling and the raters' noise."""
 
     def __post_init__(self) -> None:
+        at_least("compare.seed", self.seed, 0)
         at_least("compare.prompts", self.prompts, 1)
         at_least("compare.samples", self.samples, 2)
         at_least("compare.max_tokens", self.max_tokens, 1)
@@ -69,6 +70,7 @@ class EvalConfig:
     """Choice of prompts and sampling."""
 
     def __post_init__(self) -> None:
+        at_least("eval.seed", self.seed, 0)
         at_least("eval.prompts", self.prompts, 2)
         at_least("eval.samples", self.samples, 1)
         at_least("eval.max_tokens", self.max_tokens, 1)
@@ -89,6 +91,7 @@ class WorldConfig:
     """Which documents, demonstrations and prompts."""
 
     def __post_init__(self) -> None:
+        at_least("world.seed", self.seed, 0)
         at_least("world.documents", self.documents, 1)
         at_least("world.demonstrations", self.demonstrations, 10)
 
@@ -146,6 +149,13 @@ class PipelineConfig:
     def __post_init__(self) -> None:
         if not self.model:
             raise ConfigError("model is empty", do="name tiny, smollm2, a folder or a hub id")
+        at_least("seed", self.seed, 0)
+        if self.gold == "grammar" and self.world is None:
+            raise ConfigError(
+                "the grammar's truth is about answers in the tiny world, and no world is set",
+                got='gold = "grammar"',
+                do='set gold = "none", or use recipe = "tiny"',
+            )
         at_least("checkpoint_every", self.checkpoint_every, 1)
         for name in self.stages:
             if name not in STAGES:

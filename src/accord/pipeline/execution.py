@@ -123,6 +123,7 @@ class Attempt:
             checkpoint_step=self.progress.step,
             notes=self.progress.notes,
             on_total=self._total,
+            on_notice=self.sink.notice,
         )
         self.rows = 0
         self.jumped = False

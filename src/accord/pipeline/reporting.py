@@ -57,12 +57,12 @@ def gather(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]
         stages=reports,
         sources=tuple(_sources(workspace, made, config)),
         samples=samples(shown) if shown else (),
-        samples_rule="The first held-out prompts, not chosen by hand; the first answer of each.",
+        samples_rule="Held-out prompts drawn by seed, none by hand; the first answer of each.",
         calibration=reward_calibration(
             _figures(made, "reward").get("audit", {}), bayes_bound=bound
         ),
         figures=eval_figures(evaluation) if evaluation else (),
-        interval_rule="Intervals cover 95 %; prompts are the unit, changes are paired by them.",
+        interval_rule=_interval_rule(evaluation),
         kl=kl_spent(
             evaluation,
             after,
@@ -71,7 +71,7 @@ def gather(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]
         )
         if evaluation
         else None,
-        not_shown=tuple(_not_shown(config)),
+        not_shown=tuple(_not_shown(config, _figures(made, "eval"))),
     )
 
 
@@ -176,7 +176,17 @@ def _sources(
         yield Source(name=name, kind=kind, digest=entry.digest, note="imported")
 
 
-def _not_shown(config: PipelineConfig) -> Iterator[str]:
+def _interval_rule(evaluation: Mapping[str, Any]) -> str:
+    if evaluation.get("prompts") == 1:
+        return "Intervals cover 95 %; there is one prompt, and its answers are the unit."
+    return "Intervals cover 95 %; prompts are the unit, changes are paired by them."
+
+
+def _not_shown(config: PipelineConfig, evaluation: Mapping[str, Any]) -> Iterator[str]:
+    if evaluation.get("prompts_seen_in_training"):
+        yield "What it says to a prompt it never saw: every evaluated prompt was trained on too."
+    elif evaluation.get("prompts") == 1:
+        yield "What it says to another prompt: there was one."
     if config.world is not None:
         yield "Whether people agree with the simulated raters: no human judged an answer."
         yield "Whether any of it holds outside the tiny world: its language has a few dozen words."

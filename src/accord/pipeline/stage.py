@@ -56,6 +56,7 @@ class StageContext:
         checkpoint_step: int = 0,
         notes: Mapping[str, object] | None = None,
         on_total: Callable[[int], None] | None = None,
+        on_notice: Callable[[str], None] | None = None,
     ) -> None:
         self.config: Any = stage.config
         self.seed = stage.seed
@@ -71,6 +72,7 @@ class StageContext:
         self._checkpoint = checkpoint
         self._checkpoint_step = checkpoint_step
         self._on_total = on_total
+        self._on_notice = on_notice
 
     def input(self, name: str) -> Artifact:
         """The artifact of a declared input. Raises InvariantError for an undeclared one."""
@@ -106,6 +108,11 @@ class StageContext:
         """Tell the progress bar how many rows are to come in all, restored ones included."""
         if self._on_total is not None:
             self._on_total(steps)
+
+    def tell(self, text: str) -> None:
+        """Say something to whoever watches the run."""
+        if self._on_notice is not None:
+            self._on_notice(text)
 
     def note(self, key: str, value: object) -> None:
         """Put a JSON value among the manifest's figures; a later note of the same key wins."""

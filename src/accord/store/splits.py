@@ -78,7 +78,7 @@ class Splitter:
         Raises ConfigError where the unit is "response" and the row has no two responses.
         """
         if self.unit is Unit.PROMPT:
-            return self._part([[m.role, m.content] for m in _opening(row)])
+            return self._part([[m.role, m.content] for m in opening(row)])
         if not isinstance(row, Comparison):
             raise ConfigError(
                 'only comparisons can be split by response: use unit "prompt"',
@@ -95,7 +95,8 @@ class Splitter:
         return Split.DEV if place < self.test + self.dev else Split.TRAIN
 
 
-def _opening(row: Row) -> tuple[Message, ...]:
+def opening(row: Row) -> tuple[Message, ...]:
+    """What decides a row's split by prompt: its messages up to the first of the user."""
     conversation: Conversation = row.prompt if isinstance(row, Comparison) else row.conversation
     for index, message in enumerate(conversation.messages):
         if message.role is Speaker.USER:

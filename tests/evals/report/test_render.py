@@ -72,7 +72,7 @@ def test_everything_that_was_given_is_on_the_page(sample: ModuleType, page: Modu
     given += [pair.prompt for pair in data.samples]
     given += [figure.meaning for figure in data.figures]
     given += [f"{key}" for stage in data.stages for key in stage.config]
-    given += [data.run.command, data.run.version, *data.run.machine.values()]
+    given += [data.run.version, *data.run.machine.values()]
     given += list(data.calibration.baselines)
     assert [text for text in given if text not in words] == []
 

@@ -12,10 +12,11 @@ from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation, Demonstration, Prompt
 from accord.models.tiny import make_tiny
 from accord.pipeline.stages.data import question_of
-from accord.pipeline.stages.fitting import Sieve
+from accord.pipeline.stages.fitting import Sieve, Why
 from accord.text.template import ChatTemplate
 from accord.text.tokenizer import TextTokenizer
 
+REASONS = (Why.TOO_LONG, Why.SAYS_STOP)
 SHORT, STOP, LONG = "a fox", "not <|end|> yet", "a fox " * 40
 
 
@@ -37,7 +38,9 @@ def texts() -> Iterator[str]:
 
 
 def left_out(sieve: Sieve) -> tuple[list[int], list[int]]:
-    return sieve.too_long, sieve.says_stop
+    """Numbers of the rows that are too long, and of those that say the stop token."""
+    found = [[one.row for one in sieve.left_out if one.why is why] for why in REASONS]
+    return found[0], found[1]
 
 
 def test_the_template_knows_its_stop_token(template: ChatTemplate) -> None:
@@ -68,11 +71,37 @@ def test_comparisons(sieve: Sieve, place: str) -> None:
                 tiers=(0, 1),
             )
         )
-    assert list(sieve.comparisons(rows)) == [rows[0], rows[2], rows[3]]
-    assert left_out(sieve) == ([], [1, 4])
-    short = Sieve(sieve.template, 30)
-    assert list(short.short_comparisons(rows)) == [rows[0], rows[3]]
-    assert len(short.too_long) == 1
+    tokens, kept = sieve.comparisons(rows)
+    assert (len(tokens), kept) == (2, [0, 3])
+    assert left_out(sieve) == ([2], [1, 4])
+    assert all(one.text == rows[one.row].prompt.messages[0].content[:80] for one in sieve.left_out)
+
+
+def test_a_comparison_that_weighs_nothing(sieve: Sieve) -> None:
+    asked = Conversation.of(SHORT)
+    rows = [
+        Comparison(prompt=asked, responses=("yes", "no"), tiers=(0, 1), weight=weight)
+        for weight in (0.0, 2.0)
+    ]
+    tokens, kept = sieve.comparisons(rows)
+    assert (len(tokens), kept) == (1, [1])
+    assert sieve.counts() == {"weighs nothing": 1}
+
+
+def test_a_row_that_the_template_refuses_is_left_out_alone(template: ChatTemplate) -> None:
+    """One odd conversation does not stop the stage."""
+    strict = ChatTemplate(
+        template.tokenizer,
+        "{% for m in messages %}{% if loop.first and m['role'] != 'user' %}"
+        "{{ raise_exception('begin with the user') }}{% endif %}"
+        "{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}",
+    )
+    fine = Demonstration(conversation=Conversation.of(SHORT).answered(SHORT))
+    odd = Demonstration(conversation=Conversation.of(SHORT, system="Be brief.").answered(SHORT))
+    sieve = Sieve(strict, 60)
+    assert len(list(sieve.demonstrations([odd, fine]))) == 1
+    assert [(one.row, one.why) for one in sieve.left_out] == [(0, Why.REFUSED)]
 
 
 def test_prompts(sieve: Sieve) -> None:

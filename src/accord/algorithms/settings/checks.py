@@ -19,6 +19,12 @@ def at_least(name: str, value: float, bound: float) -> None:
         raise ConfigError(f"{name} must be at least {bound:g}", got=value)
 
 
+def finite(name: str, value: float) -> None:
+    """Raise ConfigError unless `value` is a finite number."""
+    if not math.isfinite(value):
+        raise ConfigError(f"{name} must be a finite number", got=value)
+
+
 def within(name: str, value: float, low: float, high: float) -> None:
     """Raise ConfigError unless `low <= value <= high`."""
     if not low <= value <= high:

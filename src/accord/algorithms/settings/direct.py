@@ -35,6 +35,7 @@ class DPOConfig:
     """Order of the data and the adapter's first weights."""
 
     def __post_init__(self) -> None:
+        at_least("seed", self.seed, 0)
         above("beta", self.beta, 0)
         at_least("epochs", self.epochs, 1e-9)
         at_least("batch_prompts", self.batch_prompts, 1)

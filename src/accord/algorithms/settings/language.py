@@ -26,9 +26,10 @@ class PretrainConfig:
     )
     """Step size and decay."""
     seed: int = 0
-    """Order of the data and first weights."""
+    """Order of the data."""
 
     def __post_init__(self) -> None:
+        at_least("seed", self.seed, 0)
         at_least("steps", self.steps, 1)
         at_least("batch_rows", self.batch_rows, 1)
         at_least("row_tokens", self.row_tokens, 2)
@@ -56,6 +57,7 @@ class SFTConfig:
     """Order of the data and the adapter's first weights."""
 
     def __post_init__(self) -> None:
+        at_least("seed", self.seed, 0)
         at_least("epochs", self.epochs, 1e-9)
         at_least("batch_size", self.batch_size, 1)
         at_least("max_tokens", self.max_tokens, 2)

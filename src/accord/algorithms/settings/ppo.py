@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from accord.algorithms.settings.adapter import AdapterSettings
-from accord.algorithms.settings.checks import above, at_least, within
+from accord.algorithms.settings.checks import above, at_least, finite, within
 from accord.algorithms.settings.optimizer import OptimizerSettings, Schedule
 
 
@@ -92,6 +92,11 @@ class PPOConfig:
         above("temperature", self.temperature, 0)
         within("gamma", self.gamma, 0, 1)
         within("lam", self.lam, 0, 1)
+        at_least("seed", self.seed, 0)
+        if self.score_clip is not None:
+            above("score_clip", self.score_clip, 0)
+        if self.missing_stop_score is not None:
+            finite("missing_stop_score", self.missing_stop_score)
         above("clip", self.clip, 0)
         above("value_clip", self.value_clip, 0)
         at_least("value_coefficient", self.value_coefficient, 0)

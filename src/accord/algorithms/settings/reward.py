@@ -34,6 +34,7 @@ class RewardConfig:
     """Order of the data, the head's and the adapter's first weights."""
 
     def __post_init__(self) -> None:
+        at_least("seed", self.seed, 0)
         at_least("epochs", self.epochs, 1e-9)
         at_least("batch_prompts", self.batch_prompts, 1)
         at_least("max_tokens", self.max_tokens, 2)

@@ -151,7 +151,8 @@ def _inputs(
                 )
             return start
         case "reward":
-            return (*start, *_preferences(made, config, workspace))
+            shown = _data("demonstrations", config, workspace, needed=False)
+            return (*start, *_preferences(made, config, workspace), *shown)
         case "dpo":
             return (*start, *_preferences(made, config, workspace))
         case "ppo":
@@ -160,7 +161,14 @@ def _inputs(
         case _:
             policies = [stage for stage in ("ppo", "dpo") if stage in made]
             reward = [stage for stage in ("reward",) if stage in made]
-            return (*start, *reward, *policies, *_prompts(made, config, workspace))
+            # Whatever was trained on is looked at: its prompts are not held out.
+            trained = [
+                name
+                for kind in ("preferences", "demonstrations")
+                for name in _data(kind, config, workspace, needed=False)
+            ]
+            asked = _prompts(made, config, workspace)
+            return tuple(dict.fromkeys((*start, *reward, *policies, *asked, *trained)))
 
 
 def _require(stage: str, made: list[str], name: str) -> None:
@@ -172,13 +180,15 @@ def _require(stage: str, made: list[str], name: str) -> None:
         )
 
 
-def _data(kind: str, config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
+def _data(
+    kind: str, config: PipelineConfig, workspace: Workspace, *, needed: bool = True
+) -> tuple[str, ...]:
     """Names of the imported sets of one kind; none where the tiny world gives the data."""
     if config.world is not None:
         return ()
     named = getattr(config.data, kind)
     found = [workspace.dataset(kind, name) for name in named] if named else workspace.datasets(kind)
-    if not found and kind != "prompts":
+    if not found and needed:
         raise ConfigError(
             f"no {kind} were imported",
             where=workspace.root,

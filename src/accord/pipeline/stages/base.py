@@ -14,6 +14,8 @@ from accord.models.packages import smollm2_folder
 from accord.models.tiny import make_tiny
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.roles import BASE_FILE
+from accord.text.template import ChatTemplate
+from accord.text.tokenizer import TextTokenizer
 
 
 def body(context: StageContext) -> Iterator[Row]:
@@ -25,7 +27,13 @@ def body(context: StageContext) -> Iterator[Row]:
         yield {"progress": 1.0}
         return
     folder = smollm2_folder() if model == "smollm2" else _folder(model)
-    record = {"model": model, "folder": str(folder), "digest": folder_digest(folder)}
+    template = ChatTemplate(TextTokenizer.load(folder))
+    record = {
+        "model": model,
+        "folder": str(folder),
+        "digest": folder_digest(folder),
+        "template": template.digest,
+    }
     write_atomic(context.output / BASE_FILE, json.dumps(record, indent=2) + "\n")
     context.note("digest", record["digest"])
     yield {"progress": 1.0}

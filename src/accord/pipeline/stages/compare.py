@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 
 from accord.collect.synthetic import SyntheticRater
 from accord.core.errors import ConfigError
@@ -26,7 +25,9 @@ def body(context: StageContext) -> Iterator[Row]:
         raise ConfigError("simulated raters need a known truth", do='set gold = "grammar"')
     roles = Roles(context)
     sampler = roles.sampler(roles.start())
-    asked = list(islice(data.prompts(context, held_out=False), config.prompts))
+    asked = data.drawn(
+        data.prompts(context, held_out=False), config.prompts, seed=context.seed + config.seed
+    )
     settings = SamplingSettings(temperature=config.temperature, max_tokens=config.max_tokens)
     rater = SyntheticRater(
         temperature=config.rater_temperature, lapse=config.lapse, seed=context.seed + config.seed
@@ -60,4 +61,5 @@ def body(context: StageContext) -> Iterator[Row]:
     )
     context.note("comparisons", manifest.rows)
     context.note("prompts_without_two_answers", empty)
-    context.note("bayes_bound", sum(bayes) / len(bayes))
+    if bayes:  # where raters see no difference at all, there is no bound
+        context.note("bayes_bound", sum(bayes) / len(bayes))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from random import Random
+from typing import TypeVar
 
 from accord.core.errors import DataError
 from accord.core.protocols import RewardFn
-from accord.core.types import Comparison, Conversation, Demonstration, Prompt, Split
+from accord.core.types import Comparison, Conversation, Demonstration, Message, Prompt, Split
 from accord.pipeline.stage import StageContext
 from accord.rewards.gold import GrammarGold
 from accord.store.datasets import Dataset
+from accord.store.splits import Unit, opening
 from accord.text import grammar
+
+T = TypeVar("T")
+
+Opening = tuple[Message, ...]
 
 HELD_OUT = 10
 """One demonstration of the tiny world in this many is held out."""
@@ -25,50 +32,77 @@ def demonstrations(context: StageContext, split: Split) -> Iterator[Demonstratio
         count = n // HELD_OUT if held else n - n // HELD_OUT
         yield from grammar.demonstrations(world.seed, count, held_out=held)
         return
-    for dataset in _sets(context, "demonstrations"):
+    sets = _sets(context, "demonstrations")
+    trained = _trained(sets) if split is not Split.TRAIN else frozenset()
+    for dataset in sets:
         for row in dataset.rows(split):
-            if isinstance(row, Demonstration):
+            if isinstance(row, Demonstration) and opening(row) not in trained:
                 yield row
 
 
 def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
     """Comparisons of one split: simulated ones where the pipeline made them, else imported."""
-    sets = (
-        [Dataset(context.input("compare").folder / "preferences")]
-        if "compare" in context.inputs
-        else _sets(context, "preferences")
-    )
+    if "compare" in context.inputs:
+        sets = [Dataset(context.input("compare").folder / "preferences")]
+    else:
+        sets = _sets(context, "preferences")
+    trained = _trained(sets) if split is not Split.TRAIN else frozenset()
     for dataset in sets:
+        # Split by response, a set shares its prompts between its own parts on purpose.
+        known = trained if dataset.manifest.unit is Unit.PROMPT else frozenset()
         for row in dataset.rows(split):
-            if isinstance(row, Comparison):
+            if isinstance(row, Comparison) and opening(row) not in known:
                 yield row
 
 
 def prompts(context: StageContext, *, held_out: bool) -> Iterator[Prompt]:
     """Different prompts of the training or the held-out side, in the order of the sets.
 
-    Held out are dev rows, and test rows never: those judge releases. Raises DataError where there
-    is none.
+    Prompt sets are read where there are any, else comparisons, else demonstrations. Held out are
+    dev rows, and test rows never: those judge releases. A prompt that stands in the training part
+    of any set is not held out; where that leaves none (one prompt for everything, say), the notes
+    say `prompts_seen_in_training` and the dev rows are taken as they are.
+    Raises DataError where there is none.
     """
     world = context.config.world
     if world is not None:
         everything = 3 * len(grammar.topics(held_out=held_out))
         yield from grammar.prompts(world.seed, everything, held_out=held_out)
         return
-    seen: set[str] = set()
     split = Split.DEV if held_out else Split.TRAIN
-    for kind in ("prompts", "preferences", "demonstrations"):
-        for dataset in _sets(context, kind):
-            for row in dataset.rows(split):
-                prompt = _prompt_of(row)
-                if prompt is not None and prompt.id not in seen:
-                    seen.add(prompt.id)
-                    yield prompt
-    if not seen:
+    kinds = [_sets(context, kind) for kind in ("prompts", "preferences", "demonstrations")]
+    asked = next((sets for sets in kinds if sets), [])
+    found = False
+    trained = _trained([dataset for sets in kinds for dataset in sets]) if held_out else frozenset()
+    for prompt in _different(asked, split, trained):
+        found = True
+        yield prompt
+    if not found and trained:
+        for prompt in _different(asked, split, frozenset()):
+            found = True
+            yield prompt
+        context.note("prompts_seen_in_training", True)
+    if not found:
         raise DataError(
             f"there is no {split} prompt in the imported data",
             do="import more rows, or import with a larger share held out",
         )
+
+
+def drawn(rows: Iterable[T], n: int, *, seed: int) -> list[T]:
+    """`n` of the rows, each as likely to be among them, or all where there are no more.
+
+    Read once, with `n` rows in memory (Vitter 1985, algorithm R). The head of a file would be its
+    first topic, not a sample of it.
+    """
+    rng = Random(f"accord drawn {seed}")
+    kept: list[T] = []
+    for number, row in enumerate(rows):
+        if number < n:
+            kept.append(row)
+        elif (place := rng.randrange(number + 1)) < n:
+            kept[place] = row
+    return kept
 
 
 def gold(context: StageContext) -> RewardFn | None:
@@ -89,6 +123,27 @@ def question_of(conversation: Conversation) -> Conversation | None:
     before = conversation.messages[:-1]
     found = Conversation(before) if before else None
     return found if found is not None and found.awaits_answer else None
+
+
+def _different(sets: list[Dataset], split: Split, trained: frozenset[Opening]) -> Iterator[Prompt]:
+    seen: set[str] = set()
+    for dataset in sets:
+        for row in dataset.rows(split):
+            prompt = _prompt_of(row)
+            if prompt is not None and prompt.id not in seen and opening(row) not in trained:
+                seen.add(prompt.id)
+                yield prompt
+
+
+def _trained(sets: list[Dataset]) -> frozenset[Opening]:
+    """Openings that stand in the training part of any set, where a dev part could hold them too.
+
+    Sets that were split alike, by prompt, cannot share one between train and dev.
+    """
+    ways = {(s.manifest.unit, s.manifest.dev, s.manifest.test) for s in sets}
+    if len(ways) < 2 and all(unit is Unit.PROMPT for unit, _, _ in ways):
+        return frozenset()
+    return frozenset(opening(row) for dataset in sets for row in dataset.rows(Split.TRAIN))
 
 
 def _prompt_of(row: Comparison | Demonstration | Prompt) -> Prompt | None:

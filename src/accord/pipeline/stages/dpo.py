@@ -8,7 +8,7 @@ from accord.algorithms.descent import fresh_state, step_count
 from accord.algorithms.direct import train
 from accord.core.protocols import Row
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages.fitting import token_comparisons
+from accord.pipeline.stages.fitting import compared
 from accord.pipeline.stages.roles import Roles
 
 
@@ -16,17 +16,17 @@ def body(context: StageContext) -> Iterator[Row]:
     """Train an adapter (or all weights) on comparisons, and leave it with its stack."""
     config = context.config.own
     roles = Roles(context, packing=config.packing, trains_all=config.adapter.full)
-    train_set, dev_set = token_comparisons(context, roles, max_tokens=config.max_tokens)
+    sets = compared(context, roles, max_tokens=config.max_tokens)
     reference = roles.start()
     policy = roles.trainable("dpo", config.adapter, context.seed + config.seed)
     state = fresh_state(policy.trained(), config.optimizer)
     context.track(state)
-    steps = step_count(len(train_set), config.batch_prompts, config.epochs)
+    steps = step_count(len(sets.train), config.batch_prompts, config.epochs)
     context.total(steps)
     yield from train(
         config,
-        data=train_set,
-        dev=dev_set,
+        data=sets.train,
+        dev=sets.dev,
         policy=policy,
         reference=reference,
         state=state,

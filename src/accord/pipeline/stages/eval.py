@@ -45,7 +45,12 @@ def body(context: StageContext) -> Iterator[Row]:
     roles = Roles(context)
     reference = roles.start()
     prompts, ids = asked_prompts(
-        context, roles, held_out=True, answer_tokens=config.max_tokens, at_most=config.prompts
+        context,
+        roles,
+        held_out=True,
+        answer_tokens=config.max_tokens,
+        at_most=config.prompts,
+        seed=context.seed + config.seed,
     )
     reward = roles.reward() if "reward" in context.inputs else None
     asked = _Asked(prompts, ids, reference, reward)

@@ -1,18 +1,19 @@
 """Which rows a stage can use: they fit the model's context and never say the stop token.
 
 Only the template may print the stop token: a row that says it in its own text would teach to go on
-behind the end. What is left out is counted, and the stages note it.
+behind the end. What is left out is counted in the manifest, listed in the artifact and told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import NoReturn
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 
 from accord.algorithms.comparisons import TokenComparisons
-from accord.core.errors import DataError
+from accord.core.errors import DataError, TemplateError
 from accord.core.types import Comparison, Conversation, Demonstration, Prompt, Split
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
@@ -20,72 +21,133 @@ from accord.pipeline.stages.roles import Roles
 from accord.text.template import ChatTemplate
 from accord.text.tokenized import Tokenized
 
+LIST = "left_out.jsonl"
+"""File of an artifact that names every row the stage could not use."""
+SHOWN = 80
+"""Characters of such a row that are quoted."""
+
+
+class Why(StrEnum):
+    """Why a row cannot be used."""
+
+    TOO_LONG = "too long"
+    SAYS_STOP = "says the stop token"
+    REFUSED = "refused by the chat template"
+    WEIGHTLESS = "weighs nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """One row that a stage could not use."""
+
+    split: str
+    row: int
+    """Its number within the split, over all sets in order, from 0."""
+    why: Why
+    text: str
+    """How it begins."""
+
 
 @dataclass(slots=True)
 class Sieve:
-    """Lets usable rows pass, in order, and remembers the numbers of the others, from 0."""
+    """Lets usable rows of one split pass, in order, and remembers the others."""
 
     template: ChatTemplate
     limit: int
     """Most tokens of a row."""
-    too_long: list[int] = field(default_factory=list)
-    """Rows of more tokens."""
-    says_stop: list[int] = field(default_factory=list)
-    """Rows that say the stop token in their own text."""
+    split: str = Split.TRAIN
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def demonstrations(self, rows: Iterable[Demonstration]) -> Iterator[Tokenized]:
         """Tokens of each usable demonstration."""
         for number, row in enumerate(rows):
             if self._sayable(number, row.conversation):
-                tokens = self.template.tokenize(row.conversation)
-                if self._short(number, len(tokens)):
+                try:
+                    tokens = self.template.tokenize(row.conversation)
+                except TemplateError:
+                    self._leave(number, Why.REFUSED, row.conversation)
+                    continue
+                if self._short(number, len(tokens), row.conversation):
                     yield tokens
-
-    def comparisons(self, rows: Iterable[Comparison]) -> Iterator[Comparison]:
-        """Comparisons that never say the stop token, whatever their length."""
-        for number, row in enumerate(rows):
-            if self._sayable(number, row.prompt, *row.responses):
-                yield row
-
-    def short_comparisons(self, rows: Iterable[Comparison]) -> Iterator[Comparison]:
-        """Usable comparisons: no response exceeds the limit, its prompt included."""
-        for number, row in enumerate(self.comparisons(rows)):
-            lengths = [len(self.template.tokenize_answer(row.prompt, r)) for r in row.responses]
-            if self._short(number, max(lengths)):
-                yield row
 
     def prompts(self, rows: Iterable[Prompt]) -> Iterator[tuple[Prompt, list[int]]]:
         """Usable prompts with their tokens, the opened answer included."""
         for number, row in enumerate(rows):
             if self._sayable(number, row.conversation):
                 ids = self.template.prompt_ids(row.conversation)
-                if self._short(number, len(ids)):
+                if self._short(number, len(ids), row.conversation):
                     yield row, ids
 
-    def refuse_all(self, what: str, do: str) -> NoReturn:
-        """Raise the DataError of a stage that has no row left."""
-        too_long, says_stop = len(self.too_long), len(self.says_stop)
-        raise DataError(what, got=_counts(too_long, says_stop, self), do=do)
+    def comparisons(self, rows: Iterable[Comparison]) -> tuple[TokenComparisons, list[int]]:
+        """Tokens of the usable comparisons, and their numbers."""
+        passed: list[int] = []
+        prompts: list[Conversation] = []
+
+        def sayable() -> Iterator[Comparison]:
+            for number, row in enumerate(rows):
+                if self._sayable(number, row.prompt, *row.responses):
+                    passed.append(number)
+                    prompts.append(row.prompt)
+                    yield row
+
+        made = TokenComparisons.build(
+            sayable(), self.template.tokenize_answer, max_tokens=self.limit
+        )
+        for places, why in ((made.too_long, Why.TOO_LONG), (made.weightless, Why.WEIGHTLESS)):
+            for place in places:
+                self._leave(passed[place], why, prompts[place])
+        return made, [passed[place] for place in made.kept]
+
+    def counts(self) -> dict[str, int]:
+        """How many rows were left out for each reason."""
+        return dict(Counter(str(one.why) for one in self.left_out))
+
+    def told(self) -> str:
+        """The same in words."""
+        if not self.left_out:
+            return "none was left out"
+        said = ", ".join(f"{count} {why}" for why, count in self.counts().items())
+        return f"{said} (limit {self.limit} tokens, stop token {self.template.stop})"
 
     def _sayable(self, number: int, conversation: Conversation, *texts: str) -> bool:
         said = (*(message.content for message in conversation.messages), *texts)
         if any(self.template.stop in text for text in said):
-            self.says_stop.append(number)
+            self._leave(number, Why.SAYS_STOP, conversation)
             return False
         return True
 
-    def _short(self, number: int, tokens: int) -> bool:
+    def _short(self, number: int, tokens: int, conversation: Conversation) -> bool:
         if tokens > self.limit:
-            self.too_long.append(number)
+            self._leave(number, Why.TOO_LONG, conversation)
             return False
         return True
 
+    def _leave(self, number: int, why: Why, conversation: Conversation) -> None:
+        text = conversation.messages[0].content[:SHOWN]
+        self.left_out.append(LeftOut(str(self.split), number, why, text))
 
-def _counts(too_long: int, says_stop: int, sieve: Sieve) -> str:
-    return (
-        f"{too_long} are longer than {sieve.limit} tokens, "
-        f"{says_stop} say the stop token {sieve.template.stop}"
-    )
+
+def list_left_out(context: StageContext, *sieves: Sieve) -> None:
+    """Write, count and tell what these sieves kept back; nothing where that is nothing."""
+    rows = [row for sieve in sieves for row in sieve.left_out]
+    if not rows:
+        return
+    counts = Counter(str(row.why) for row in rows)
+    context.note("left_out", dict(counts))
+    text = "".join(json.dumps(asdict(row)) + "\n" for row in rows)
+    (context.output / LIST).write_text(text, encoding="utf-8")
+    said = ", ".join(f"{count} {why}" for why, count in counts.items())
+    context.tell(f"rows left out: {said}; each is in the artifact's {LIST}")
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Comparisons that can be trained on, and held-out ones with their texts."""
+
+    train: TokenComparisons
+    dev: TokenComparisons
+    dev_rows: list[Comparison]
+    """What the tokens in `dev` were made of, in the same order."""
 
 
 def row_limit(roles: Roles, max_tokens: int) -> int:
@@ -93,32 +155,31 @@ def row_limit(roles: Roles, max_tokens: int) -> int:
     return min(max_tokens, roles.backbone(roles.base).context)
 
 
-def token_comparisons(
-    context: StageContext, roles: Roles, *, max_tokens: int
-) -> tuple[TokenComparisons, TokenComparisons]:
-    """Training and held-out comparisons as tokens; what is left out is noted.
+def compared(context: StageContext, roles: Roles, *, max_tokens: int) -> Compared:
+    """Training and held-out comparisons as tokens; what is left out is listed.
 
-    Raises DataError where no training comparison is left.
+    Raises DataError where no training comparison is left, or all of them are ties.
     """
-    sieve = Sieve(roles.template, row_limit(roles, max_tokens))
-    train, dev = (
-        TokenComparisons.build(
-            sieve.comparisons(data.comparisons(context, split)),
-            roles.template.tokenize_answer,
-            max_tokens=sieve.limit,
-        )
-        for split in (Split.TRAIN, Split.DEV)
-    )
+    limit = row_limit(roles, max_tokens)
+    known, held = (Sieve(roles.template, limit, split) for split in (Split.TRAIN, Split.DEV))
+    train, _ = known.comparisons(data.comparisons(context, Split.TRAIN))
+    rows = list(data.comparisons(context, Split.DEV))
+    dev, kept = held.comparisons(rows)
     context.note("train_comparisons", len(train))
-    context.note("too_long", train.too_long + dev.too_long)
-    context.note("says_stop", len(sieve.says_stop))
+    list_left_out(context, known, held)
     if len(train) == 0:
         raise DataError(
             "no comparison can be trained on",
-            got=_counts(train.too_long + dev.too_long, len(sieve.says_stop), sieve),
+            got=known.told(),
             do="import shorter comparisons, or raise max_tokens as far as the model's context",
         )
-    return train, dev
+    if (train.label_P == 0.5).all():
+        raise DataError(
+            "every training comparison is a tie: there is nothing to learn from them",
+            got=f"{len(train)} comparisons",
+            do="import comparisons in which one answer is better",
+        )
+    return Compared(train, dev, [rows[number] for number in kept])
 
 
 def asked_prompts(
@@ -128,21 +189,25 @@ def asked_prompts(
     held_out: bool,
     answer_tokens: int,
     at_most: int | None = None,
+    seed: int = 0,
 ) -> tuple[list[Prompt], list[list[int]]]:
-    """Prompts that leave room for an answer, with their tokens; what is left out is noted.
+    """Prompts that leave room for an answer, with their tokens; what is left out is listed.
 
-    Raises DataError where none is left.
+    Of more than `at_most` as many are drawn, by `seed`. Raises DataError where none is left.
     """
-    sieve = Sieve(roles.template, roles.backbone(roles.base).context - answer_tokens)
-    found = data.prompts(context, held_out=held_out)
-    kept = list(islice(sieve.prompts(found), at_most))
+    split = Split.DEV if held_out else Split.TRAIN
+    sieve = Sieve(roles.template, roles.backbone(roles.base).context - answer_tokens, split)
+    usable = sieve.prompts(data.prompts(context, held_out=held_out))
+    kept: Sequence[tuple[Prompt, list[int]]] = (
+        list(usable) if at_most is None else data.drawn(usable, at_most, seed=seed)
+    )
     context.note("prompts", len(kept))
-    context.note("prompts_too_long", len(sieve.too_long))
-    context.note("prompts_that_say_stop", len(sieve.says_stop))
+    list_left_out(context, sieve)
     if not kept:
-        sieve.refuse_all(
+        raise DataError(
             "no prompt can be answered",
-            f"import shorter prompts, or lower max_tokens = {answer_tokens}: prompt and answer "
+            got=sieve.told(),
+            do=f"import shorter prompts, or lower max_tokens = {answer_tokens}: prompt and answer "
             f"share the model's context",
         )
     return [prompt for prompt, _ in kept], [ids for _, ids in kept]

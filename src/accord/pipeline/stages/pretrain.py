@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from accord.algorithms.descent import fresh_state
 from accord.algorithms.imitation import packed_rows, train
-from accord.core.errors import ConfigError
+from accord.core.errors import ConfigError, DataError
 from accord.core.protocols import Row
 from accord.models.role import Role
 from accord.pipeline.stage import StageContext
@@ -29,6 +29,12 @@ def body(context: StageContext) -> Iterator[Row]:
     rows = TokenRows.build(
         packed_rows(ids, end_id=roles.template.stop_id, length=config.row_tokens)
     )
+    if not len(rows):
+        raise DataError(
+            "the documents do not fill one row",
+            got=f"{world.documents} documents, rows of {config.row_tokens} tokens",
+            do="raise world.documents or lower pretrain.row_tokens",
+        )
     # Rows of one length need no packing: one batched attention is faster than one a row.
     policy = Role(roles.backbone(roles.base, train_all=True), packing=False)
     state = fresh_state(policy.trained(), config.optimizer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from itertools import islice
 
 import numpy as np
 
@@ -17,9 +16,9 @@ from accord.evals.reward_model import audit
 from accord.models.role import Role
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
-from accord.pipeline.stages.fitting import Sieve, row_limit, token_comparisons
+from accord.pipeline.stages.fitting import Sieve, compared, row_limit
 from accord.pipeline.stages.roles import Roles
-from accord.text.tokenized import Tokenized
+from accord.text.tokenized import Tokenized, TokenRow
 
 ANSWER_TOKENS = 48
 """Longest answer that the reference gives where its samples set the score's unit."""
@@ -29,31 +28,28 @@ def body(context: StageContext) -> Iterator[Row]:
     """Train head and adapter, set the unit, and note held-out figures."""
     config = context.config.own
     roles = Roles(context, packing=config.packing)
-    train_set, dev_set = token_comparisons(context, roles, max_tokens=config.max_tokens)
+    sets = compared(context, roles, max_tokens=config.max_tokens)
     model = roles.fresh_scorer(config.adapter, context.seed + config.seed)
     state = fresh_state(model.trained(), config.optimizer)
     context.track(state)
-    steps = step_count(len(train_set), config.batch_prompts, config.epochs)
+    steps = step_count(len(sets.train), config.batch_prompts, config.epochs)
     context.total(steps)
     tokens = context.machine.micro_batch_tokens
     yield from train(
         config,
-        data=train_set,
-        dev=dev_set,
+        data=sets.train,
+        dev=sets.dev,
         model=model,
         state=state,
         steps=steps,
         seed=context.seed + config.seed,
         micro_batch_tokens=tokens,
     )
-    context.note("train_pairs", train_set.pairs)
-    _set_unit(context, roles, model, train_set)
-    if len(dev_set):
+    context.note("train_pairs", sets.train.pairs)
+    _set_unit(context, roles, model, sets.train)
+    if len(sets.dev):
         known = data.comparisons(context, Split.TRAIN)
-        # The comparisons whose tokens are in `dev_set`: the audit's texts go with its scores.
-        sieve = Sieve(roles.template, row_limit(roles, config.max_tokens))
-        kept = sieve.short_comparisons(data.comparisons(context, Split.DEV))
-        figures = audit(known, kept, leads(dev_set, model, tokens))
+        figures = audit(known, sets.dev_rows, leads(sets.dev, model, tokens))
         context.note("audit", figures)
         text = json.dumps(figures, indent=2, sort_keys=True) + "\n"
         (context.output / "audit.json").write_text(text)
@@ -64,7 +60,8 @@ def _set_unit(
     context: StageContext, roles: Roles, model: Role, train_set: TokenComparisons
 ) -> None:
     """Mean 0 on demonstrations, standard deviation 1 on the reference's samples, where possible."""
-    shift_from, zero = "demonstrations", _demonstrations(context, roles)
+    shift_from = "demonstrations"
+    zero: list[Tokenized | TokenRow] = [*_demonstrations(context, roles)]
     if not zero:
         shift_from = "chosen training responses"
         first = train_set.first_P[train_set.label_P > 0.5]
@@ -72,7 +69,7 @@ def _set_unit(
         chosen = np.unique(np.concatenate([first, second]))
         zero = [train_set.responses[int(i)] for i in chosen]
     scale_from = "samples of the reference policy"
-    unit = _samples(context, roles) if "sft" in context.inputs else []
+    unit: list[Tokenized | TokenRow] = [*_samples(context, roles)]
     if not unit:
         scale_from = "all training responses"
         unit = [train_set.responses[i] for i in range(len(train_set.responses))]
@@ -89,18 +86,19 @@ def _set_unit(
 
 def _demonstrations(context: StageContext, roles: Roles) -> list[Tokenized]:
     """Up to `scale_prompts` usable demonstrations, as their prompt and last answer."""
-    limit = row_limit(roles, context.config.own.max_tokens)
-    rows: list[Tokenized] = []
-    for row in data.demonstrations(context, Split.TRAIN):
-        if len(rows) == context.config.own.scale_prompts:
-            break
-        messages = row.conversation.messages
-        prompt = data.question_of(row.conversation)
-        if prompt is not None and not any(roles.template.stop in m.content for m in messages):
-            tokens = roles.template.tokenize_answer(prompt, messages[-1].content)
-            if len(tokens) <= limit:
-                rows.append(tokens)
-    return rows
+    config = context.config.own
+    limit = row_limit(roles, config.max_tokens)
+
+    def usable() -> Iterator[Tokenized]:
+        for row in data.demonstrations(context, Split.TRAIN):
+            messages = row.conversation.messages
+            prompt = data.question_of(row.conversation)
+            if prompt is not None and not any(roles.template.stop in m.content for m in messages):
+                tokens = roles.template.tokenize_answer(prompt, messages[-1].content)
+                if len(tokens) <= limit:
+                    yield tokens
+
+    return data.drawn(usable(), config.scale_prompts, seed=context.seed + config.seed)
 
 
 def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
@@ -108,7 +106,7 @@ def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
     sieve = Sieve(roles.template, roles.backbone(roles.base).context - ANSWER_TOKENS)
     asked = sieve.prompts(data.prompts(context, held_out=False))
     wanted = context.config.own.scale_prompts
-    ids = [row for _, row in islice(asked, wanted)]
+    ids = [row for _, row in data.drawn(asked, wanted, seed=context.seed)]
     if not ids:
         return []
     each = -(-wanted // len(ids))  # a data set with one prompt has many answers too

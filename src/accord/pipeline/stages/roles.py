@@ -184,12 +184,16 @@ class Roles:
         record = artifact.folder / BASE_FILE
         if not record.is_file():
             return
-        known = json.loads(record.read_text())["digest"]
-        found = folder_digest(self.base)
-        if found != known:
-            raise ModelError(
-                "the base model changed since this workspace first saw it",
-                got=f"digest {found[:16]}, was {known[:16]}",
-                where=self.base,
-                do="restore the files, or start a new workspace",
-            )
+        body = json.loads(record.read_text())
+        ways = (
+            ("base model", body["digest"], folder_digest(self.base)),
+            ("chat template", body["template"], self.template.digest),
+        )
+        for what, known, found in ways:
+            if found != known:
+                raise ModelError(
+                    f"the {what} changed since this workspace first saw it",
+                    got=f"digest {found[:16]}, was {known[:16]}",
+                    where=self.base,
+                    do="restore the files, or start a new workspace",
+                )

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from accord.algorithms.descent import fresh_state, step_count
 from accord.algorithms.imitation import train
+from accord.core.errors import DataError
 from accord.core.protocols import Row
 from accord.core.types import Split
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
-from accord.pipeline.stages.fitting import Sieve, row_limit
+from accord.pipeline.stages.fitting import Sieve, list_left_out, row_limit
 from accord.pipeline.stages.roles import Roles
 from accord.text.tokenized import TokenRows
 
@@ -19,7 +20,7 @@ def body(context: StageContext) -> Iterator[Row]:
     """Train an adapter (or all weights) to imitate, and leave it with its stack."""
     config = context.config.own
     roles = Roles(context, packing=config.packing)
-    rows, dev = (_rows(context, roles, split) for split in (Split.TRAIN, Split.DEV))
+    rows, dev = _rows(context, roles)
     policy = roles.trainable("sft", config.adapter, context.seed + config.seed)
     state = fresh_state(policy.trained(), config.optimizer)
     context.track(state)
@@ -39,16 +40,21 @@ def body(context: StageContext) -> Iterator[Row]:
     roles.save(policy, "sft")
 
 
-def _rows(context: StageContext, roles: Roles, split: Split) -> TokenRows:
-    """Token rows of one split; the numbers of those that cannot be used are noted."""
-    sieve = Sieve(roles.template, row_limit(roles, context.config.own.max_tokens))
-    rows = TokenRows.build(sieve.demonstrations(data.demonstrations(context, split)))
-    context.note(f"{split}_rows", len(rows))
-    context.note(f"{split}_too_long", sieve.too_long)
-    context.note(f"{split}_says_stop", sieve.says_stop)
-    if split is Split.TRAIN and not len(rows):
-        sieve.refuse_all(
+def _rows(context: StageContext, roles: Roles) -> tuple[TokenRows, TokenRows]:
+    """Token rows of train and dev; those that cannot be used are listed."""
+    limit = row_limit(roles, context.config.own.max_tokens)
+    sieves = [Sieve(roles.template, limit, split) for split in (Split.TRAIN, Split.DEV)]
+    train, dev = (
+        TokenRows.build(sieve.demonstrations(data.demonstrations(context, Split(sieve.split))))
+        for sieve in sieves
+    )
+    context.note("train_rows", len(train))
+    context.note("dev_rows", len(dev))
+    list_left_out(context, *sieves)
+    if not len(train):
+        raise DataError(
             "no demonstration can be trained on",
-            "import shorter demonstrations, or raise max_tokens as far as the model's context",
+            got=sieves[0].told(),
+            do="import shorter demonstrations, or raise max_tokens as far as the model's context",
         )
-    return rows
+    return train, dev
