@@ -133,7 +133,7 @@ def test_no_row_can_be_used(
     run(workspace, "import", str(write_rows(workspace.parent / "mine.jsonl", rows)))
     said = refused(workspace, "run", "--to", stage).stderr
     assert told in said
-    assert re.search(r"[1-8] are longer than 512 tokens, [1-8] say the stop token <.end.>", said)
+    assert re.search(r"left out: [1-8] too long, [1-8] says the stop token; the limit is 512", said)
     assert stage not in made(workspace)
 
 

@@ -100,14 +100,14 @@ class Sieve:
 
     def counts(self) -> dict[str, int]:
         """How many rows were left out for each reason."""
-        return dict(Counter(str(one.why) for one in self.left_out))
+        return _counts(self.left_out)
 
     def told(self) -> str:
         """The same in words."""
         if not self.left_out:
             return "none was left out"
         said = ", ".join(f"{count} {why}" for why, count in self.counts().items())
-        return f"{said} (limit {self.limit} tokens, stop token {self.template.stop})"
+        return f"left out: {said}; the limit is {self.limit} tokens, {self.template.stop} the stop"
 
     def _sayable(self, number: int, conversation: Conversation, *texts: str) -> bool:
         said = (*(message.content for message in conversation.messages), *texts)
@@ -132,12 +132,17 @@ def list_left_out(context: StageContext, *sieves: Sieve) -> None:
     rows = [row for sieve in sieves for row in sieve.left_out]
     if not rows:
         return
-    counts = Counter(str(row.why) for row in rows)
-    context.note("left_out", dict(counts))
+    counts = _counts(rows)
+    context.note("left_out", counts)
     text = "".join(json.dumps(asdict(row)) + "\n" for row in rows)
     (context.output / LIST).write_text(text, encoding="utf-8")
     said = ", ".join(f"{count} {why}" for why, count in counts.items())
     context.tell(f"rows left out: {said}; each is in the artifact's {LIST}")
+
+
+def _counts(rows: Sequence[LeftOut]) -> dict[str, int]:
+    found = Counter(row.why for row in rows)
+    return {str(why): found[why] for why in Why if why in found}
 
 
 @dataclass(frozen=True, slots=True)
