@@ -100,14 +100,7 @@ def open_session(options: Options) -> Session:
     """
     workspace = find_workspace(options)
     config = load(workspace.settings, RECIPES)
-    return Session(workspace=workspace, config=_anchored(config, workspace), options=options)
-
-
-def _anchored(config: PipelineConfig, workspace: Workspace) -> PipelineConfig:
-    """A model folder in the settings is meant from the workspace, wherever the command runs."""
-    folder = workspace.root / config.model
-    named = config.model in ("tiny", "smollm2") or not folder.is_dir()
-    return config if named else replace(config, model=str(folder))
+    return Session(workspace=workspace, config=config, options=options)
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:

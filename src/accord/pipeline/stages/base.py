@@ -12,36 +12,59 @@ from accord.core.protocols import Row
 from accord.models.backbone import folder_digest
 from accord.models.packages import smollm2_folder
 from accord.models.tiny import make_tiny
+from accord.pipeline.artifact import Artifact
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages.roles import BASE_FILE
+from accord.pipeline.stages.origin import READ, model_folder, portable
+
+BASE_FILE = "base.json"
 
 
-def body(context: StageContext) -> Iterator[Row]:
-    """Make or find the base and record which one it is, by digest."""
+def body(context: StageContext, *, root: Path) -> Iterator[Row]:
+    """Make or find the base and record which one it is, by digest.
+
+    `root` is the workspace: a model folder is meant, and recorded, from there.
+    """
     model = context.config.own.model
     if model == "tiny":
         make_tiny(context.output / "model", seed=context.seed)
         context.note("digest", folder_digest(context.output / "model"))
         yield {"progress": 1.0}
         return
-    folder = smollm2_folder() if model == "smollm2" else _folder(model)
-    record = {"model": model, "folder": str(folder), "digest": folder_digest(folder)}
+    folder = _find(model, root)
+    record = {"model": model, "folder": portable(folder, root), "digest": folder_digest(folder)}
     write_atomic(context.output / BASE_FILE, json.dumps(record, indent=2) + "\n")
     context.note("digest", record["digest"])
     yield {"progress": 1.0}
 
 
-def _folder(model: str) -> Path:
-    if Path(model).is_dir():
-        return Path(model).absolute()
+def base_folder(artifact: Artifact) -> Path:
+    """Where the weights of a `base` or `pretrain` artifact lie."""
+    own = artifact.folder / "model"
+    if own.is_dir():
+        return own
+    record = json.loads((artifact.folder / BASE_FILE).read_text())
+    return _root(artifact) / record["folder"]
+
+
+def _root(artifact: Artifact) -> Path:
+    """The workspace that an artifact lies in."""
+    return artifact.folder.parents[1]
+
+
+def _find(model: str, root: Path) -> Path:
+    if model == "smollm2":
+        return smollm2_folder()
+    return model_folder(model, root) or _fetched(model)
+
+
+def _fetched(model: str) -> Path:
     if model.startswith((".", "/", "~")):
         raise ModelError("there is no such model folder", got=model, do="correct `model`")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        wanted = ["*.json", "*.safetensors", "*.jinja"]
-        return Path(snapshot_download(model, allow_patterns=wanted))
+        return Path(snapshot_download(model, allow_patterns=list(READ)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise DownloadError(
             "the model could not be fetched from the hub",
