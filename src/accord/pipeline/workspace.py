@@ -138,6 +138,11 @@ class Workspace:
             (manifest for manifest in found if manifest.name == name), key=lambda m: m.ended
         )
 
+    def newest(self, name: str) -> Artifact | None:
+        """The artifact that a stage finished last here, whatever it was made with."""
+        made = self.history(name)
+        return self.artifact(name, made[-1].key) if made else None
+
     @contextmanager
     def lock(self, command: str, *, remember: Mapping[str, Any] | None = None) -> Iterator[None]:
         """Keep other runs out, after tidying up what a killed one left.
