@@ -75,6 +75,13 @@ class Session:
                 remember={"command": name, "settings": own, "strict": strict},
             )
 
+    def report(self) -> Path:
+        """Write report.html; its path."""
+        from accord.pipeline.reporting import write_report
+
+        with terminal(sys.stderr, quiet=self.options.quiet) as sink:
+            return write_report(self.workspace, self.config, self.plan().stages, sink=sink)
+
     def machine(self) -> Callable[[], Machine]:
         """Resolves the machine when it is asked: torch is loaded by then and not before."""
 
