@@ -169,6 +169,23 @@ def test_killed_while_sealing_is_made_whole(workspace: Workspace) -> None:
     assert again.made is Made.KEPT
 
 
+def test_killed_after_the_last_row_still_counts_all_rows(workspace: Workspace) -> None:
+    """With a checkpoint at the last row the resumed body has none left to yield."""
+
+    def killed(context):
+        yield from walk()(context)
+        raise SystemExit  # between the last row and the sealing
+
+    plan = [Stage(name="first", kind="walk", config=WalkConfig(), body=killed)]
+    with pytest.raises(SystemExit):
+        run_toy(workspace, plan=plan)
+    (saved,) = workspace.runs.glob("first-*/checkpoints/*")
+    assert int(saved.name) == STEPS
+    (outcome,) = run_toy(workspace, to="first")
+    assert outcome.artifact.manifest.steps == STEPS
+    assert steps_of(outcome.artifact.folder / "metrics.jsonl") == list(range(1, STEPS + 1))
+
+
 def test_ctrl_c_saves_and_ends_between_steps(workspace: Workspace) -> None:
     with start(workspace) as process:
         folder = wait_for_rows(workspace, "first", 8)

@@ -277,7 +277,7 @@ class Attempt:
             machine=self.record.machine,
             files=list_files(output),
             figures=self.context.notes,
-            steps=self.rows,
+            steps=max(self.rows, self.progress.rows),
             started=self.record.started,
             ended=now(),
             seconds=round(self._seconds(), 3),
