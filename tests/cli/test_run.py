@@ -134,6 +134,22 @@ def test_killed_command_resumes_to_the_same_weights(finished: Path, tmp_path: Pa
     )
 
 
+def test_without_sft_the_report_compares_with_pretraining(tmp_path: Path) -> None:
+    """The evaluation and the report mean the same policy by what was there before."""
+    folder = make(tmp_path / "ws")
+    settings = folder / "accord.toml"
+    stages = 'stages = ["pretrain", "compare", "dpo", "eval"]'
+    settings.write_text(SMALL.replace("checkpoint_every", f"{stages}\ncheckpoint_every"))
+    for command in ("run", "report"):
+        done = accord(command, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    (made,) = manifests(folder, "eval")
+    assert made.figures["evaluation"]["before"] == "pretrain"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Nothing was compared before and after" not in page
+    assert "from pretrain to dpo" in page
+
+
 @pytest.mark.slow
 def test_quickstart_from_an_empty_folder(tmp_path: Path) -> None:
     done = accord("quickstart", "--model", "tiny", "--quiet", cwd=tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
@@ -18,6 +19,11 @@ from accord.core.errors import ConfigError
 
 STAGES = ("pretrain", "sft", "compare", "reward", "ppo", "dpo", "eval")
 """Every stage there is, in the order in which a full pipeline runs them."""
+
+
+def start_among(stages: Container[str]) -> str:
+    """The one of `stages` whose policy PPO and DPO start from, and are compared with."""
+    return next((name for name in ("sft", "pretrain") if name in stages), "base")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

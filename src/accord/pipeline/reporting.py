@@ -12,7 +12,7 @@ from accord.core.hashing import digest, plain
 from accord.evals.report.data import ReportData, RunFacts, Source, StageReport
 from accord.evals.report.render import render
 from accord.pipeline.artifact import METRICS, Manifest
-from accord.pipeline.config import STAGES, PipelineConfig
+from accord.pipeline.config import STAGES, PipelineConfig, start_among
 from accord.pipeline.disk import Guarded
 from accord.pipeline.figures import eval_figures, kl_spent, reward_calibration, samples
 from accord.pipeline.runner import keys
@@ -56,7 +56,7 @@ def gather(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]
         )
     evaluation: Mapping[str, Any] = _figures(made, "eval").get("evaluation", {})
     policies = [name for name in ("ppo", "dpo") if name in made]
-    before = "sft" if "sft" in made else "pretrain" if "pretrain" in made else "base"
+    before = evaluation.get("before", start_among(made))
     after = policies[0] if policies else ""
     reports = tuple(_stage(workspace, manifest, config) for manifest in trained.values())
     shown = _folder(workspace, made["eval"]) / "answers.json" if "eval" in made else None
