@@ -38,17 +38,18 @@ def body(context: StageContext, *, root: Path) -> Iterator[Row]:
 
 
 def base_folder(artifact: Artifact) -> Path:
-    """Where the weights of a `base` or `pretrain` artifact lie."""
+    """Where the weights of a `base` or `pretrain` artifact lie.
+
+    What was fetched and is gone, as from a cleared cache, is fetched again; whether it is the same
+    is for the reader to check by the recorded digest. Raises DownloadError where it cannot be.
+    """
     own = artifact.folder / "model"
     if own.is_dir():
         return own
+    root = artifact.folder.parents[1]
     record = json.loads((artifact.folder / BASE_FILE).read_text())
-    return _root(artifact) / record["folder"]
-
-
-def _root(artifact: Artifact) -> Path:
-    """The workspace that an artifact lies in."""
-    return artifact.folder.parents[1]
+    folder = root / record["folder"]
+    return folder if (folder / "config.json").is_file() else _find(record["model"], root)
 
 
 def _find(model: str, root: Path) -> Path:

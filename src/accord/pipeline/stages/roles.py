@@ -42,11 +42,11 @@ class Roles:
         self.trains_all = trains_all
         name = "pretrain" if "pretrain" in context.inputs else "base"
         self.base = base_folder(context.input(name))
+        self._expect(context.input(name))
         self.tokenizer = TextTokenizer.load(self.base)
         self.template = ChatTemplate(self.tokenizer)
         self._loaded: dict[Path, Backbone] = {}
         self._digests: dict[str, str] = {}
-        self._expect(context.input(name))
 
     def backbone(self, folder: Path, *, train_all: bool = False) -> Backbone:
         """Weights of a folder: one frozen copy for all roles, or a fresh one to train."""
