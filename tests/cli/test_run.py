@@ -98,6 +98,17 @@ def test_single_stage_with_an_override(finished: Path) -> None:
     assert made.steps == 1
     assert f"ppo-{made.key}" in done.stdout
     assert accord("status", cwd=finished).stdout.count("stale") == 0
+    for command, told in (("eval", f"not ppo-{made.key}"), ("report", f"ppo-{made.key}, which")):
+        done = accord(command, cwd=finished)
+        assert done.returncode == 0, done.stderr
+        assert told in done.stderr
+
+
+def test_comparisons_alone_with_an_override(finished: Path) -> None:
+    done = accord("compare", "--prompts", "8", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    (made,) = [one for one in manifests(finished, "compare") if one.config["own"]["prompts"] == 8]
+    assert f"compare-{made.key}" in done.stdout
 
 
 def test_single_stage_names_what_it_lacks(tmp_path: Path) -> None:
