@@ -15,6 +15,7 @@ from accord.cli.flags import parse
 from accord.cli.session import open_session
 from accord.pipeline.figures import in_order
 from accord.pipeline.workspace import SETTINGS, Workspace
+from accord.recipes import RECIPES
 from accord.telemetry.terminal import clock
 
 
@@ -37,7 +38,7 @@ def main(words: Sequence[str], options: Options) -> int:
     asked = parse(Quickstart, words, command="quickstart", about=about)
     begun = time.monotonic()
     if not (asked.folder / SETTINGS).is_file():
-        Workspace.create(asked.folder, asked.model)
+        Workspace.create(asked.folder, asked.model, RECIPES[asked.model]())
     session = open_session(replace(options, workspace=asked.folder))
     outcomes = session.run()
     report = session.report()

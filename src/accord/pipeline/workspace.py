@@ -28,6 +28,7 @@ from accord.pipeline.artifact import (
     open_artifact,
     read_manifest,
 )
+from accord.pipeline.config import PipelineConfig
 from accord.pipeline.disk import Guarded, check_room
 from accord.pipeline.lock import locked
 
@@ -44,9 +45,12 @@ class Workspace:
     root: Path
 
     @classmethod
-    def create(cls, folder: Path, recipe: str) -> Workspace:
+    def create(
+        cls, folder: Path, recipe: str, config: PipelineConfig | None = None
+    ) -> Workspace:
         """Fill a new or empty folder with settings that explain themselves.
 
+        `config`, the recipe's values, is shown in them; None shows the recipe's name alone.
         Raises WorkspaceError where `folder` holds files already or cannot be written.
         """
         folder = folder.absolute()
@@ -64,7 +68,7 @@ class Workspace:
                 (folder / "data").mkdir()
                 write_atomic(folder / "guidelines.md", starter.guidelines())
                 _write_version(folder)
-                write_atomic(folder / SETTINGS, starter.settings(recipe))
+                write_atomic(folder / SETTINGS, starter.settings(recipe, config))
             except BaseException:
                 _empty(folder, remove=made)
                 raise
