@@ -111,6 +111,22 @@ def test_comparisons_alone_with_an_override(finished: Path) -> None:
     assert f"compare-{made.key}" in done.stdout
 
 
+def test_the_micro_batch_of_the_settings_is_used(finished: Path, tmp_path: Path) -> None:
+    """It is a matter of the machine: what was made with another one is kept."""
+    folder = tmp_path / "ws"
+    subprocess.run(["cp", "-r", str(finished), str(folder)], check=True)
+    settings = folder / "accord.toml"
+    settings.write_text(
+        SMALL.replace("checkpoint_every", "micro_batch_tokens = 96\ncheckpoint_every")
+    )
+    done = accord("run", "--to", "sft", cwd=folder)
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["kept"] * 3, done.stderr
+    assert re.search(r"kept \(micro_batch_tokens \d+ -> 96\)", done.stderr)
+    done = accord("sft", "--epochs", "0.25", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert 96 in [made.machine.micro_batch_tokens for made in manifests(folder, "sft")]
+
+
 def test_single_stage_names_what_it_lacks(tmp_path: Path) -> None:
     folder = make(tmp_path / "ws")
     done = accord("ppo", cwd=folder)

@@ -255,6 +255,20 @@ def test_resume_keeps_the_machine_of_the_first_start(workspace: Workspace) -> No
     assert any("first start" in text for text in notices.said)
 
 
+def test_resume_takes_a_lower_micro_batch_and_no_higher_one(workspace: Workspace) -> None:
+    """Memory ran out: the setting is lowered, and the run goes on with it."""
+    kill_at(workspace, "first", 12)
+    notices = Notices()
+    lower = replace(MACHINE, micro_batch_tokens=64)
+    (outcome,) = run_toy(workspace, machine=lower, sink=notices, to="first")
+    assert outcome.artifact.manifest.machine == lower
+    assert any("micro_batch_tokens 512 -> 64" in text for text in notices.said)
+    kill_at(workspace, "second", 12)
+    higher = replace(MACHINE, micro_batch_tokens=1024)
+    made = run_toy(workspace, machine=higher)[1].artifact
+    assert made.manifest.machine == MACHINE
+
+
 def test_input_that_came_out_different_makes_the_next_stage_again(workspace: Workspace) -> None:
     first, _ = run_toy(workspace)
     path = first.artifact.folder / "manifest.json"

@@ -88,7 +88,9 @@ class Session:
         def resolve() -> Machine:
             from accord.models.machine import resolve
 
-            return resolve(self.config.precision, self.config.device)
+            return resolve(
+                self.config.precision, self.config.device, self.config.micro_batch_tokens
+            )
 
         return resolve
 

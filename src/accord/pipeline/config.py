@@ -125,6 +125,9 @@ class PipelineConfig:
     """Format of the products; auto takes bfloat16 where the processor or GPU computes in it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU when there is one."""
+    micro_batch_tokens: int | None = None
+    """Tokens run through the model at once, whatever the batch: fewer need less memory, and change
+    gradients by rounding alone. None: chosen from this machine's memory."""
     checkpoint_every: int = 25
     """Steps between two checkpoints; long steps are saved every two minutes as well."""
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
@@ -153,6 +156,8 @@ class PipelineConfig:
         if not self.model:
             raise ConfigError("model is empty", do="name tiny, smollm2, a folder or a hub id")
         at_least("checkpoint_every", self.checkpoint_every, 1)
+        if self.micro_batch_tokens is not None:
+            at_least("micro_batch_tokens", self.micro_batch_tokens, 1)
         for name in self.stages:
             if name not in STAGES:
                 near = get_close_matches(name, STAGES, n=1)

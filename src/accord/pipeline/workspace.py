@@ -45,9 +45,7 @@ class Workspace:
     root: Path
 
     @classmethod
-    def create(
-        cls, folder: Path, recipe: str, config: PipelineConfig | None = None
-    ) -> Workspace:
+    def create(cls, folder: Path, recipe: str, config: PipelineConfig | None = None) -> Workspace:
         """Fill a new or empty folder with settings that explain themselves.
 
         `config`, the recipe's values, is shown in them; None shows the recipe's name alone.
