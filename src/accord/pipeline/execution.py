@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from accord.core.disk import Guarded
 from accord.core.errors import DivergenceError, InterruptedRun, InvariantError
 from accord.core.files import sync_tree, write_atomic
 from accord.core.hashing import plain
@@ -27,7 +28,6 @@ from accord.pipeline.artifact import (
     list_files,
 )
 from accord.pipeline.checkpoints import Checkpoints, Progress
-from accord.pipeline.disk import Guarded
 from accord.pipeline.interrupts import Stop
 from accord.pipeline.lineage import machine_changes
 from accord.pipeline.memory import Roomy

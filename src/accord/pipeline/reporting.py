@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from accord.core.disk import Guarded
 from accord.core.errors import WorkspaceError
 from accord.core.files import write_atomic
 from accord.core.hashing import digest, plain
 from accord.evals.report.data import ReportData, RunFacts, Source, StageReport
 from accord.evals.report.render import render
 from accord.pipeline.artifact import METRICS, Manifest
-from accord.pipeline.config import STAGES, PipelineConfig, start_among
-from accord.pipeline.disk import Guarded
+from accord.pipeline.config import PipelineConfig, start_among
 from accord.pipeline.figures import eval_figures, kl_spent, reward_calibration, samples
 from accord.pipeline.runner import keys
 from accord.pipeline.single import later_than
@@ -213,7 +213,7 @@ def _not_shown(config: PipelineConfig) -> Iterator[str]:
     if config.world is not None:
         yield "Whether people agree with the simulated raters: no human judged an answer."
         yield "Whether any of it holds outside the tiny world: its language has a few dozen words."
-    elif set(config.stages) & set(STAGES[3:6]):
+    elif {"reward", "ppo", "dpo"} & set(config.stages):
         yield "Whether people prefer the new answers: nobody judged them after training."
     yield "Safety: no harmful or adversarial prompt was tried."
     yield "Other seeds: this is one run."

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import accord
+from accord.core.disk import Guarded, check_room
 from accord.core.errors import WorkspaceError
 from accord.core.files import sync_folder, write_atomic
 from accord.core.hashing import plain
@@ -29,7 +30,6 @@ from accord.pipeline.artifact import (
     read_manifest,
 )
 from accord.pipeline.config import PipelineConfig
-from accord.pipeline.disk import Guarded, check_room
 from accord.pipeline.lock import locked
 
 SCHEMA = 1
