@@ -14,6 +14,7 @@ import accord as package
 from accord.cli.commands import BY_NAME, COMMANDS, overview
 from accord.cli.main import main
 from accord.core.errors import InvariantError
+from accord.pipeline.config import STAGES
 from tests.cli.small import SMALL, accord, environment
 
 HEAVY = ("torch", "transformers", "pyarrow", "matplotlib", "tyro", "rich", "numpy")
@@ -54,6 +55,11 @@ def test_overview_is_grouped_and_complete() -> None:
         assert f"{command.group}:" in text
     for flag in ("--workspace", "--quiet", "--debug", "--version"):
         assert flag in text
+
+
+def test_every_stage_has_a_command() -> None:
+    """Messages name them: "reward needs compare: `accord compare`"."""
+    assert [name for name in STAGES if BY_NAME[name].module != "stage"] == []
 
 
 def test_help_is_fast_and_loads_nothing_heavy(tmp_path: Path) -> None:

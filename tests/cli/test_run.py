@@ -98,6 +98,33 @@ def test_single_stage_with_an_override(finished: Path) -> None:
     assert made.steps == 1
     assert f"ppo-{made.key}" in done.stdout
     assert accord("status", cwd=finished).stdout.count("stale") == 0
+    for command, told in (("eval", f"not ppo-{made.key}"), ("report", f"ppo-{made.key}, which")):
+        done = accord(command, cwd=finished)
+        assert done.returncode == 0, done.stderr
+        assert told in done.stderr
+
+
+def test_comparisons_alone_with_an_override(finished: Path) -> None:
+    done = accord("compare", "--prompts", "8", cwd=finished)
+    assert done.returncode == 0, done.stderr
+    (made,) = [one for one in manifests(finished, "compare") if one.config["own"]["prompts"] == 8]
+    assert f"compare-{made.key}" in done.stdout
+
+
+def test_the_micro_batch_of_the_settings_is_used(finished: Path, tmp_path: Path) -> None:
+    """It is a matter of the machine: what was made with another one is kept."""
+    folder = tmp_path / "ws"
+    subprocess.run(["cp", "-r", str(finished), str(folder)], check=True)
+    settings = folder / "accord.toml"
+    settings.write_text(
+        SMALL.replace("checkpoint_every", "micro_batch_tokens = 96\ncheckpoint_every")
+    )
+    done = accord("run", "--to", "sft", cwd=folder)
+    assert [line.split()[1] for line in done.stdout.splitlines()] == ["kept"] * 3, done.stderr
+    assert re.search(r"kept \(micro_batch_tokens \d+ -> 96\)", done.stderr)
+    done = accord("sft", "--epochs", "0.25", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert 96 in [made.machine.micro_batch_tokens for made in manifests(folder, "sft")]
 
 
 def test_single_stage_names_what_it_lacks(tmp_path: Path) -> None:
@@ -132,6 +159,22 @@ def test_killed_command_resumes_to_the_same_weights(finished: Path, tmp_path: Pa
         mine.files["adapter/adapter_model.safetensors"]
         == (theirs.files["adapter/adapter_model.safetensors"])
     )
+
+
+def test_without_sft_the_report_compares_with_pretraining(tmp_path: Path) -> None:
+    """The evaluation and the report mean the same policy by what was there before."""
+    folder = make(tmp_path / "ws")
+    settings = folder / "accord.toml"
+    stages = 'stages = ["pretrain", "compare", "dpo", "eval"]'
+    settings.write_text(SMALL.replace("checkpoint_every", f"{stages}\ncheckpoint_every"))
+    for command in ("run", "report"):
+        done = accord(command, cwd=folder)
+        assert done.returncode == 0, done.stderr
+    (made,) = manifests(folder, "eval")
+    assert made.figures["evaluation"]["before"] == "pretrain"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Nothing was compared before and after" not in page
+    assert "from pretrain to dpo" in page
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -171,3 +172,20 @@ def test_one_prompt_for_everything(tmp_path: Path) -> None:
     assert figures["scale_from"] == "samples of the reference policy"
     assert figures["scale"] > 0
     assert manifest(folder, "eval").figures["evaluation"]["best_of"] == []
+
+
+def test_a_copied_workspace_is_up_to_date_and_reads_its_own_model(
+    workspace: Path, tmp_path: Path
+) -> None:
+    """Other times of files, another place: nothing is made again."""
+    from accord.pipeline.stages.base import base_folder
+    from accord.pipeline.workspace import Workspace
+
+    folder = tmp_path / "copy"
+    shutil.copytree(workspace, folder, copy_function=shutil.copyfile)
+    told = run(folder, "run").stdout
+    assert "built" not in told
+    assert told.count("kept") == 6
+    base = Workspace.open(folder).artifact("base", manifest(folder, "base").key)
+    assert base is not None
+    assert base_folder(base) == folder / "model"

@@ -36,6 +36,10 @@ def test_the_micro_batch_is_a_power_of_two_of_total_memory(
     assert resolve("float32", "cpu").micro_batch_tokens == tokens
 
 
+def test_a_given_micro_batch_is_taken() -> None:
+    assert resolve("float32", "cpu", 96).micro_batch_tokens == 96
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ConfigError, match="unknown precision"):
         resolve("float16", "cpu")

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from accord.core.errors import WorkspaceError
-from accord.pipeline.disk import Guarded, check_room, explain
 from accord.pipeline.workspace import Workspace
 from tests.pipeline.toy import run_toy
 
@@ -52,34 +50,3 @@ def test_no_room_while_running(tmp_path: Path, most: int) -> None:
 def test_enough_room_is_enough(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path / "ws", "tiny")
     assert run_with_room(workspace, 100_000).returncode == 0
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_full_device_is_explained() -> None:
-    full = Path("/dev/full")
-    with pytest.raises(WorkspaceError, match="no room left") as caught, Guarded(full):
-        full.write_text("words")
-    assert caught.value.exit_code == 2
-
-
-def test_errors_of_other_languages_are_read() -> None:
-    error = RuntimeError("I/O error: No space left on device (os error 28)")
-    told = explain(error, Path("model"))
-    assert told is not None
-    assert told.what == "there is no room left on the disk"
-    assert explain(RuntimeError("shape mismatch"), Path("model")) is None
-
-
-def test_other_errors_pass_through() -> None:
-    with pytest.raises(FileNotFoundError), Guarded(Path("here")):
-        Path("/no/such/file").read_bytes()
-
-
-def test_nearly_full_disk_is_refused_before_the_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    check_room(tmp_path)
-    assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr("accord.pipeline.disk.LEAST_FREE", 1 << 62)
-    with pytest.raises(WorkspaceError, match="no room left"):
-        check_room(tmp_path)

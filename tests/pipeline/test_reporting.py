@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from accord.pipeline.reporting import chain, gather, write_report
 from accord.pipeline.stage import Stage
 from accord.pipeline.workspace import Workspace
 from accord.recipes import RECIPES
+from tests.pipeline.test_runner import Notices
+from tests.pipeline.test_status import later
 from tests.pipeline.toy import run_toy, stages
 
 
@@ -171,3 +174,57 @@ def test_one_consistent_chain(tmp_path: Path) -> None:
     run_toy(workspace, plan=newer, to="sft")
     assert len(workspace.history("sft")) == 2
     assert chain(workspace, newer)["sft"].key == used
+
+
+def test_what_is_stale_is_named(tmp_path: Path) -> None:
+    """After a change of settings the old evaluation is still shown, and the page says so."""
+    workspace = Workspace.create(tmp_path / "ws", "tiny")
+    config = RECIPES["tiny"]()
+    plan = with_eval(config)
+    run_toy(workspace, plan=plan)
+    assert not [text for text in gather(workspace, config, plan).not_shown if "accord" in text]
+    changed = [plan[0], replace(plan[1], seed=9), plan[2]]
+    told = gather(workspace, config, changed).not_shown[0]
+    assert "accord.toml asks for now: ppo, eval on this page" in told
+    assert "`accord run`" in told
+
+
+def test_a_stage_made_later_by_hand_is_named(tmp_path: Path) -> None:
+    """On the page and by the command; the page keeps showing what was evaluated."""
+    workspace = Workspace.create(tmp_path / "ws", "tiny")
+    config = RECIPES["tiny"]()
+    plan = with_eval(config)
+    run_toy(workspace, plan=plan)
+    by_hand = run_toy(workspace, plan=[plan[0], replace(plan[1], seed=9)])[1].artifact
+    later(workspace, by_hand)
+    notices = Notices()
+    page = write_report(workspace, config, plan, sink=notices).read_text(encoding="utf-8")
+    (told,) = notices.said
+    assert told.startswith(f"ppo-{by_hand.key}, which was made after ppo-")
+    assert gather(workspace, config, plan).not_shown[0] == told
+    assert by_hand.key in page
+
+
+def test_a_gone_artifact_is_left_out_and_named(tmp_path: Path) -> None:
+    """Another one of the same stage does not take its place: nothing shown was made from it."""
+    workspace = Workspace.create(tmp_path / "ws", "tiny")
+    config = RECIPES["tiny"]()
+    plan = with_eval(config)
+    sft = run_toy(workspace, plan=plan)[0].artifact
+    run_toy(workspace, plan=[replace(plan[0], seed=9)])
+    shutil.rmtree(sft.folder)
+    assert list(chain(workspace, plan)) == ["ppo", "eval"]
+    said = gather(workspace, config, plan).not_shown
+    assert any(text.startswith("sft: what the others were made from") for text in said)
+
+
+def test_what_was_made_from_other_artifacts_is_left_out_and_named(tmp_path: Path) -> None:
+    """Without an evaluation to hold them together: DPO on one SFT model, PPO on another."""
+    workspace = Workspace.create(tmp_path / "ws", "tiny")
+    config = RECIPES["tiny"]()
+    sft, ppo, _ = with_eval(config)
+    old = run_toy(workspace, plan=[sft, ppo])[1].artifact
+    plan = [replace(sft, seed=9), ppo, replace(ppo, name="dpo")]
+    run_toy(workspace, plan=plan, to="dpo")
+    assert list(chain(workspace, plan)) == ["sft", "dpo"]
+    assert gather(workspace, config, plan).not_shown[0].startswith(f"ppo-{old.key}: it was made")

@@ -169,6 +169,23 @@ def test_killed_while_sealing_is_made_whole(workspace: Workspace) -> None:
     assert again.made is Made.KEPT
 
 
+def test_killed_after_the_last_row_still_counts_all_rows(workspace: Workspace) -> None:
+    """With a checkpoint at the last row the resumed body has none left to yield."""
+
+    def killed(context):
+        yield from walk()(context)
+        raise SystemExit  # between the last row and the sealing
+
+    plan = [Stage(name="first", kind="walk", config=WalkConfig(), body=killed)]
+    with pytest.raises(SystemExit):
+        run_toy(workspace, plan=plan)
+    (saved,) = workspace.runs.glob("first-*/checkpoints/*")
+    assert int(saved.name) == STEPS
+    (outcome,) = run_toy(workspace, to="first")
+    assert outcome.artifact.manifest.steps == STEPS
+    assert steps_of(outcome.artifact.folder / "metrics.jsonl") == list(range(1, STEPS + 1))
+
+
 def test_ctrl_c_saves_and_ends_between_steps(workspace: Workspace) -> None:
     with start(workspace) as process:
         folder = wait_for_rows(workspace, "first", 8)
@@ -236,6 +253,20 @@ def test_resume_keeps_the_machine_of_the_first_start(workspace: Workspace) -> No
     assert outcomes[0].artifact.manifest.machine == MACHINE
     assert outcomes[1].artifact.manifest.machine.threads == 8
     assert any("first start" in text for text in notices.said)
+
+
+def test_resume_takes_a_lower_micro_batch_and_no_higher_one(workspace: Workspace) -> None:
+    """Memory ran out: the setting is lowered, and the run goes on with it."""
+    kill_at(workspace, "first", 12)
+    notices = Notices()
+    lower = replace(MACHINE, micro_batch_tokens=64)
+    (outcome,) = run_toy(workspace, machine=lower, sink=notices, to="first")
+    assert outcome.artifact.manifest.machine == lower
+    assert any("micro_batch_tokens 512 -> 64" in text for text in notices.said)
+    kill_at(workspace, "second", 12)
+    higher = replace(MACHINE, micro_batch_tokens=1024)
+    made = run_toy(workspace, machine=higher)[1].artifact
+    assert made.manifest.machine == MACHINE
 
 
 def test_input_that_came_out_different_makes_the_next_stage_again(workspace: Workspace) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from accord.core.errors import WorkspaceError
+from accord.pipeline.artifact import Artifact
 from accord.pipeline.runner import Made
 from accord.pipeline.single import newest_artifact, run_single
 from accord.pipeline.status import State, status
@@ -103,6 +104,32 @@ def test_single_stage_uses_the_newest_of_its_name(workspace: Workspace) -> None:
     assert newest_artifact(workspace, "sft", plan).key == planned.artifact.key
     again = single(workspace, plan, 1)
     assert again.artifact.manifest.inputs["sft"].key == planned.artifact.key
+
+
+def later(workspace: Workspace, artifact: Artifact) -> None:
+    """Let an artifact have been finished after all others: a toy's stages share a second."""
+    path = artifact.folder / "manifest.json"
+    path.write_text(path.read_text().replace(artifact.manifest.ended, "2999-01-01T00:00:00+00:00"))
+
+
+def test_a_stage_made_by_hand_is_not_passed_over_in_silence(workspace: Workspace) -> None:
+    """The settings' artifact is used; a newer one of the same stage is named."""
+    plan = [replace(stages()[0], name="sft"), replace(stages()[1], name="ppo", inputs=("sft",))]
+    plan[1] = replace(plan[1], body=stages()[0].body)
+    used = run_toy(workspace, plan=plan, to="sft")[0].artifact
+    quiet = Notices()
+    single(workspace, plan, 1, sink=quiet)
+    assert quiet.said == []
+    changed = replace(plan[0], config=replace(plan[0].config, stride=0.25))
+    by_hand = single(workspace, plan, 0, stage=changed).artifact
+    later(workspace, by_hand)
+    notices = Notices()
+    outcome = single(workspace, plan, 1, sink=notices)
+    assert outcome.artifact.manifest.inputs["sft"].key == used.key
+    (told,) = notices.said
+    assert f"sft-{used.key} of accord.toml is used" in told
+    assert f"not sft-{by_hand.key}" in told
+    assert "put its settings into accord.toml" in told
 
 
 def test_overrides_are_recorded(workspace: Workspace) -> None:

@@ -37,12 +37,13 @@ def test_recipe_says_what_it_is_for(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_new_workspace_has_the_settings_of_its_recipe(name: str, tmp_path: Path) -> None:
     path = tmp_path / "accord.toml"
-    path.write_text(starter.settings(name), encoding="utf-8")
+    path.write_text(starter.settings(name, RECIPES[name]()), encoding="utf-8")
     assert load(path, RECIPES) == RECIPES[name]()
 
 
 def test_every_key_that_a_new_workspace_shows_exists(tmp_path: Path) -> None:
-    shown = re.sub(r"^# (?=\[|\w+ = )", "", starter.settings("tiny"), flags=re.MULTILINE)
+    text = starter.settings("tiny", RECIPES["tiny"]())
+    shown = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
     assert len(tomllib.loads(shown)) > 8
     path = tmp_path / "accord.toml"
     path.write_text(shown, encoding="utf-8")

@@ -273,7 +273,7 @@ def test_a_taken_name_is_left_alone(tmp_path: Path) -> None:
 
 def test_a_parent_that_is_a_file_is_a_workspace_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(WorkspaceError, match="cannot be written"):
+    with pytest.raises(WorkspaceError, match="in the way"):
         write_dataset(tmp_path / "file" / "d", [preference(1)], kind="preferences", source="s")
 
 
@@ -288,7 +288,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.Monk
             (path / "part-00000.parquet").symlink_to("/dev/full")
 
     monkeypatch.setattr(Path, "mkdir", mkdir_with_full_shard)
-    with pytest.raises(WorkspaceError, match="disk is full"):
+    with pytest.raises(WorkspaceError, match="no room left on the disk"):
         write_dataset(
             tmp_path / "d", (preference(i) for i in range(5000)), kind="preferences", source="s"
         )

@@ -40,6 +40,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("report", _LOOK, "Write report.html from what was run", "report"),
     Command("pretrain", _SINGLE, "Next-token prediction from scratch", "stage"),
     Command("sft", _SINGLE, "Supervised fine-tuning on demonstrations", "stage"),
+    Command("compare", _SINGLE, "Let simulated raters compare answers", "stage"),
     Command("reward", _SINGLE, "Train the reward model on comparisons", "stage"),
     Command("ppo", _SINGLE, "Optimise the policy against the reward model", "stage"),
     Command("dpo", _SINGLE, "Align the policy on comparisons directly", "stage"),

@@ -14,8 +14,8 @@ from accord.cli.flags import parse
 from accord.cli.session import find_workspace
 from accord.collect.formats import FORMATS
 from accord.collect.importing import AUTO, ImportReport, import_file
+from accord.core.disk import check_room
 from accord.core.errors import ConfigError
-from accord.pipeline.disk import check_room
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

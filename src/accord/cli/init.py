@@ -38,8 +38,9 @@ def main(words: Sequence[str], options: Options) -> int:
             got=asked.recipe,
             do=f"use one of {', '.join(RECIPES)}" + (f": {near[0]}?" if near else ""),
         )
-    workspace = Workspace.create(asked.folder, asked.recipe)
-    brings_data = RECIPES[asked.recipe]().world is not None
+    config = RECIPES[asked.recipe]()
+    workspace = Workspace.create(asked.folder, asked.recipe, config)
+    brings_data = config.world is not None
     follow = "accord run" if brings_data else "accord import FILE, then accord run"
     print(
         f"{workspace.root} is ready: accord.toml explains itself\nnext: cd {asked.folder}; {follow}"

@@ -14,8 +14,8 @@ from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import open_session
 from accord.pipeline.figures import in_order
-from accord.pipeline.reporting import write_report
 from accord.pipeline.workspace import SETTINGS, Workspace
+from accord.recipes import RECIPES
 from accord.telemetry.terminal import clock
 
 
@@ -38,10 +38,10 @@ def main(words: Sequence[str], options: Options) -> int:
     asked = parse(Quickstart, words, command="quickstart", about=about)
     begun = time.monotonic()
     if not (asked.folder / SETTINGS).is_file():
-        Workspace.create(asked.folder, asked.model)
+        Workspace.create(asked.folder, asked.model, RECIPES[asked.model]())
     session = open_session(replace(options, workspace=asked.folder))
     outcomes = session.run()
-    report = write_report(session.workspace, session.config, session.plan().stages)
+    report = session.report()
     figures = {outcome.stage: outcome.artifact.manifest.figures for outcome in outcomes}
     for line in key_figures(figures):
         print(line)

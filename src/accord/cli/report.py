@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import open_session
-from accord.pipeline.reporting import write_report
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +19,5 @@ def main(words: Sequence[str], options: Options) -> int:
     """Write the report and say where it is."""
     about = "Write report.html: curves, answers before and after, calibration, what was not shown."
     parse(Report, words, command="report", about=about)
-    session = open_session(options)
-    print(write_report(session.workspace, session.config, session.plan().stages))
+    print(open_session(options).report())
     return 0

@@ -75,13 +75,22 @@ class Session:
                 remember={"command": name, "settings": own, "strict": strict},
             )
 
+    def report(self) -> Path:
+        """Write report.html; its path."""
+        from accord.pipeline.reporting import write_report
+
+        with terminal(sys.stderr, quiet=self.options.quiet) as sink:
+            return write_report(self.workspace, self.config, self.plan().stages, sink=sink)
+
     def machine(self) -> Callable[[], Machine]:
         """Resolves the machine when it is asked: torch is loaded by then and not before."""
 
         def resolve() -> Machine:
             from accord.models.machine import resolve
 
-            return resolve(self.config.precision, self.config.device)
+            return resolve(
+                self.config.precision, self.config.device, self.config.micro_batch_tokens
+            )
 
         return resolve
 
@@ -100,14 +109,7 @@ def open_session(options: Options) -> Session:
     """
     workspace = find_workspace(options)
     config = load(workspace.settings, RECIPES)
-    return Session(workspace=workspace, config=_anchored(config, workspace), options=options)
-
-
-def _anchored(config: PipelineConfig, workspace: Workspace) -> PipelineConfig:
-    """A model folder in the settings is meant from the workspace, wherever the command runs."""
-    folder = workspace.root / config.model
-    named = config.model in ("tiny", "smollm2") or not folder.is_dir()
-    return config if named else replace(config, model=str(folder))
+    return Session(workspace=workspace, config=config, options=options)
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:

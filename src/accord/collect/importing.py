@@ -17,12 +17,13 @@ from typing import IO
 from accord.collect.formats import Format, Row, format_called, format_of
 from accord.collect.reading import Raw, raw_rows
 from accord.collect.records import Record, Rejected, Unusable
+from accord.core.disk import Guarded
 from accord.core.errors import ConfigError, DataError
 from accord.core.hashing import digest, file_digest
 from accord.core.types import Comparison
 from accord.store.manifest import DatasetKind, DatasetManifest
 from accord.store.splits import Splitter, Unit, unit_of
-from accord.store.writing import DatasetWriter, disk
+from accord.store.writing import DatasetWriter
 
 AUTO = "auto"
 FIRST_ROWS = 100
@@ -248,7 +249,7 @@ def _words(row: Row) -> object:
 
 def _list(item: Rejected, listing: IO[bytes]) -> None:
     entry = {"row": item.row, "column": item.column, "why": item.why}
-    with disk(Path(tempfile.gettempdir())):
+    with Guarded(Path(tempfile.gettempdir())):
         listing.write(json.dumps(entry).encode() + b"\n")
 
 
@@ -259,7 +260,7 @@ def _seal(
     for writer in writers:
         if notes["rejected"]:
             listing.seek(0)
-            with disk(writer.temporary), (writer.temporary / REJECTED).open("wb") as file:
+            with Guarded(writer.temporary), (writer.temporary / REJECTED).open("wb") as file:
                 shutil.copyfileobj(listing, file)
     manifests = [writer.seal(notes=notes) for writer in writers]
     made: list[Imported] = []

@@ -64,6 +64,10 @@ class DownloadError(AccordError, OSError):
     """Something to be fetched that could not be, or arrived different from what was promised."""
 
 
+class ExhaustedError(AccordError, MemoryError):
+    """Memory of the machine or its GPU that ran out."""
+
+
 class DivergenceError(AccordError, ArithmeticError):
     """A loss, reward or gradient that is no longer a finite number.
 

@@ -29,11 +29,19 @@ def _total_memory(device: str) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def resolve(precision: str = "auto", device: str = "auto") -> Machine:
+def _fitting(memory: int) -> int:
+    """Tokens of a micro-batch for so many bytes of memory."""
+    return max(512, min(4096, 1 << round(math.log2(memory // 8 // BYTES_A_TOKEN))))
+
+
+def resolve(
+    precision: str = "auto", device: str = "auto", micro_batch_tokens: int | None = None
+) -> Machine:
     """Choose device, precision, threads and micro-batch for this machine.
 
     `precision` is auto, float32 or bfloat16; auto takes bfloat16 where the processor has it. The
-    micro-batch follows total, not free, memory, so that it is the same from run to run.
+    micro-batch, where none is given, follows total, not free, memory, so that it is the same from
+    run to run.
     Raises ConfigError on an unknown name or a device that is not there.
     """
     if precision not in ("auto", "float32", "bfloat16"):
@@ -46,12 +54,11 @@ def resolve(precision: str = "auto", device: str = "auto") -> Machine:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
         precision = "bfloat16" if _bfloat16_is_fast(device) else "float32"
-    tokens = _total_memory(device) // 8 // BYTES_A_TOKEN
     return Machine(
         device=device,
         dtype=precision,
         threads=torch.get_num_threads(),
-        micro_batch_tokens=max(512, min(4096, 1 << round(math.log2(tokens)))),
+        micro_batch_tokens=micro_batch_tokens or _fitting(_total_memory(device)),
         torch=torch.__version__,
         cpu=torch.backends.cpu.get_cpu_capability(),
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from accord.core.errors import ConfigError, DataError, WorkspaceError
 from accord.core.machine import Machine
 from accord.core.types import Conversation, Prompt, Response, SamplingSettings
+from accord.pipeline.memory import Roomy
 from accord.pipeline.runner import keys
 from accord.pipeline.single import newest_artifact
 from accord.pipeline.stage import Artifact, Stage, StageContext
@@ -78,7 +79,8 @@ def respond(
                 got=f"{len(row)} tokens; the model holds {role.backbone.context}",
                 do=f"shorten it, or ask for fewer than {settings.max_tokens} tokens",
             )
-    said = roles.sampler(role).sample(ids, n=n, settings=settings, seed=seed)
+    with Roomy(machine):
+        said = roles.sampler(role).sample(ids, n=n, settings=settings, seed=seed)
     return [
         [
             Response(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
@@ -18,6 +19,11 @@ from accord.core.errors import ConfigError
 
 STAGES = ("pretrain", "sft", "compare", "reward", "ppo", "dpo", "eval")
 """Every stage there is, in the order in which a full pipeline runs them."""
+
+
+def start_among(stages: Container[str]) -> str:
+    """The one of `stages` whose policy PPO and DPO start from, and are compared with."""
+    return next((name for name in ("sft", "pretrain") if name in stages), "base")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,6 +128,9 @@ class PipelineConfig:
     """Format of the products; auto takes bfloat16 where the processor or GPU computes in it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where to compute; auto takes a GPU when there is one."""
+    micro_batch_tokens: int | None = None
+    """Tokens run through the model at once, whatever the batch: fewer need less memory, and change
+    gradients by rounding alone. None: chosen from this machine's memory."""
     checkpoint_every: int = 25
     """Steps between two checkpoints; long steps are saved every two minutes as well."""
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
@@ -157,6 +166,8 @@ class PipelineConfig:
                 do='set gold = "none", or use recipe = "tiny"',
             )
         at_least("checkpoint_every", self.checkpoint_every, 1)
+        if self.micro_batch_tokens is not None:
+            at_least("micro_batch_tokens", self.micro_batch_tokens, 1)
         for name in self.stages:
             if name not in STAGES:
                 near = get_close_matches(name, STAGES, n=1)

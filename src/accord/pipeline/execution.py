@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from accord.core.disk import Guarded
 from accord.core.errors import DivergenceError, InterruptedRun, InvariantError
 from accord.core.files import sync_tree, write_atomic
 from accord.core.hashing import plain
@@ -27,9 +28,9 @@ from accord.pipeline.artifact import (
     list_files,
 )
 from accord.pipeline.checkpoints import Checkpoints, Progress
-from accord.pipeline.disk import Guarded
 from accord.pipeline.interrupts import Stop
 from accord.pipeline.lineage import machine_changes
+from accord.pipeline.memory import Roomy
 from accord.pipeline.stage import Stage, StageContext
 from accord.pipeline.workspace import Workspace
 from accord.telemetry.memory import peak_memory
@@ -134,7 +135,11 @@ class Attempt:
         task, machine = self.task, self.task.machine
         before = read_record(self.folder) if resumed else None
         if before is not None and before.machine.device == machine.device:
-            kept = replace(before.machine, torch=machine.torch, cpu=machine.cpu)
+            # Who lowers the micro-batch after memory ran out must be able to go on.
+            tokens = min(before.machine.micro_batch_tokens, machine.micro_batch_tokens)
+            kept = replace(
+                before.machine, torch=machine.torch, cpu=machine.cpu, micro_batch_tokens=tokens
+            )
             if moved := machine_changes(kept, machine):
                 self.sink.notice(
                     f"{task.stage.name} goes on with the machine settings of its first start, not "
@@ -278,7 +283,7 @@ class Attempt:
             machine=self.record.machine,
             files=list_files(output),
             figures=self.context.notes,
-            steps=self.rows,
+            steps=max(self.rows, self.progress.rows),
             started=self.record.started,
             ended=now(),
             seconds=round(self._seconds(), 3),
@@ -299,7 +304,7 @@ def execute(task: Task, workspace: Workspace, sink: Sink, stop: Stop) -> Artifac
     """
     folder = workspace.run_folder(task.stage.name, task.key)
     try:
-        with Guarded(folder):
+        with Guarded(folder), Roomy(task.machine):
             return Attempt(task, workspace, sink).run(stop)
     finally:
         shutil.rmtree(folder / "output", ignore_errors=True)

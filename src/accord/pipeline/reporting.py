@@ -6,26 +6,34 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from accord.core.disk import Guarded
 from accord.core.errors import WorkspaceError
 from accord.core.files import write_atomic
 from accord.core.hashing import digest, plain
 from accord.evals.report.data import ReportData, RunFacts, Source, StageReport
 from accord.evals.report.render import render
 from accord.pipeline.artifact import METRICS, Manifest
-from accord.pipeline.config import STAGES, PipelineConfig
-from accord.pipeline.disk import Guarded
+from accord.pipeline.config import PipelineConfig, start_among
 from accord.pipeline.figures import eval_figures, kl_spent, reward_calibration, samples
 from accord.pipeline.runner import keys
+from accord.pipeline.single import later_than
 from accord.pipeline.stage import Stage
 from accord.pipeline.workspace import Workspace
 from accord.telemetry.rows import read
+from accord.telemetry.sink import Silent, Sink
 
 REPORT = "report.html"
 _WORLD = "tiny world"
 
 
-def write_report(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]) -> Path:
-    """Write the workspace's report; its path.
+def write_report(
+    workspace: Workspace,
+    config: PipelineConfig,
+    stages: Sequence[Stage],
+    *,
+    sink: Sink | None = None,
+) -> Path:
+    """Write the workspace's report; its path. The sink hears what was made and is not on the page.
 
     Raises WorkspaceError where nothing was run yet, an artifact is damaged, or the disk refuses.
     """
@@ -33,6 +41,8 @@ def write_report(workspace: Workspace, config: PipelineConfig, stages: Sequence[
     page = render(gather(workspace, config, stages))
     with Guarded(path):
         write_atomic(path, page)
+    for text in passed_over(workspace, stages, chain(workspace, stages)):
+        (sink or Silent()).notice(text)
     return path
 
 
@@ -46,7 +56,7 @@ def gather(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]
         )
     evaluation: Mapping[str, Any] = _figures(made, "eval").get("evaluation", {})
     policies = [name for name in ("ppo", "dpo") if name in made]
-    before = "sft" if "sft" in made else "pretrain" if "pretrain" in made else "base"
+    before = evaluation.get("before", start_among(made))
     after = policies[0] if policies else ""
     reports = tuple(_stage(workspace, manifest, config) for manifest in trained.values())
     shown = _folder(workspace, made["eval"]) / "answers.json" if "eval" in made else None
@@ -71,7 +81,10 @@ def gather(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]
         )
         if evaluation
         else None,
-        not_shown=tuple(_not_shown(config, _figures(made, "eval"))),
+        not_shown=(
+            *passed_over(workspace, stages, made),
+            *_not_shown(config, _figures(made, "eval")),
+        ),
     )
 
 
@@ -79,28 +92,51 @@ def chain(workspace: Workspace, stages: Sequence[Stage]) -> dict[str, Manifest]:
     """One manifest a stage, in order, such that each was made from those before it.
 
     The last stage's artifact is the one the settings ask for, else the newest; it decides which
-    artifacts of the earlier stages count.
+    artifacts of the earlier stages count. One that is gone, or was made from others than those
+    that count, is left out.
     """
     wanted = keys(workspace, stages)
     pinned: dict[str, str] = {}
     found: dict[str, Manifest] = {}
     for name in reversed(wanted):
-        manifest = _chosen(workspace, name, pinned.get(name), wanted[name])
-        if manifest is None:
+        artifact = workspace.artifact(name, pinned.get(name, wanted[name]))
+        if artifact is None and name not in pinned:
+            artifact = workspace.newest(name)
+        if artifact is None:
             continue
-        found[name] = manifest
-        for needed, entry in manifest.inputs.items():
-            pinned.setdefault(needed, entry.key)
+        made_of = {n: e.key for n, e in artifact.manifest.inputs.items() if "/" not in n}
+        if any(pinned.get(needed, key) != key for needed, key in made_of.items()):
+            continue
+        found[name] = artifact.manifest
+        pinned |= made_of
     return {name: found[name] for name in wanted if name in found}
 
 
-def _chosen(workspace: Workspace, name: str, pinned: str | None, wanted: str) -> Manifest | None:
-    for key in (pinned, wanted):
-        artifact = workspace.artifact(name, key) if key is not None else None
-        if artifact is not None:
-            return artifact.manifest
-    made = workspace.history(name)
-    return made[-1] if made else None
+def passed_over(
+    workspace: Workspace, stages: Sequence[Stage], made: Mapping[str, Manifest]
+) -> Iterator[str]:
+    """What the settings ask for or a stage made, and the page of the artifacts `made` lacks."""
+    wanted = keys(workspace, stages)
+    stale = [name for name in wanted if name in made and made[name].key != wanted[name]]
+    if stale:
+        yield (
+            f"What accord.toml asks for now: {', '.join(stale)} on this page came of other "
+            "settings, inputs or code. `accord run` brings them up to date."
+        )
+    used = {name for manifest in made.values() for name in manifest.inputs}
+    gone = [name for name in wanted if name in used and name not in made]
+    if gone:
+        yield f"{', '.join(gone)}: what the others were made from is no longer in this workspace."
+    for name in wanted:
+        if name not in made and name not in gone and (newest := workspace.newest(name)):
+            yield f"{name}-{newest.key}: it was made from other artifacts than those on this page."
+    for shown in made.values():
+        later = later_than(workspace, shown)
+        if later is not None and later.key != wanted[shown.name]:
+            yield (
+                f"{later.name}-{later.key}, which was made after {shown.name}-{shown.key} on this "
+                "page, with other settings: to show it, put them into accord.toml and run again."
+            )
 
 
 def _folder(workspace: Workspace, manifest: Manifest) -> Path:
@@ -190,7 +226,7 @@ def _not_shown(config: PipelineConfig, evaluation: Mapping[str, Any]) -> Iterato
     if config.world is not None:
         yield "Whether people agree with the simulated raters: no human judged an answer."
         yield "Whether any of it holds outside the tiny world: its language has a few dozen words."
-    elif set(config.stages) & set(STAGES[3:6]):
+    elif {"reward", "ppo", "dpo"} & set(config.stages):
         yield "Whether people prefer the new answers: nobody judged them after training."
     yield "Safety: no harmful or adversarial prompt was tried."
     yield "Other seeds: this is one run."

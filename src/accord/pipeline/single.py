@@ -7,7 +7,7 @@ from typing import Any
 
 from accord.core.errors import WorkspaceError
 from accord.core.machine import Machine
-from accord.pipeline.artifact import Artifact
+from accord.pipeline.artifact import Artifact, Manifest
 from accord.pipeline.config import STAGES
 from accord.pipeline.interrupts import listening
 from accord.pipeline.runner import Builder, Outcome, keys, order
@@ -59,25 +59,15 @@ def available(
         if slash:
             found[name] = workspace.dataset(kind, plain_name)
             continue
-        artifact = workspace.artifact(name, wanted.get(name, ""))
-        found[name] = artifact or _newest(workspace, name, needed_by=stage.name, sink=sink)
+        artifact = _settled(workspace, name, wanted.get(name, ""), sink=sink)
+        if artifact is None:
+            raise WorkspaceError(
+                f"{stage.name} needs {name}, and nothing has made it yet",
+                where=workspace.root,
+                do=f"`accord {name}`, or `accord run --to {stage.name}` for all that is needed",
+            )
+        found[name] = artifact
     return found
-
-
-def _newest(workspace: Workspace, name: str, *, needed_by: str, sink: Sink) -> Artifact:
-    made = workspace.history(name)
-    artifact = workspace.artifact(name, made[-1].key) if made else None
-    if artifact is None:
-        raise WorkspaceError(
-            f"{needed_by} needs {name}, and nothing has made it yet",
-            where=workspace.root,
-            do=f"`accord {name}`, or `accord run --to {needed_by}` for all that is needed",
-        )
-    sink.notice(
-        f"{name} was not made with the settings of today; the newest is used "
-        f"({name}-{artifact.key}, {made[-1].ended})"
-    )
-    return artifact
 
 
 def newest_artifact(workspace: Workspace, name: str, stages: Sequence[Stage]) -> Artifact:
@@ -85,13 +75,36 @@ def newest_artifact(workspace: Workspace, name: str, stages: Sequence[Stage]) ->
 
     Raises WorkspaceError where there is none.
     """
-    artifact = workspace.artifact(name, keys(workspace, stages).get(name, ""))
-    if artifact is not None:
-        return artifact
-    made = workspace.history(name)
-    newest = workspace.artifact(name, made[-1].key) if made else None
-    if newest is None:
+    wanted = keys(workspace, stages).get(name, "")
+    artifact = _settled(workspace, name, wanted, sink=Silent())
+    if artifact is None:
         raise WorkspaceError(
             f"there is no {name} yet", where=workspace.root, do=f"`accord run --to {name}`"
         )
-    return newest
+    return artifact
+
+
+def later_than(workspace: Workspace, shown: Manifest) -> Manifest | None:
+    """What the stage of `shown` finished after it, the newest of several; None for nothing."""
+    newest = workspace.newest(shown.name)
+    made = newest.manifest if newest is not None else shown
+    return made if made.ended > shown.ended else None
+
+
+def _settled(workspace: Workspace, name: str, wanted: str, *, sink: Sink) -> Artifact | None:
+    """The artifact of key `wanted`, else the newest of the stage; the sink hears of a choice."""
+    artifact = workspace.artifact(name, wanted)
+    if artifact is None:
+        artifact = workspace.newest(name)
+        if artifact is not None:
+            sink.notice(
+                f"{name} was not made with the settings of today; the newest is used "
+                f"({name}-{artifact.key}, {artifact.manifest.ended})"
+            )
+    elif name in STAGES and (later := later_than(workspace, artifact.manifest)) is not None:
+        sink.notice(
+            f"{name}-{artifact.key} of accord.toml is used, not {name}-{later.key}, which was made "
+            "later with other settings: to use that one, put its settings into accord.toml and "
+            "run again"
+        )
+    return artifact

@@ -2,57 +2,69 @@
 
 from __future__ import annotations
 
-_SETTINGS = """\
+import json
+import re
+from operator import attrgetter
+
+from accord.core.hashing import plain
+from accord.pipeline.config import PipelineConfig
+
+_HEAD = """\
 # Settings of this workspace. Everything left out keeps the value of the recipe;
 # `accord ppo --help` (and sft, reward, dpo ...) lists every setting with its meaning.
 
 # Where the defaults come from.
 recipe = "{recipe}"
+"""
+
+_SETTINGS = """
+# Below are some of the recipe's values. To change one, take away its "# " and that of its [table].
 
 # The base model: tiny, smollm2, a folder in transformers' format, or a hub id.
-# model = "smollm2"
+# model = {model}
 
 # What `accord run` makes, in this order. Stages that nothing changed are skipped.
-# stages = ["sft", "reward", "ppo", "dpo", "eval"]
+# stages = {stages}
 
 # Seed of the whole run. On a CPU the same seed gives the same weights, to the bit.
-# seed = 0
+# seed = {seed}
 
 # auto, float32 or bfloat16; and auto, cpu or cuda.
-# precision = "auto"
-# device = "auto"
+# precision = {precision}
+# device = {device}
 
 # Which imported sets are used (`accord import FILE --name NAME`); empty means all.
 # [data]
-# demonstrations = []
-# preferences = []
-# prompts = []
+# demonstrations = {data.demonstrations}
+# preferences = {data.preferences}
+# prompts = {data.prompts}
 
 # Supervised fine-tuning on demonstrations.
 # [sft]
-# epochs = 2.0
-# batch_size = 16
-# max_tokens = 1024
-# optimizer = {{ learning_rate = 2e-4 }}
+# epochs = {sft.epochs}
+# batch_size = {sft.batch_size}
+# max_tokens = {sft.max_tokens}
+# optimizer = { learning_rate = {sft.optimizer.learning_rate} }
 
 # The reward model, trained on comparisons.
 # [reward]
-# epochs = 1.0
+# epochs = {reward.epochs}
 
 # Reinforcement learning against the reward model. A lower price of KL lets the policy go
-# further from the SFT model; the budget, in nats an answer, ends the run before it goes too far.
+# further from the SFT model; a budget, in nats an answer ("none": no budget), ends the run before
+# it goes too far.
 # [ppo]
-# steps = 100
-# kl = {{ coefficient = 0.05, budget = 20.0 }}
+# steps = {ppo.steps}
+# kl = { coefficient = {ppo.kl.coefficient}, budget = {ppo.kl.budget} }
 
 # Direct alignment from the same comparisons, without a reward model.
 # [dpo]
-# beta = 0.1
+# beta = {dpo.beta}
 
 # Held-out evaluation of every policy on the same prompts.
 # [eval]
-# prompts = 128
-# samples = 4
+# prompts = {eval.prompts}
+# samples = {eval.samples}
 """
 
 _GUIDELINES = """\
@@ -69,9 +81,17 @@ would toss a coin.
 """
 
 
-def settings(recipe: str) -> str:
-    """The text of `accord.toml` for a recipe's name."""
-    return _SETTINGS.format(recipe=recipe)
+def settings(recipe: str, config: PipelineConfig | None = None) -> str:
+    """The text of `accord.toml` for a recipe's name, with values of `config` shown as comments."""
+    head = _HEAD.replace("{recipe}", recipe)
+    if config is None:
+        return head
+    return head + re.sub(r"\{([\w.]+)\}", lambda m: _toml(attrgetter(m[1])(config)), _SETTINGS)
+
+
+def _toml(value: object) -> str:
+    """A number, text or list as TOML writes it, which is as JSON does; no value as "none"."""
+    return json.dumps("none" if value is None else plain(value))
 
 
 def guidelines() -> str:

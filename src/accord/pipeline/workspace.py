@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import accord
+from accord.core.disk import Guarded, check_room
 from accord.core.errors import WorkspaceError
 from accord.core.files import sync_folder, write_atomic
 from accord.core.hashing import plain
@@ -28,7 +29,7 @@ from accord.pipeline.artifact import (
     open_artifact,
     read_manifest,
 )
-from accord.pipeline.disk import Guarded, check_room
+from accord.pipeline.config import PipelineConfig
 from accord.pipeline.lock import locked
 
 SCHEMA = 1
@@ -44,9 +45,10 @@ class Workspace:
     root: Path
 
     @classmethod
-    def create(cls, folder: Path, recipe: str) -> Workspace:
+    def create(cls, folder: Path, recipe: str, config: PipelineConfig | None = None) -> Workspace:
         """Fill a new or empty folder with settings that explain themselves.
 
+        `config`, the recipe's values, is shown in them; None shows the recipe's name alone.
         Raises WorkspaceError where `folder` holds files already or cannot be written.
         """
         folder = folder.absolute()
@@ -64,7 +66,7 @@ class Workspace:
                 (folder / "data").mkdir()
                 write_atomic(folder / "guidelines.md", starter.guidelines())
                 _write_version(folder)
-                write_atomic(folder / SETTINGS, starter.settings(recipe))
+                write_atomic(folder / SETTINGS, starter.settings(recipe, config))
             except BaseException:
                 _empty(folder, remove=made)
                 raise
@@ -137,6 +139,11 @@ class Workspace:
         return sorted(
             (manifest for manifest in found if manifest.name == name), key=lambda m: m.ended
         )
+
+    def newest(self, name: str) -> Artifact | None:
+        """The artifact that a stage finished last here, whatever it was made with."""
+        made = self.history(name)
+        return self.artifact(name, made[-1].key) if made else None
 
     @contextmanager
     def lock(self, command: str, *, remember: Mapping[str, Any] | None = None) -> Iterator[None]:

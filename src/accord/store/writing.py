@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from accord.core.errors import AccordError, DataError, InvariantError, WorkspaceError
+from accord.core.disk import Guarded
+from accord.core.errors import DataError, InvariantError, WorkspaceError
 from accord.core.files import sync_folder, sync_tree, write_atomic
 from accord.core.hashing import digest
 from accord.core.types import Comparison, Split
@@ -78,7 +76,7 @@ class DatasetWriter:
         self._file: pq.ParquetWriter | None = None
         self.temporary = parent / f".{self.kind}.{os.getpid()}-{secrets.token_hex(4)}.tmp"
         """Where the data set is being written; other files may be put here before `seal`."""
-        with disk(parent):
+        with Guarded(parent):
             parent.mkdir(parents=True, exist_ok=True)
             self.temporary.mkdir()
 
@@ -156,7 +154,7 @@ class DatasetWriter:
             shards=tuple(self._shards),
             notes=dict(notes or {}),
         )
-        with disk(self.temporary):
+        with Guarded(self.temporary):
             self._end_shard()
             write_atomic(self.temporary / MANIFEST, manifest.to_json())
             sync_tree(self.temporary)
@@ -175,13 +173,13 @@ class DatasetWriter:
                 where=folder,
                 do="choose another name, or remove the folder",
             )
-        with disk(folder):
+        with Guarded(folder):
             self.temporary.rename(folder)
             sync_folder(folder.parent)
 
     def _flush(self) -> None:
         records, self._group, self._characters = self._group, [], 0
-        with disk(self.temporary):
+        with Guarded(self.temporary):
             while records:
                 room = self._shard_rows - self._in_shard
                 self._open_shard().write_batch(to_batch(records[:room], self.kind))
@@ -206,23 +204,6 @@ class DatasetWriter:
         if self._file is not None:
             self._file.close()
         self._file, self._in_shard = None, 0
-
-
-@contextmanager
-def disk(place: Path) -> Iterator[None]:
-    """Turn what the disk says no to, inside the block, into a WorkspaceError about `place`."""
-    try:
-        yield
-    except AccordError:
-        raise
-    except (OSError, pa.ArrowException) as error:
-        full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise WorkspaceError(
-            "the disk is full" if full else "the folder cannot be written",
-            got=getattr(error, "strerror", None) or error,
-            where=place,
-            do="free some space" if full else "choose a folder that you may write to",
-        ) from None
 
 
 def _texts(row: Row) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from accord.algorithms.settings import (
     DPOConfig,
@@ -18,7 +19,6 @@ from accord.algorithms.settings import (
     SFTConfig,
 )
 from accord.core.errors import ConfigError
-from accord.core.hashing import digest
 from accord.core.protocols import Row
 from accord.pipeline.config import (
     CompareConfig,
@@ -27,6 +27,7 @@ from accord.pipeline.config import (
     WorldConfig,
 )
 from accord.pipeline.stage import Body, Stage, StageContext
+from accord.pipeline.stages.origin import fingerprint, model_folder, portable
 from accord.pipeline.workspace import Workspace
 
 KINDS = {
@@ -46,9 +47,9 @@ class BaseConfig:
     """Which weights everything starts from."""
 
     model: str
-    """`tiny`, `smollm2`, a folder or a hub id."""
+    """`tiny`, `smollm2`, a folder (from the workspace, where it lies in it) or a hub id."""
     fingerprint: str = ""
-    """Of a folder: digest of its files' names, sizes and times, so that a change is seen."""
+    """Of a folder: digest of its files, so that a change is seen and a copy is the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,10 +73,10 @@ class StageConfig:
     """The truth that is watched."""
 
 
-def _lazily(name: str) -> Body:
+def _lazily(name: str, **given: Any) -> Body:
     def body(context: StageContext) -> Iterator[Row]:
         module = import_module(f"accord.pipeline.stages.{name}")
-        yield from module.body(context)
+        yield from module.body(context, **given)
 
     return body
 
@@ -87,7 +88,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
     it.
     """
     made = ["base"]
-    stages = [_base(config)]
+    stages = [_base(config, workspace.root)]
     for name in (name for name in KINDS if name in config.stages):
         inputs = _inputs(name, made, config, workspace)
         stages.append(
@@ -104,23 +105,18 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
     return stages
 
 
-def _base(config: PipelineConfig) -> Stage:
-    own = BaseConfig(model=config.model, fingerprint=_fingerprint(config.model))
+def _base(config: PipelineConfig, root: Path) -> Stage:
+    folder = model_folder(config.model, root)
+    own = BaseConfig(model=config.model)
+    if folder is not None:
+        own = BaseConfig(model=portable(folder, root), fingerprint=fingerprint(folder))
     return Stage(
         name="base",
         kind="model",
         config=StageConfig(own=own),
-        body=_lazily("base"),
+        body=_lazily("base", root=root),
         seed=config.seed if config.model == "tiny" else 0,
     )
-
-
-def _fingerprint(model: str) -> str:
-    folder = Path(model)
-    if not folder.is_dir():
-        return ""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return digest([[p.name, p.stat().st_size, p.stat().st_mtime_ns] for p in files])[:16]
 
 
 def _config(name: str, config: PipelineConfig) -> StageConfig:

@@ -18,6 +18,7 @@ from accord.core.types import Completion, Prompt, SamplingSettings, StopReason
 from accord.evals.policies import Answers, best_of, compare, summarise
 from accord.models.ragged import Ragged, micro_batches
 from accord.models.role import Role
+from accord.pipeline.config import start_among
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.fitting import asked_prompts
@@ -54,7 +55,7 @@ def body(context: StageContext) -> Iterator[Row]:
     )
     reward = roles.reward() if "reward" in context.inputs else None
     asked = _Asked(prompts, ids, reference, reward)
-    before = "sft" if "sft" in context.inputs else "base"
+    before = start_among(context.inputs)
     after = [name for name in ("ppo", "dpo") if name in context.inputs]
     context.total(1 + len(after))
     measured: dict[str, Answers] = {}

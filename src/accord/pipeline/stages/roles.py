@@ -18,20 +18,12 @@ from accord.models.backbone import Backbone, folder_digest
 from accord.models.machine import prepare
 from accord.models.role import Role, ScalarHead, load_head, save_head, stack_digest
 from accord.pipeline.stage import Artifact, StageContext
+from accord.pipeline.stages.base import BASE_FILE, base_folder
 from accord.rollout.engine import TorchSampler
 from accord.text.template import ChatTemplate
 from accord.text.tokenizer import TextTokenizer
 
-BASE_FILE = "base.json"
 STACK_FILE = "stack.json"
-
-
-def base_folder(artifact: Artifact) -> Path:
-    """Where the weights of a `base` or `pretrain` artifact lie."""
-    own = artifact.folder / "model"
-    if own.is_dir():
-        return own
-    return Path(json.loads((artifact.folder / BASE_FILE).read_text())["folder"])
 
 
 class Roles:
@@ -52,9 +44,9 @@ class Roles:
         self.base = base_folder(context.input(name))
         self.tokenizer = TextTokenizer.load(self.base)
         self.template = ChatTemplate(self.tokenizer)
+        self._expect(context.input(name))
         self._loaded: dict[Path, Backbone] = {}
         self._digests: dict[str, str] = {}
-        self._expect(context.input(name))
 
     def backbone(self, folder: Path, *, train_all: bool = False) -> Backbone:
         """Weights of a folder: one frozen copy for all roles, or a fresh one to train."""

@@ -16,7 +16,7 @@ LEAST_FREE = 16 << 20
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _SHUT = {errno.EACCES, errno.EPERM, errno.EROFS}
-_BLOCKED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
+_BLOCKED = {errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG}
 
 
 def explain(error: Exception, where: Path) -> WorkspaceError | None:
@@ -34,7 +34,8 @@ def explain(error: Exception, where: Path) -> WorkspaceError | None:
             "there is no room left on the disk",
             got=str(error),
             where=path,
-            do="free some space, then `accord resume`: nothing finished was lost",
+            do="free some space, then `accord resume` or the same command again: nothing finished "
+            "was lost",
         )
     if number in _SHUT:
         return WorkspaceError(
@@ -49,6 +50,10 @@ def explain(error: Exception, where: Path) -> WorkspaceError | None:
             got=str(error),
             where=path,
             do="move it, or choose another folder",
+        )
+    if number == errno.EIO:
+        return WorkspaceError(
+            "the disk failed", got=str(error), where=path, do="check it, or choose another folder"
         )
     return None
 
