@@ -189,3 +189,10 @@ def test_a_copied_workspace_is_up_to_date_and_reads_its_own_model(
     base = Workspace.open(folder).artifact("base", manifest(folder, "base").key)
     assert base is not None
     assert base_folder(base) == folder / "model"
+
+    asked = ("sample", "Say a word.", "--max-tokens", "8")
+    assert "ppo-" in run(folder, *asked).stdout
+    run(folder, "sft", "--epochs", "0.5")
+    told = run(folder, *asked).stdout
+    assert "sft-" in told, "a policy made by hand later is the one that answers"
+    assert "ppo-" in run(folder, *asked, "--stage", "ppo").stdout

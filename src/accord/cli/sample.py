@@ -25,7 +25,8 @@ class Sample:
     """What to ask; several in quotes are asked one by one."""
     stage: str | None = None
     """Whose policy answers: a stage (ppo, dpo, sft, pretrain, base), or one artifact by its folder
-    (ppo-0123456789abcdef). By default the most trained policy that is finished."""
+    (ppo-0123456789abcdef). By default the most trained policy of the settings,
+    or one that was made by hand after it."""
     n: int = 1
     """Answers a prompt."""
     system: str | None = None

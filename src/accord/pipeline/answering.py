@@ -18,7 +18,8 @@ POLICIES = ("ppo", "dpo", "sft", "pretrain", "base")
 
 
 def find_policy(workspace: Workspace, stages: Sequence[Stage], wanted: str | None) -> Artifact:
-    """The policy of a stage, or of one artifact folder; None: the most trained one there is.
+    """The policy of a stage, or of one artifact folder; None: the most trained one of
+    the settings, or one made by hand after that.
 
     Of a stage the artifact that the settings ask for counts, else the newest. Raises
     WorkspaceError where there is none and ConfigError for a name that cannot answer.
@@ -37,15 +38,19 @@ def find_policy(workspace: Workspace, stages: Sequence[Stage], wanted: str | Non
 
 
 def _most_trained(workspace: Workspace, stages: Sequence[Stage]) -> Artifact:
+    """The most trained policy of the settings, unless one was made by hand after all of them."""
     wanted = keys(workspace, stages)
-    for name in POLICIES:
-        artifact = workspace.artifact(name, wanted.get(name, ""))
-        if artifact is not None:
-            return artifact
-    for name in POLICIES:
-        if workspace.history(name):
-            return newest_artifact(workspace, name, stages)
-    raise WorkspaceError("there is no policy to ask yet", where=workspace.root, do="`accord run`")
+    settled = [workspace.artifact(name, wanted.get(name, "")) for name in POLICIES]
+    newest = [workspace.newest(name) for name in POLICIES]
+    if not (made := [artifact for artifact in newest if artifact is not None]):
+        raise WorkspaceError(
+            "there is no policy to ask yet", where=workspace.root, do="`accord run`"
+        )
+    last = max(made, key=lambda artifact: artifact.manifest.ended)
+    standing = [artifact for artifact in settled if artifact is not None]
+    if not standing or last.folder not in [artifact.folder for artifact in standing]:
+        return last
+    return standing[0]
 
 
 def respond(
