@@ -66,8 +66,10 @@ def _set_unit(
         shift_from = "chosen training responses"
         first = train_set.first_P[train_set.label_P > 0.5]
         second = train_set.second_P[train_set.label_P < 0.5]
-        chosen = np.unique(np.concatenate([first, second]))
-        zero = [train_set.responses[int(i)] for i in chosen]
+        chosen = np.unique(np.concatenate([first, second])).tolist()
+        config = context.config.own
+        some = data.drawn(chosen, config.scale_prompts, seed=context.seed + config.seed)
+        zero = [train_set.responses[i] for i in some]
     scale_from = "samples of the reference policy"
     unit: list[Tokenized | TokenRow] = [*_samples(context, roles)]
     if not unit:
