@@ -126,7 +126,9 @@ class Roles:
 
     def sampler(self, role: Role) -> TorchSampler:
         """The embedded engine over a role, ending answers at the template's stop token."""
-        return TorchSampler(role, stop_ids=[self.template.stop_id])
+        sampler = TorchSampler(role, stop_ids=[self.template.stop_id])
+        self.context.note("decoder", "fast" if sampler.fast else "plain")
+        return sampler
 
     def save(self, role: Role, name: str) -> None:
         """Write what stage `name` trained, with the stack it belongs to, into the output."""
