@@ -4,9 +4,9 @@ Read top to bottom: sample, score, estimate, update. One step of `train` is one 
 
 Sources: Schulman et al. 2017 (arXiv:1707.06347); Ziegler et al. 2019 (arXiv:1909.08593) for the
 per-token KL penalty and its controller; "The N implementation details of RLHF with PPO" (Huang et
-al. 2024, arXiv:2403.17031) for most defaults. Departures: T actions have T values and the score is added
-to the last token's reward (that code keeps one slot more); the old log-probabilities are computed
-by the trainer, not taken from the sampler, so that the first ratio is 1 exactly.
+al. 2024, arXiv:2403.17031) for most defaults. Departures: T actions have T values and the score is
+added to the last token's reward (that code keeps one slot more); the old log-probabilities are
+computed by the trainer, not taken from the sampler, so that the first ratio is 1 exactly.
 
 Shape letters: B = answers of the rollout batch; T = tokens of the longest answer; M = answer tokens
 of all answers, one after the other. Log-probabilities are in nats, rewards in score.
