@@ -169,12 +169,21 @@ def test_dev_is_measured_without_learning(tiny_folder: Path) -> None:
 
 def test_the_reference_stays_what_it_was(tiny_folder: Path) -> None:
     data, pair = comparisons(tiny_folder, 6), roles(tiny_folder)
-    before = reference_logprobs(pair[1], data, 100)
+    before = reference_logprobs(pair[1], data, range(6), 100)
     for _ in run(pair, data, steps=4)[1]:
         pass
-    assert torch.equal(reference_logprobs(pair[1], data, 100), before)
-    torch.testing.assert_close(reference_logprobs(pair[1], data, 9999), before)
+    assert torch.equal(reference_logprobs(pair[1], data, range(6), 100), before)
+    torch.testing.assert_close(reference_logprobs(pair[1], data, range(6), 9999), before)
     assert len(before) == len(data.responses)
+
+
+def test_the_reference_reads_what_is_wanted_and_nothing_else(tiny_folder: Path) -> None:
+    data, (_, reference) = comparisons(tiny_folder, 6), roles(tiny_folder)
+    found = reference_logprobs(reference, data, [4, 1, 4], 100)
+    wanted = data.batch([1, 4]).response_ids
+    every = reference_logprobs(reference, data, range(6), 100)
+    torch.testing.assert_close(found[wanted], every[wanted])
+    assert sorted((~found.isnan()).nonzero().flatten().tolist()) == sorted(wanted)
 
 
 def test_answers_are_sums_of_their_trained_tokens(tiny_folder: Path) -> None:

@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.small import environment
-from tests.e2e.small import artifact, copy_before, make, manifest, run
+from tests.e2e.small import PATIENCE, artifact, copy_before, make, manifest, run
 
 LONG = "A very long tale. " * 60
 """Alone more tokens than the tiny model's context of 512."""
@@ -228,11 +230,19 @@ def test_unwritable_workspace(empty: Path, name: str, shut: Callable[[Path], Pat
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """A place where a checkpoint fits once and not twice, until `free` is called."""
+    """A place that is full from the moment a stage starts, until `free` is called."""
 
     folder: Path
     command: tuple[str, ...]
     filler: Path | None
+
+    def fill(self, started: Path, name: str) -> None:
+        """Take all room that is left as soon as there is a folder of that name."""
+        until = time.monotonic() + PATIENCE
+        while not any(started.glob(name)) and time.monotonic() < until:
+            time.sleep(0.002)
+        if self.filler is not None:
+            self.filler.write_bytes(bytes(shutil.disk_usage(self.folder).free - 4096))
 
     def free(self) -> None:
         if self.filler is not None:
@@ -255,9 +265,10 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 def test_no_room_left(untouched: Path, disk: Disk) -> None:
     """The disk fills up during pretraining; with room again the same run goes on to the end."""
     folder = copy_before("pretrain", untouched, disk.folder / "ws")
-    if disk.filler is not None:
-        disk.filler.write_bytes(bytes(shutil.disk_usage(disk.folder).free - (18 << 20)))
+    filling = threading.Thread(target=disk.fill, args=(folder / "runs", "pretrain-*"))
+    filling.start()
     told = refused(folder, "run", "--to", "pretrain", command=disk.command).stderr
+    filling.join()
     assert "there is no room left on the disk" in told
     assert "accord resume" in told
     assert made(folder) == {"base"}

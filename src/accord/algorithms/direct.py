@@ -32,12 +32,21 @@ def answer_logprobs(role: Role, rows: Sequence[Masked]) -> Tensor:
 
 
 @torch.no_grad()
-def reference_logprobs(reference: Role, data: TokenComparisons, micro_batch_tokens: int) -> Tensor:
-    """Summed log-probabilities of every response of `data` under the reference, by response id."""
-    groups = micro_batches(data.responses.lengths.tolist(), micro_batch_tokens)
-    return torch.cat(
-        [answer_logprobs(reference, [data.responses[i] for i in group]) for group in groups]
-    )
+def reference_logprobs(
+    reference: Role, data: TokenComparisons, rows: Sequence[int], micro_batch_tokens: int
+) -> Tensor:
+    """Summed log-probabilities of responses under the reference, by response id.
+
+    `rows` are the comparisons that are wanted; responses of others are not a number. One pass
+    before training, in one order, so that a run that was killed finds the same to the bit.
+    """
+    ids = sorted({i for row in set(rows) for i in data.batch([row]).response_ids})
+    found = torch.full((len(data.responses),), torch.nan, device=reference.backbone.machine.device)
+    lengths = data.responses.lengths[ids].tolist()
+    for group in micro_batches(lengths, micro_batch_tokens):
+        some = [ids[place] for place in group]
+        found[some] = answer_logprobs(reference, [data.responses[i] for i in some])
+    return found
 
 
 def train(
@@ -54,7 +63,12 @@ def train(
 ) -> Iterator[Row]:
     """Lower the DPO loss, one optimiser step a row. `dev` is measured after the last step."""
     tokens = micro_batch_tokens
-    known = reference_logprobs(reference, data, tokens) if config.cache_reference else None
+    known = None
+    if config.cache_reference:
+        used = [
+            c for s in range(steps) for c in batch_rows(len(data), config.batch_prompts, s, seed)
+        ]
+        known = reference_logprobs(reference, data, used, tokens)
     while state.step < steps:
         chosen = batch_rows(len(data), config.batch_prompts, state.step, seed)
         metrics = _batch(config, data, chosen, policy, reference, known, tokens, learn=True)

@@ -23,6 +23,8 @@ def body(context: StageContext) -> Iterator[Row]:
     context.track(state)
     steps = step_count(len(sets.train), config.batch_prompts, config.epochs)
     context.total(steps)
+    if config.cache_reference:
+        context.tell("the reference reads every response once before the first step")
     yield from train(
         config,
         data=sets.train,
