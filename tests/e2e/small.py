@@ -15,7 +15,7 @@ from typing import Any
 from accord.pipeline.artifact import METRICS, Manifest, read_manifest
 from tests.cli.small import accord, environment
 
-STEPS = {"pretrain": 5, "sft": 6, "compare": 3, "reward": 5, "ppo": 5, "dpo": 5, "eval": 3}
+STEPS = {"pretrain": 5, "sft": 6, "compare": 3, "reward": 6, "ppo": 5, "dpo": 6, "eval": 3}
 """Rows of each stage under `SETTINGS`, in the order in which they run."""
 SETTINGS = """\
 recipe = "tiny"

@@ -173,6 +173,13 @@ def test_one_prompt_for_everything(tmp_path: Path) -> None:
     assert figures["scale"] > 0
     assert manifest(folder, "eval").figures["evaluation"]["best_of"] == []
 
+    asked = ("sample", "Say a word.", "--max-tokens", "8")
+    assert "ppo-" in run(folder, *asked).stderr
+    run(folder, "sft", "--epochs", "0.5")
+    told = run(folder, *asked).stderr
+    assert "sft-" in told, "a policy made by hand later is the one that answers"
+    assert "ppo-" in run(folder, *asked, "--stage", "ppo").stderr
+
 
 def test_a_copied_workspace_is_up_to_date_and_reads_its_own_model(
     workspace: Path, tmp_path: Path
@@ -189,10 +196,3 @@ def test_a_copied_workspace_is_up_to_date_and_reads_its_own_model(
     base = Workspace.open(folder).artifact("base", manifest(folder, "base").key)
     assert base is not None
     assert base_folder(base) == folder / "model"
-
-    asked = ("sample", "Say a word.", "--max-tokens", "8")
-    assert "ppo-" in run(folder, *asked).stdout
-    run(folder, "sft", "--epochs", "0.5")
-    told = run(folder, *asked).stdout
-    assert "sft-" in told, "a policy made by hand later is the one that answers"
-    assert "ppo-" in run(folder, *asked, "--stage", "ppo").stdout
