@@ -105,9 +105,11 @@ def _best_of(rows: Sequence[BestOf], policy: str, n: int) -> Iterator[EvalFigure
             )
             for name, value in (row["changes"] if versus else row["levels"]).items():
                 whole = _figure(name, policy, value, n=n, versus=versus)
+                best = f"best of {row['n']}"
                 yield replace(
                     whole,
-                    name=f"{name}, best of {row['n']} by score",
+                    name=name if versus else f"{name}, {best} by score",
+                    policy=best if versus else policy,
                     meaning=meaning,
                     measure=Measure.OTHER,
                 )
