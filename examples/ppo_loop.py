@@ -24,7 +24,7 @@ from accord.text.template import ChatTemplate
 from accord.text.tokenized import Tokenized, TokenRows
 from accord.text.tokenizer import TextTokenizer
 
-RATE = OptimizerSettings(learning_rate=1e-3, epsilon=1e-5)
+RATE = OptimizerSettings(learning_rate=3e-3, epsilon=1e-5)
 PPO = PPOConfig(  # an answer without an end earns less than a bad one, or the model rambles
     steps=12, batch_prompts=64, epochs=2, minibatches=2, missing_stop_score=-4, optimizer=RATE
 )
