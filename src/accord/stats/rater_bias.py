@@ -237,11 +237,12 @@ def trait_bias(votes: Ratings, lead: ArrayLike, *, level: float = 0.95) -> tuple
 def copying(votes: Ratings, *, level: float = 0.95) -> tuple[Finding, ...]:
     """For each pair of raters: does one share the other's errors? `rater` is (one, other).
 
-    Looks at pairs of responses on which `other` differs from the lead of all raters but these two.
+    Looks at pairs of responses on which `other` differs from the lead of all other raters.
     The estimate is how often `one` differs there likewise, with Wilson's interval. Two things must
     hold, and p is the larger of their one-sided p-values: `one` sides with `other` there more often
     than the rest do (conditional on the votes), and more than `one` differs elsewhere (Fisher). So
-    neither two good raters nor two who guess look like copies; needs three or more votes a pair.
+    neither raters who guess nor two who are better than the rest look like copies. Needs some 60
+    pairs that both and several others judged.
     """
     codes, counts = votes.codes(), votes.counts()
     findings = []
@@ -258,8 +259,7 @@ def copying(votes: Ratings, *, level: float = 0.95) -> tuple[Finding, ...]:
 def _shared_errors(codes: NDArray[np.intp], counts: Floats, level: float) -> Finding:
     rows = np.arange(len(codes))
     rest = counts.copy()
-    for column in (0, 1):
-        rest[rows, codes[:, column]] -= 1
+    rest[rows, codes[:, 1]] -= 1
     top = rest.max(axis=1, initial=0)
     clear = (top > 0) & ((rest == top[:, None]).sum(axis=1) == 1)
     lead = rest.argmax(axis=1)
@@ -269,7 +269,7 @@ def _shared_errors(codes: NDArray[np.intp], counts: Floats, level: float) -> Fin
     elsewhere = clear & ~apart
     if n == 0:
         return _silent(None, level)
-    share = (counts[rows, codes[:, 1]] - 1)[apart] / (counts.sum(axis=1) - 1)[apart]
+    share = rest[rows, codes[:, 1]][apart] / rest.sum(axis=1)[apart]
     _, more_than_the_rest = _tails(np.stack([1 - share, share], axis=1), shared)
     table = [
         [shared, n - shared],
