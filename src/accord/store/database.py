@@ -17,17 +17,18 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from accord.core.errors import ConfigError, DataError, InvariantError, StoreError
+from accord.core.errors import ConfigError, InvariantError, StoreError
 from accord.core.files import sync_folder
-from accord.store import refusals
-from accord.store.schema import bring_up_to_date
+from accord.store import refusals, schema
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for the one before it, and a connection for the server."""
-WRITER = "accord_writer"
+_WRITER = {schema.WRITER: True}
+_BARE = {"accord_bare": True}
+"""For statements of SQLite that work outside of transactions only."""
 _LOCK = 0x6163636F7264
 """Name of PostgreSQL's advisory lock that writers take: `accord` in ASCII."""
 _FREED = ("payloads", "identities", "prompts", "responses", "judgements")
@@ -71,7 +72,7 @@ class Database:
         constraint, InvariantError inside another `write` of the same thread.
         """
         with explained(self.place), self._turn_of_this_thread(), self.engine.connect() as connection:
-            connection = connection.execution_options(**{WRITER: True})
+            connection = connection.execution_options(**_WRITER)
             with connection.begin():
                 if not self.is_sqlite:
                     wait_for_other_writers(connection)
@@ -83,10 +84,11 @@ class Database:
         Backups, replicas and PostgreSQL's archived write-ahead log are out of reach.
         """
         with explained(self.place), self.engine.connect() as connection:
-            bare = connection.execution_options(isolation_level="AUTOCOMMIT")
             if self.is_sqlite:
+                bare = connection.execution_options(**_BARE)
                 bare.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
             else:
+                bare = connection.execution_options(isolation_level="AUTOCOMMIT")
                 bare.exec_driver_sql("VACUUM " + ", ".join(_FREED))
 
     def close(self) -> None:
@@ -128,7 +130,7 @@ def open_database(place: str | Path) -> Database:
     try:
         with explained(database.place):
             _prepare_place(engine)
-            bring_up_to_date(engine, wait_for_other_writers)
+            schema.bring_up_to_date(engine, wait_for_other_writers)
     except BaseException:
         engine.dispose()
         raise
@@ -146,10 +148,6 @@ def explained(place: str) -> Iterator[None]:
     """Turn what a database says no with, inside the block, into one error of Accord's."""
     try:
         yield
-    except IntegrityError as error:
-        raise DataError(
-            "a row breaks a rule of the database", got=refusals.first_line(error), where=place
-        ) from None
     except PoolTimeout:
         raise refusals.busy(place) from None
     except DBAPIError as error:
@@ -226,8 +224,9 @@ def _prepare_sqlite(connection: sa.engine.interfaces.DBAPIConnection, _: object)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(WRITER, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("accord_bare"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if schema.writes(connection) else "BEGIN")
 
 
 def _prepare_postgresql(connection: sa.engine.interfaces.DBAPIConnection, _: object) -> None:
@@ -252,7 +251,7 @@ def _prepare_place(engine: sa.Engine) -> None:
     deadline = time.monotonic() + BUSY_SECONDS
     while True:
         with engine.connect() as connection:
-            bare = connection.execution_options(isolation_level="AUTOCOMMIT")
+            bare = connection.execution_options(**_BARE)
             try:
                 mode = bare.exec_driver_sql("PRAGMA journal_mode = WAL").scalar_one()
                 break

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from accord.core.errors import AccordError, InvariantError, StoreError
+from accord.core.errors import AccordError, DataError, InvariantError, StoreError
 
 _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
@@ -46,6 +46,10 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 """Names of SQLite's errors and states of PostgreSQL, by their beginning."""
 
 
+_RAISED = "P0001"
+"""What PostgreSQL answers where a trigger refused."""
+
+
 def code_of(error: DBAPIError) -> str:
     """SQLite's name or PostgreSQL's five characters for an error; empty where it has none."""
     cause = error.orig
@@ -66,6 +70,8 @@ def is_busy(error: DBAPIError) -> bool:
 def explain(error: DBAPIError, place: str) -> AccordError:
     """The one error that says what a database's refusal means for the user."""
     code = code_of(error)
+    if isinstance(error, IntegrityError) or code == _RAISED:
+        return DataError("a row breaks a rule of the database", got=first_line(error), where=place)
     for beginnings, what, do in _MEANINGS:
         if code.startswith(beginnings):
             return StoreError(what, got=first_line(error), where=place, do=do)

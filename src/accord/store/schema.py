@@ -12,7 +12,14 @@ from accord.core.errors import StoreError
 
 SCHEMA = "0001"
 """The newest migration. Numbers of four digits, in order."""
+WRITER = "accord_writer"
+"""Option of a connection whose transaction may write."""
 VERSION_TABLE = "alembic_version"
+
+
+def writes(connection: Connection) -> bool:
+    """Whether `connection` is in the one writing transaction."""
+    return bool(connection.get_execution_options().get(WRITER, False))
 
 
 def version_of(connection: Connection) -> str | None:
@@ -34,7 +41,7 @@ def bring_up_to_date(engine: Engine, take_turn: Callable[[Connection], None]) ->
         if _is_current(connection, engine):
             return
     with engine.connect() as connection:
-        connection = connection.execution_options(accord_writer=True)
+        connection = connection.execution_options(**{WRITER: True})
         with connection.begin():
             if engine.dialect.name != "sqlite":
                 take_turn(connection)

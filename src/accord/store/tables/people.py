@@ -25,7 +25,14 @@ identities = sa.Table(
     METADATA,
     sa.Column("seq", sa.BigInteger, sa.ForeignKey("events.seq"), primary_key=True),
     sa.Column("name", sa.String(32), primary_key=True, comment="identity or profile"),
-    sa.Column("rater", ID, sa.ForeignKey("raters.id"), nullable=False, index=True),
+    # Deferred: the event comes before the rater that it registers.
+    sa.Column(
+        "rater",
+        ID,
+        sa.ForeignKey("raters.id", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+        index=True,
+    ),
     sa.Column("salt", DIGEST, comment="32 random bytes"),
     sa.Column("body", sa.Text, comment="canonical JSON, as hashed"),
     sa.Column("erased", Time, comment="when salt and body were removed"),

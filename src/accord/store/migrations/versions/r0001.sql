@@ -211,7 +211,7 @@ CREATE TABLE identities (
     CONSTRAINT ck_identities_name CHECK (name IN ('identity', 'profile')),
     CONSTRAINT ck_identities_erased CHECK ((body IS NULL) = (salt IS NULL) AND (body IS NULL) = (erased IS NOT NULL)),
     CONSTRAINT fk_identities_seq FOREIGN KEY(seq) REFERENCES events (seq),
-    CONSTRAINT fk_identities_rater FOREIGN KEY(rater) REFERENCES raters (id)
+    CONSTRAINT fk_identities_rater FOREIGN KEY(rater) REFERENCES raters (id) DEFERRABLE INITIALLY DEFERRED
 );
 
 CREATE INDEX ix_identities_rater ON identities (rater);
