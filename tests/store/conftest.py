@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from uuid import uuid4
 
 import pytest
@@ -20,6 +23,7 @@ import sqlalchemy as sa
 from accord.store.database import Database, open_database
 
 USER = "postgres"
+UTF8 = ("--encoding", "UTF8", "--no-locale")
 
 
 def _programs() -> Path | None:
@@ -62,8 +66,7 @@ def server() -> Iterator[Path]:
             shutil.chown(folder, USER, USER)
         data = folder / "data"
         made = subprocess.run(
-            [*_as_server(), programs / "initdb", "-D", data, "-U", USER, "-A", "trust", "-E"]
-            + ["UTF8", "--no-locale"],
+            [*_as_server(), programs / "initdb", "-D", data, "-U", USER, "-A", "trust", *UTF8],
             cwd=folder,
             capture_output=True,
             check=False,
@@ -82,7 +85,8 @@ def server() -> Iterator[Path]:
             _wait(folder, running)
             yield folder
         finally:
-            running.send_signal(signal.SIGINT)
+            # Immediate: what a finished test wrote need not reach the disk.
+            running.send_signal(signal.SIGQUIT)
             running.wait(timeout=60)
 
 
@@ -146,3 +150,21 @@ def file_database(tmp_path: Path) -> Iterator[Database]:
     """A new SQLite database."""
     with open_database(tmp_path / "accord.db") as opened:
         yield opened
+
+
+def _load(name: str) -> ModuleType:
+    """The module of this folder; tests are no package, so that no import statement finds it."""
+    full = f"store_tests_{name}"
+    if full not in sys.modules:
+        spec = importlib.util.spec_from_file_location(full, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[full] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[full]
+
+
+@pytest.fixture(scope="session")
+def history() -> ModuleType:
+    """A small log with everything in it."""
+    return _load("history")

@@ -54,7 +54,9 @@ def test_events_are_numbered_and_chained(database: Database) -> None:
         assert size(connection) == 5
 
 
-def test_what_was_said_comes_back_and_the_log_has_only_its_salted_digest(database: Database) -> None:
+def test_what_was_said_comes_back_and_the_log_has_only_its_salted_digest(
+    database: Database,
+) -> None:
     said = {"text": {"a": [1, 2.5, None, True, "\u00fc\u0000"]}, "verdict": [0, 1]}
     with database.write() as connection:
         event = append(connection, entry(1, parts=said)).event
@@ -163,9 +165,13 @@ def test_postgresql_refuses_to_empty_the_log(postgres_url: str) -> None:
 
 
 def test_nothing_is_left_of_a_block_that_fails(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.write() as connection:
-        append(connection, entry(1))
-        raise RuntimeError
+    def fail() -> None:
+        with database.write() as connection:
+            append(connection, entry(1))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     with database.write() as connection:
         assert append(connection, entry(2)).event.seq == 1
     assert [row.subject for row in rows(database)] == ["note-2"]

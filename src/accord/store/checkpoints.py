@@ -61,7 +61,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """What a rater keeps: proof that an event stands in the log that a checkpoint was signed over."""
+    """What a rater keeps: proof that an event stands in the log that a checkpoint covers."""
 
     seq: int
     hash: str

@@ -60,9 +60,9 @@ class Database:
         """
         options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         with explained(self.place), self.engine.connect() as connection:
-            connection = connection.execution_options(**options)
-            with connection.begin():
-                yield connection
+            reader = connection.execution_options(**options)
+            with reader.begin():
+                yield reader
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
@@ -71,12 +71,16 @@ class Database:
         Raises StoreError where the database cannot be written, DataError for a row that breaks a
         constraint, InvariantError inside another `write` of the same thread.
         """
-        with explained(self.place), self._turn_of_this_thread(), self.engine.connect() as connection:
-            connection = connection.execution_options(**_WRITER)
-            with connection.begin():
+        with (
+            explained(self.place),
+            self._turn_of_this_thread(),
+            self.engine.connect() as connection,
+        ):
+            writer = connection.execution_options(**_WRITER)
+            with writer.begin():
                 if not self.is_sqlite:
-                    wait_for_other_writers(connection)
-                yield connection
+                    wait_for_other_writers(writer)
+                yield writer
 
     def scrub(self) -> None:
         """Overwrite what erased rows left behind in the database's own files.
@@ -103,7 +107,7 @@ class Database:
 
     @contextmanager
     def _turn_of_this_thread(self) -> Iterator[None]:
-        # SQLite's writers poll for their turn and starve one another; threads that queue here do not.
+        # SQLite's writers poll for their turn and starve one another; those that queue do not.
         holder = getattr(self, "_holder", None)
         if holder == threading.get_ident():
             raise InvariantError("a writing transaction was begun inside another one")

@@ -25,6 +25,8 @@ VERSION = 1
 """Form of the text that is hashed."""
 PRIVATE = frozenset({"identity", "profile"})
 """Parts about a person: kept in a table of their own, and never exported."""
+ERASED = "part.erased"
+"""Type of the event of an erasure; its subject is `SEQ/PART`."""
 _TYPE = re.compile(r"[a-z][a-z_]*\.[a-z][a-z_]*")
 _PART = re.compile(r"[a-z][a-z_]{0,31}")
 _LIMITS = {"actor": 64, "type": 64, "subject": 200, "key": 200, "guideline": 64, "ui": 64}
@@ -48,8 +50,8 @@ class Entry:
     """`noun.verb`, as in `judgement.given`."""
     actor: str
     """Pseudonym of the rater who did it, or "system"."""
-    subject: str
-    """Id of what it is about."""
+    subject: str | None = None
+    """Id of what it is about; None for something new, which the log gives a random id."""
     parts: Mapping[str, Any] = field(default_factory=dict)
     """What is said: name of a part to any JSON value. Each part can be erased alone."""
     key: str | None = None
@@ -103,7 +105,7 @@ class Event:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Event:
-        """The event with these fields; others are ignored. Raises TypeError where one is missing."""
+        """The event with these fields, others ignored. Raises TypeError where one is missing."""
         known = {f.name: values[f.name] for f in fields(cls) if f.name in values}
         return cls(**known | {"policies": tuple(values["policies"])})
 
@@ -118,9 +120,20 @@ class Event:
         return hashlib.sha256(canonical_json(self.fields()).encode()).hexdigest()
 
 
+def erased_part(subject: str) -> tuple[int, str]:
+    """Event and part that an erasure's subject names. Raises ValueError for another text."""
+    seq, _, name = subject.partition("/")
+    return int(seq), name
+
+
 def leaf_of(event_hash: str) -> bytes:
     """The Merkle leaf of an event with this hash."""
     return leaf_hash(bytes.fromhex(event_hash))
+
+
+def new_id() -> str:
+    """12 random bytes as hexadecimal digits: a name that says nothing about what it names."""
+    return secrets.token_hex(12)
 
 
 def new_salt() -> str:
@@ -137,7 +150,7 @@ def salted_digest(salt: str, body: str) -> str:
 
 
 def _check_name(name: str, value: str | None, most: int) -> None:
-    if value is None and name in ("key", "guideline", "ui"):
+    if value is None and name not in ("actor", "type"):
         return
     if not isinstance(value, str) or not 0 < len(value) <= most:
         raise DataError(f"an event's {name} has 1 to {most} characters", got=repr(value)[:80])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +75,8 @@ class SigningKey:
     def load_or_make(cls, path: Path) -> SigningKey:
         """The key in the PEM file at `path`; a new one where there is no file.
 
-        The file is made with mode 0600. Raises ConfigError for a file that holds no such key or that
-        others may read, StoreError where it cannot be written.
+        The file is made with mode 0600. Raises ConfigError for a file that holds no such key or
+        that others may read, StoreError where it cannot be written.
         """
         if not path.exists():
             _make(path)
@@ -104,11 +105,11 @@ def _make(path: Path) -> None:
         serialization.NoEncryption(),
     )
     # Written aside and linked: of two that make it at once, one wins and nobody reads half a key.
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            with open(descriptor, "wb") as file:
+            with os.fdopen(descriptor, "wb") as file:
                 file.write(text)
                 file.flush()
                 os.fsync(file.fileno())

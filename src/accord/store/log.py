@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from accord.core.errors import ConflictError, DataError, InvariantError
 from accord.core.hashing import canonical_json
 from accord.store import schema
-from accord.store.event import PRIVATE, VERSION, Entry, Event, new_salt, salted_digest
+from accord.store.event import PRIVATE, VERSION, Entry, Event, new_id, new_salt, salted_digest
 from accord.store.tables import events, identities, log, payloads
 from accord.store.tables.columns import stamp
 
@@ -36,8 +36,8 @@ def append(connection: Connection, entry: Entry) -> Appended:
 
     Two entries with one key are one submission: the second finds the first one's event, and its
     caller writes nothing. Private parts (identity, profile) go to the rater in `subject`. Raises
-    ConflictError where an entry under this key said something else, or where the event it supersedes
-    has been superseded; DataError where there is no such event; InvariantError outside
+    ConflictError where an entry under this key said something else, or where the event it
+    supersedes has been superseded; DataError where there is no such event; InvariantError outside
     `Database.write`.
     """
     if not schema.writes(connection):
@@ -55,7 +55,7 @@ def append(connection: Connection, entry: Entry) -> Appended:
         time=stamp(datetime.now(UTC)),
         actor=entry.actor,
         type=entry.type,
-        subject=entry.subject,
+        subject=entry.subject or new_id(),
         key=entry.key,
         supersedes=entry.supersedes,
         guideline=entry.guideline,
@@ -81,20 +81,11 @@ def find(connection: Connection, entry: Entry) -> Event | None:
     row = connection.execute(sa.select(events).where(events.c.key == entry.key)).one_or_none()
     if row is None:
         return None
-    event = Event.of(row._mapping)
-    same = all(
-        getattr(event, name) == getattr(entry, name)
-        for name in (
-            "type",
-            "actor",
-            "subject",
-            "supersedes",
-            "guideline",
-            "ui",
-            "order_seed",
-            "policies",
-        )
-    )
+    event = Event.of(row._asdict())
+    names = ("type", "actor", "supersedes", "guideline", "ui", "order_seed", "policies")
+    same = all(getattr(event, name) == getattr(entry, name) for name in names)
+    if entry.subject not in (None, event.subject):
+        same = False
     if not same or not _same_parts(connection, event, entry.parts):
         raise ConflictError(
             "another submission has this key",
@@ -110,7 +101,7 @@ def event_at(connection: Connection, seq: int) -> Event:
     row = connection.execute(sa.select(events).where(events.c.seq == seq)).one_or_none()
     if row is None:
         raise DataError("the log has no such event", got=seq)
-    return Event.of(row._mapping)
+    return Event.of(row._asdict())
 
 
 def parts_of(connection: Connection, seq: int) -> dict[str, Any]:

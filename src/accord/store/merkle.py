@@ -1,8 +1,8 @@
 """Merkle trees over a growing list: one root for all of it, short proofs for its parts.
 
-Hashes, shapes and proofs are those of RFC 6962, section 2.1 (Laurie, Langley, Kasper 2013): SHA-256,
-0x00 before a leaf's data and 0x01 before two children, so that a leaf can never pass as a node;
-the left subtree holds the largest power of two below the number of leaves. Verification follows
+Hashes, shapes and proofs are those of RFC 6962, section 2.1 (Laurie, Langley, Kasper 2013):
+SHA-256 with 0x00 before a leaf's data and 0x01 before two children, so that a leaf never passes for a
+node; the left subtree holds the largest power of two below the number of leaves. Verification follows
 RFC 9162, sections 2.1.3.2 and 2.1.4.2. Positions count from 0.
 """
 
@@ -102,9 +102,7 @@ def consistency_proof(leaves: Sequence[Hash], size: int) -> list[Hash]:
     return _subproof(leaves, size, whole=True)
 
 
-def extends(
-    old_size: int, old_root: Hash, size: int, root: Hash, proof: Sequence[Hash]
-) -> bool:
+def extends(old_size: int, old_root: Hash, size: int, root: Hash, proof: Sequence[Hash]) -> bool:
     """Whether `proof` shows that the tree of `size` begins with the tree of `old_size`."""
     if not 0 < old_size <= size:
         return False

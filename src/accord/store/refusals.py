@@ -33,11 +33,6 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "restore it from a backup",
     ),
     (
-        ("28", "3D000"),
-        "the database refuses this user, password or name",
-        "check the URL",
-    ),
-    (
         ("08", "57P"),
         "the connection to the database was lost",
         "try again: what was not acknowledged was not kept",
@@ -80,7 +75,7 @@ def explain(error: DBAPIError, place: str) -> AccordError:
             "the database cannot be reached",
             got=first_line(error),
             where=place,
-            do="check that the server runs and that the URL is right",
+            do="check that the server runs, and user, password and name in the URL",
         )
     return InvariantError(
         "the database refused a statement of Accord's",

@@ -41,12 +41,12 @@ def bring_up_to_date(engine: Engine, take_turn: Callable[[Connection], None]) ->
         if _is_current(connection, engine):
             return
     with engine.connect() as connection:
-        connection = connection.execution_options(**{WRITER: True})
-        with connection.begin():
+        writer = connection.execution_options(**{WRITER: True})
+        with writer.begin():
             if engine.dialect.name != "sqlite":
-                take_turn(connection)
-            if not _is_current(connection, engine):
-                _migrate(connection, engine)
+                take_turn(writer)
+            if not _is_current(writer, engine):
+                _migrate(writer, engine)
 
 
 def _is_current(connection: Connection, engine: Engine) -> bool:

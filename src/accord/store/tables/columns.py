@@ -44,7 +44,7 @@ def moment(text: str) -> datetime:
 
 
 class Time(TypeDecorator[datetime]):
-    """A moment in UTC, kept as text: SQLite has no such type, and text compares the same on both."""
+    """A moment in UTC, kept as text, which compares the same on both."""
 
     impl = sa.String(27)
     cache_ok = True

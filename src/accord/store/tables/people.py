@@ -1,4 +1,4 @@
-"""Who judges, who they are (apart, so that it can be guarded and erased alone), and by which rules."""
+"""Who judges, who they are (apart, to be guarded and erased alone), and by which rules."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ guidelines = sa.Table(
     METADATA,
     sa.Column("version", ID, primary_key=True),
     sa.Column("seq", sa.BigInteger, sa.ForeignKey("events.seq"), nullable=False, unique=True),
-    sa.Column("digest", DIGEST, nullable=False, comment="of the text, which is the event's payload"),
+    sa.Column(
+        "digest", DIGEST, nullable=False, comment="of the text, which is the event's payload"
+    ),
     sa.Column("criteria", Json, nullable=False, comment="names of what is rated beside the order"),
     comment="the text that raters follow; a version never changes",
 )

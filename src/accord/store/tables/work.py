@@ -21,7 +21,9 @@ SHAPES = (
 prompts = sa.Table(
     "prompts",
     METADATA,
-    sa.Column("id", ID, primary_key=True, comment="random: the log keeps it after the text is gone"),
+    sa.Column(
+        "id", ID, primary_key=True, comment="random: the log keeps it after the text is gone"
+    ),
     sa.Column("seq", sa.BigInteger, sa.ForeignKey("events.seq"), nullable=False, unique=True),
     sa.Column("digest", DIGEST, unique=True, comment="of the conversation; NULL once erased"),
     sa.Column("source", sa.String(200), nullable=False),
@@ -36,7 +38,9 @@ responses = sa.Table(
     sa.Column("seq", sa.BigInteger, sa.ForeignKey("events.seq"), nullable=False, unique=True),
     sa.Column("prompt", ID, sa.ForeignKey("prompts.id"), nullable=False, index=True),
     sa.Column("digest", DIGEST, index=True, comment="of the text; NULL once erased"),
-    sa.Column("policy", DIGEST, comment="digest of the weights that said it; NULL: a person wrote it"),
+    sa.Column(
+        "policy", DIGEST, comment="digest of the weights that said it; NULL: a person wrote it"
+    ),
     sa.Column("rater", ID, sa.ForeignKey("raters.id"), comment="who wrote or edited it"),
     sa.Column("edits", ID, sa.ForeignKey("responses.id"), comment="the response that was edited"),
     sa.Column("settings", Json, comment="how it was sampled, seed included"),
@@ -56,7 +60,9 @@ campaigns = sa.Table(
     sa.Column("guideline", ID, sa.ForeignKey("guidelines.version"), nullable=False),
     sa.Column("responses", sa.Integer, nullable=False, comment="K: how many a task shows"),
     sa.Column("overlap", sa.Integer, nullable=False, comment="raters asked for a task by default"),
-    sa.Column("selection", WORD, nullable=False, comment="what picks tasks beside the random share"),
+    sa.Column(
+        "selection", WORD, nullable=False, comment="what picks tasks beside the random share"
+    ),
     sa.Column("random_share", sa.Float, nullable=False, comment="of tasks drawn at random"),
     sa.Column("gold_share", sa.Float, nullable=False, comment="of items with a known answer"),
     sa.Column("repeat_share", sa.Float, nullable=False, comment="of items asked again, swapped"),
@@ -93,7 +99,14 @@ tasks = sa.Table(
     sa.Column("for_rater", ID, sa.ForeignKey("raters.id"), comment="only this one may take it"),
     one_of("kind", "compare", "demonstrate", "edit", "review"),
     one_of(
-        "purpose", "work", "gold", "repeat", "lesson", "qualification", "calibration", "adjudication"
+        "purpose",
+        "work",
+        "gold",
+        "repeat",
+        "lesson",
+        "qualification",
+        "calibration",
+        "adjudication",
     ),
     one_of("state", "open", "done", "withdrawn"),
     sa.CheckConstraint("overlap >= 1", name="overlap"),
