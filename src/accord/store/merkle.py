@@ -1,9 +1,9 @@
 """Merkle trees over a growing list: one root for all of it, short proofs for its parts.
 
 Hashes, shapes and proofs are those of RFC 6962, section 2.1 (Laurie, Langley, Kasper 2013):
-SHA-256 with 0x00 before a leaf's data and 0x01 before two children, so that a leaf never passes for a
-node; the left subtree holds the largest power of two below the number of leaves. Verification follows
-RFC 9162, sections 2.1.3.2 and 2.1.4.2. Positions count from 0.
+SHA-256 with 0x00 before a leaf's data and 0x01 before two children, so that a leaf never passes
+for a node; the left subtree holds the largest power of two below the number of leaves.
+Verification follows RFC 9162, sections 2.1.3.2 and 2.1.4.2. Positions count from 0.
 """
 
 from __future__ import annotations
