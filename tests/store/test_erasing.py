@@ -8,11 +8,12 @@ from types import ModuleType
 import pytest
 import sqlalchemy as sa
 
-from accord.core.errors import DataError
-from accord.store.database import Database
+from accord.core.errors import DataError, StoreError
+from accord.store import database as database_module
+from accord.store.database import Database, open_database
 from accord.store.erasing import erase, erase_rater
 from accord.store.event import Entry
-from accord.store.judgements import current
+from accord.store.judgements import Judgement, Verdict, current, submit
 from accord.store.log import append, parts_of, size
 from accord.store.registry import conversation_of, response_text
 from accord.store.tables import identities, payloads, prompts, raters, responses
@@ -76,6 +77,30 @@ def test_a_rater_is_forgotten_but_what_they_chose_counts_on(
         )
         assert connection.execute(words).all() == []
     assert verify_database(database).ok
+
+
+def test_an_erased_rater_judges_no_more(
+    database: Database, history: ModuleType, tmp_path: Path
+) -> None:
+    _, second = history.fill(database, history.key_in(tmp_path))
+    erase_rater(database, second)
+    said = Judgement(rater=second, responses=("a",), verdict=Verdict.ALL_BAD)
+    with pytest.raises(DataError, match="registered"), database.write() as connection:
+        submit(connection, said, key="late")
+
+
+def test_a_reader_that_keeps_erased_words_alive_is_told_of(
+    file_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.1)
+    with open_database(file_database.place) as impatient:
+        with impatient.write() as connection:
+            append(connection, Entry(type="note.made", actor="system", parts={"text": "secret"}))
+        with file_database.read() as reader:
+            assert size(reader) == 1
+            with pytest.raises(StoreError, match="still be found"):
+                erase(impatient, 1, "text")
+        assert erase(impatient, 1, "text") == 2
 
 
 def test_verdicts_go_too_where_that_is_asked_for(

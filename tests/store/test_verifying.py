@@ -366,6 +366,19 @@ def test_another_file_is_one_data_error(tmp_path: Path, text: str) -> None:
         verify(tmp_path / "none")
 
 
+def test_an_event_of_a_newer_form_is_not_passed_over(sample: Sample) -> None:
+    records = sample.records()
+    records[34]["event"]["version"] = 2
+    rehash(records[34])
+    records[-1]["head"] = records[34]["hash"]
+    assert sample.check_records(records).first_bad == 34
+
+
+def test_checkpoints_from_elsewhere_need_keys(sample: Sample) -> None:
+    with pytest.raises(ValueError, match="public_keys"):
+        sample.check(sample.lines, trusted=False, expected=sample.checkpoints)
+
+
 def test_a_newer_form_is_refused(sample: Sample) -> None:
     records = sample.records()
     records[0]["format"] = 2

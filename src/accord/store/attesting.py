@@ -72,9 +72,10 @@ class Attestation:
         self._check(Checkpoint(**values, signature=str(signature)), key, leaves or ())
 
     def expect(self, checkpoint: Checkpoint) -> None:
-        """A checkpoint that was kept elsewhere. Needs trusted keys."""
-        key = (self._trusted or {}).get(checkpoint.key)
-        self._check(checkpoint, key, ())
+        """A checkpoint that was kept elsewhere. Raises ValueError without trusted keys."""
+        if self._trusted is None:
+            raise ValueError("checkpoints from elsewhere prove nothing without public_keys")
+        self._check(checkpoint, self._trusted.get(checkpoint.key), ())
 
     def result(self, chain: Chain) -> Attested:
         """Compare every good checkpoint with the events; decide which event broke the chain."""

@@ -13,6 +13,7 @@ from typing import Any
 from accord.store.event import (
     ERASED,
     PRIVATE,
+    VERSION,
     Event,
     erased_part,
     first_link,
@@ -93,6 +94,8 @@ class Chain:
         self.hashes.append(stated)
         if event.seq != position:
             self._blame(min(event.seq, position), f"missing or out of place: got event {event.seq}")
+        if event.version != VERSION:
+            self._blame(position, f"it has a form that this Accord does not know: {event.version}")
         if event.hash != stated:
             self._blame(position, "its hash is not that of its content")
         self._follow(position, event, stated)

@@ -83,14 +83,16 @@ class Database:
                 yield writer
 
     def scrub(self) -> None:
-        """Overwrite what erased rows left behind in the database's own files.
+        """Remove what erased rows left behind in the database's own files.
 
-        Backups, replicas and PostgreSQL's archived write-ahead log are out of reach.
+        SQLite overwrites it; PostgreSQL frees it for new rows. Backups, replicas and PostgreSQL's
+        write-ahead log are out of reach. Raises StoreError where a reader keeps the old rows alive.
         """
         with explained(self.place), self.engine.connect() as connection:
             if self.is_sqlite:
                 bare = connection.execution_options(**_BARE)
-                bare.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                if bare.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]:
+                    raise refusals.not_scrubbed(self.place)
             else:
                 bare = connection.execution_options(isolation_level="AUTOCOMMIT")
                 bare.exec_driver_sql("VACUUM " + ", ".join(_FREED))

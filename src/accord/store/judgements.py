@@ -217,9 +217,12 @@ def history(connection: Connection, judgement: str) -> Sequence[sa.Row[Any]]:
 
 
 def _keep(connection: Connection, entry: Entry) -> Appended:
-    known = connection.execute(sa.select(raters.c.id).where(raters.c.id == entry.actor))
-    if known.scalar_one_or_none() is None:
-        raise DataError("a judgement needs a rater that is registered", got=entry.actor)
+    known = connection.execute(sa.select(raters.c.state).where(raters.c.id == entry.actor))
+    if (state := known.scalar_one_or_none()) in (None, "erased"):
+        raise DataError(
+            "a judgement needs a rater that is registered",
+            got=f"{entry.actor} ({'unknown' if state is None else state})",
+        )
     done = append(connection, entry)
     if done.new:
         row = derive(done.event, entry.parts)

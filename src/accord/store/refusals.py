@@ -94,6 +94,16 @@ def busy(place: str) -> StoreError:
     )
 
 
+def not_scrubbed(place: str) -> StoreError:
+    """Rows are erased, and old pages that hold them are still in use."""
+    return StoreError(
+        "what was erased can still be found in the database's file",
+        got="a reader that has not ended",
+        where=place,
+        do="erase again when the reader has ended",
+    )
+
+
 def unsafe(place: str, setting: str) -> StoreError:
     """A place that acknowledges what it may still lose."""
     return StoreError(

@@ -84,7 +84,8 @@ def verify(
 
     `public_keys` are the keys to believe, got from elsewhere; then at least one checkpoint must be
     good. `expected` are checkpoints that were kept elsewhere, signed by those keys. Raises
-    DataError for a file that is no export, or of a newer form.
+    DataError for a file that is no export, or of a newer form, StoreError for one that cannot be
+    read, ValueError for `expected` without `public_keys`.
     """
     lines = _lines(export)
     header = next(lines, None)
