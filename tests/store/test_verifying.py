@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -127,6 +128,31 @@ def test_any_flipped_bit_is_found_at_its_event(
     assert sample.check(lines, trusted=False).first_bad == seq
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seq", [2, 5, 12, 17, 34])
+def test_no_byte_of_an_event_can_be_changed(sample: Sample, seq: int) -> None:
+    draws = random.Random(seq)
+    whole = sample.lines[seq].encode()
+    for place in range(len(whole)):
+        raw = bytearray(whole)
+        raw[place] ^= 1 << draws.randrange(8)
+        lines = [*sample.lines[:seq], raw.decode("latin-1"), *sample.lines[seq + 1 :]]
+        assert sample.check(lines).first_bad == seq, raw[max(0, place - 20) : place + 20]
+
+
+def test_another_spelling_of_the_same_bytes_is_a_change(sample: Sample) -> None:
+    for change in (str.upper, lambda text: f"{text[:2]} {text[2:]}"):
+        records = sample.records()
+        salt = records[5]["parts"]["text"]["salt"]
+        records[5]["parts"]["text"]["salt"] = change(salt)
+        assert sample.check_records(records).first_bad == 5
+        for field in ("signature", "public_key"):
+            records = sample.records()
+            signed = next(record for record in records if record["kind"] == "checkpoint")
+            signed[field] = change(signed[field])
+            assert not sample.check_records(records).ok
+
+
 @given(positions)
 def test_a_dropped_event_is_named(sample: Sample, seq: int) -> None:
     assert sample.check([*sample.lines[:seq], *sample.lines[seq + 1 :]]).first_bad == seq
@@ -153,6 +179,14 @@ def test_swapped_events_are_named(sample: Sample, one: int, other: int) -> None:
     lines = list(sample.lines)
     lines[one], lines[other] = lines[other], lines[one]
     assert sample.check(lines).first_bad == (None if one == other else min(one, other))
+
+
+@given(positions, positions)
+def test_an_event_told_twice_is_named(sample: Sample, seq: int, place: int) -> None:
+    """Event `seq` stands a second time before the event at `place`."""
+    lines = [*sample.lines[:place], sample.lines[seq], *sample.lines[place:]]
+    # Right behind the first one both have the same number, which is what they are called.
+    assert sample.check(lines).first_bad == (seq if place == seq + 1 else place)
 
 
 @given(positions, positions)
@@ -305,6 +339,23 @@ def test_a_changed_checkpoint_is_no_events_fault(sample: Sample, field: str) -> 
     assert "checkpoint over 8 events" in str(verdict.faults[0])
 
 
+def renamed_row(record: dict[str, Any]) -> None:
+    record["roW"] = record.pop("row")
+
+
+def more_beside_words(record: dict[str, Any]) -> None:
+    record["parts"]["rationale"]["more"] = 1
+
+
+def numbered_like_another(record: dict[str, Any]) -> None:
+    record["event"]["seq"] = 3
+
+
+def numbered_zero(record: dict[str, Any]) -> None:
+    record["event"]["seq"] = 0
+    rehash(record)
+
+
 def changed_row(record: dict[str, Any]) -> None:
     record["row"]["strength"] = 2 if record["row"]["strength"] != 2 else 3
 
@@ -331,7 +382,19 @@ def freed_row(record: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [changed_row, changed_words, dropped_words, added_words, dropped_row, freed_row]
+    "change",
+    [
+        renamed_row,
+        more_beside_words,
+        numbered_like_another,
+        numbered_zero,
+        changed_row,
+        changed_words,
+        dropped_words,
+        added_words,
+        dropped_row,
+        freed_row,
+    ],
 )
 def test_what_lies_beside_the_event_is_checked_too(
     sample: Sample, change: Callable[[dict[str, Any]], None]
@@ -344,8 +407,9 @@ def test_what_lies_beside_the_event_is_checked_too(
 def test_a_correction_that_was_hidden_is_found(sample: Sample) -> None:
     records = sample.records()
     assert records[15]["row"]["superseded_by"] == 17
-    records[15]["row"]["superseded_by"] = None
-    assert sample.check_records(records).first_bad == 15
+    for number in (None, 18, 99):
+        records[15]["row"]["superseded_by"] = number
+        assert sample.check_records(records).first_bad == 15
 
 
 def test_words_that_claim_to_be_erased_are_found(sample: Sample) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 from accord.store.chain import Chain, Fault
 from accord.store.checkpoints import Checkpoint
-from accord.store.event import leaf_of
+from accord.store.event import from_hex, leaf_of
 from accord.store.keys import PublicKey
 from accord.store.merkle import Frontier, Hash
 
+_RECORD = {"kind", "checkpoint", "signature", "public_key", "leaves"}
 _STATEMENT = {"log": str, "size": int, "root": str, "head": str, "time": str, "key": str}
 
 
@@ -58,6 +59,7 @@ class Attestation:
         values, leaves = record.get("checkpoint"), record.get("leaves")
         signature, raw = record.get("signature"), record.get("public_key")
         texts = isinstance(signature, str) and isinstance(raw, str) and isinstance(leaves, list)
+        texts = texts and record.keys() == _RECORD
         if not texts or not isinstance(values, dict) or values.keys() != _STATEMENT.keys():
             self.unreadable()
             return
@@ -65,7 +67,7 @@ class Attestation:
             self.unreadable()
             return
         try:
-            key = PublicKey(bytes.fromhex(str(raw)))
+            key = PublicKey(from_hex(str(raw)))
         except ValueError:
             self.unreadable()
             return

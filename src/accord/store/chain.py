@@ -52,6 +52,10 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_RECORD = {"kind", "event", "hash", "parts", "row"}
+_PART = {"salt", "body"}
+
+
 class Chain:
     """What has been seen of a log so far. Feed it events in order, then ask for `faults`."""
 
@@ -92,12 +96,15 @@ class Chain:
             return
         stated = str(record.get("hash"))
         self.hashes.append(stated)
-        if event.seq != position:
-            self._blame(min(event.seq, position), f"missing or out of place: got event {event.seq}")
         if event.version != VERSION:
             self._blame(position, f"it has a form that this Accord does not know: {event.version}")
         if event.hash != stated:
             self._blame(position, "its hash is not that of its content")
+        elif event.seq != position:
+            # Twice the same number: one of the two was put in, and both are called that.
+            twice = event.seq == position - 1 and position > 1
+            what = f"missing or out of place: got event {event.seq}"
+            self._blame(position - 1 if twice else position, what)
         self._follow(position, event, stated)
         parts = self._check_parts(position, event, record.get("parts"))
         if event.type == ERASED:
@@ -136,7 +143,7 @@ class Chain:
         return self._gaps + lost + wrong
 
     def _not_superseded(self, seq: int, claimed: int | None) -> Fault:
-        if claimed is not None and claimed > len(self.hashes):
+        if claimed is not None and claimed > len(self.hashes) and seq not in self._superseded:
             return Fault(len(self.hashes) + 1, f"missing: event {claimed} superseded event {seq}")
         return Fault(seq, "its judgement's row is superseded by another event than in the log")
 
@@ -163,7 +170,9 @@ class Chain:
                 self._missing.add((event.seq, name))
                 continue
             try:
-                fits = salted_digest(part["salt"], part["body"]) == promised
+                fits = (
+                    part.keys() == _PART and salted_digest(part["salt"], part["body"]) == promised
+                )
                 read[name] = json.loads(part["body"])
             except (KeyError, TypeError, ValueError, AttributeError):
                 fits = False
@@ -205,9 +214,9 @@ class Chain:
 
 
 def _event_of(record: Mapping[str, Any]) -> Event | None:
-    """The event of a record; None where it is none."""
+    """The event of a record; None where it is none, or has something else beside it."""
     values = record.get("event")
-    if not isinstance(values, dict) or values.keys() != _TYPES.keys():
+    if record.keys() != _RECORD or not isinstance(values, dict) or values.keys() != _TYPES.keys():
         return None
     if any(type(values[name]) not in kinds for name, kinds in _TYPES.items()):
         return None

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from accord.core.errors import DataError, InvariantError
 from accord.core.hashing import canonical_json
 from accord.store import merkle, schema
-from accord.store.event import leaf_of
+from accord.store.event import from_hex, leaf_of
 from accord.store.keys import PublicKey, SigningKey
 from accord.store.tables import checkpoints, events, log
 from accord.store.tables.columns import stamp
@@ -53,7 +53,7 @@ class Checkpoint:
     def signed_by(self, key: PublicKey) -> bool:
         """Whether `key` signed this."""
         try:
-            signature = bytes.fromhex(self.signature)
+            signature = from_hex(self.signature)
         except ValueError:
             return False
         return key.id == self.key and key.signed(self.signed_bytes(), signature)
@@ -73,8 +73,8 @@ class Receipt:
     def holds(self, key: PublicKey) -> bool:
         """Whether the proof leads to the root and `key` signed it. Works offline."""
         try:
-            leaf, root = leaf_of(self.hash), bytes.fromhex(self.checkpoint.root)
-            proof = [bytes.fromhex(sibling) for sibling in self.proof]
+            leaf, root = leaf_of(self.hash), from_hex(self.checkpoint.root)
+            proof = [from_hex(sibling) for sibling in self.proof]
         except ValueError:
             return False
         size = self.checkpoint.size

@@ -126,9 +126,20 @@ def erased_part(subject: str) -> tuple[int, str]:
     return int(seq), name
 
 
+def from_hex(text: str) -> bytes:
+    """The bytes that `text` spells in the one way that counts: small letters, no spaces.
+
+    Raises ValueError for any other spelling: a byte of it could be changed unseen.
+    """
+    data = bytes.fromhex(text)
+    if data.hex() != text:
+        raise ValueError("hexadecimal digits in another spelling")
+    return data
+
+
 def leaf_of(event_hash: str) -> bytes:
     """The Merkle leaf of an event with this hash."""
-    return leaf_hash(bytes.fromhex(event_hash))
+    return leaf_hash(from_hex(event_hash))
 
 
 def new_id() -> str:
@@ -144,9 +155,9 @@ def new_salt() -> str:
 def salted_digest(salt: str, body: str) -> str:
     """What the log keeps of a part: SHA-256 over salt and canonical JSON.
 
-    Raises ValueError where the salt is not hexadecimal.
+    Raises ValueError where the salt is not hexadecimal in small letters.
     """
-    return hashlib.sha256(bytes.fromhex(salt) + body.encode()).hexdigest()
+    return hashlib.sha256(from_hex(salt) + body.encode()).hexdigest()
 
 
 def _check_name(name: str, value: str | None, most: int) -> None:

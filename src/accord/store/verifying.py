@@ -37,6 +37,8 @@ from accord.store.database import Database
 from accord.store.keys import PublicKey
 from accord.store.records import CHECKPOINT, END, EVENT, FORMAT, HEADER, records
 
+_END = {"kind", "events", "head"}
+_HEADER = {"kind", "format", "log", "events"}
 Part = tuple[int, str]
 """Number of an event and the name of a part of what it said."""
 
@@ -135,8 +137,8 @@ def _verify(
         else:
             ended = True
             chain.finish(events=total, head=str(record.get("head")))
-            if record.get("events") != total:
-                faults.append(Fault(None, "header and end tell of different numbers of events"))
+            if record.get("events") != total or record.keys() != _END:
+                faults.append(Fault(None, "the end of the log was changed"))
     if not ended:
         faults.append(Fault(len(chain.hashes) + 1, "missing: the log has no end"))
     for checkpoint in expected:
@@ -195,5 +197,6 @@ def _check_header(header: Mapping[str, Any] | None, path: Path) -> None:
             where=path,
             do="install the newer version",
         )
-    if not isinstance(header.get("log"), str) or not isinstance(header.get("events"), int):
+    whole = header.keys() == _HEADER and isinstance(header["log"], str)
+    if not whole or not isinstance(header["events"], int):
         raise DataError("the first line of the export was changed", where=path)
