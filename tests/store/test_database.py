@@ -41,7 +41,7 @@ def test_sqlite_keeps_what_it_acknowledges_and_checks_what_it_keeps(tmp_path: Pa
 
 
 def test_postgresql_waits_for_the_disk(postgres_url: str) -> None:
-    relaxed = f"{postgres_url}&options=-csynchronous_commit%3Doff"
+    relaxed = f"{postgres_url}%20-csynchronous_commit%3Doff"
     with open_database(relaxed) as database, database.read() as connection:
         shown = {
             name: connection.exec_driver_sql(f"SHOW {name}").scalar_one()
@@ -131,7 +131,7 @@ def test_a_read_only_database_can_be_read_and_says_that_it_cannot_be_written(pla
     with open_database(place) as database, database.write() as connection:
         append(connection, NOTE)
     if "://" in place:
-        shut = f"{place}&options=-cdefault_transaction_read_only%3Don"
+        shut = f"{place}%20-cdefault_transaction_read_only%3Don"
     else:
         shut = f"sqlite:///file:{place}?mode=ro&uri=true"
     with open_database(shut) as database:
@@ -211,9 +211,9 @@ def test_a_lost_connection_is_one_error_and_the_next_one_works(postgres_url: str
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda url: url.replace("/test_", "/no_test_"), "does not exist"),
+        (lambda url: url.replace("/postgres?", "/nothing?"), "does not exist"),
         (lambda url: url.replace("postgres@", "nobody@"), "does not exist"),
-        (lambda url: url + "x", "No such file"),
+        (lambda url: url.replace("host=", "host=/no"), "No such file"),
     ],
     ids=["name", "user", "folder"],
 )
@@ -251,3 +251,28 @@ def test_a_broken_rule_is_one_data_error(database: Database) -> None:
     statement = sa.text("INSERT INTO runs (id) VALUES ('x')")
     with pytest.raises(DataError, match="breaks a rule"), database.write() as connection:
         connection.execute(statement)
+
+
+def test_a_server_that_does_not_wait_for_the_disk_is_refused(postgres_url: str) -> None:
+    engine = sa.create_engine(
+        postgres_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
+    )
+
+    def reload(statement: str, expected: str) -> None:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(statement)
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+            for _ in range(500):
+                if connection.exec_driver_sql("SHOW fsync").scalar_one() == expected:
+                    return
+                time.sleep(0.02)
+            raise AssertionError(f"fsync did not become {expected}")
+
+    try:
+        reload("ALTER SYSTEM SET fsync = off", "off")
+        with pytest.raises(StoreError, match="may lose what it acknowledged"):
+            open_database(postgres_url)
+    finally:
+        reload("ALTER SYSTEM RESET fsync", "on")
+        engine.dispose()
+    open_database(postgres_url).close()

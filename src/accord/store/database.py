@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from accord.core.errors import ConfigError, InvariantError, StoreError
 from accord.core.files import sync_folder
@@ -59,7 +58,7 @@ class Database:
         Raises StoreError where the database cannot be reached or read.
         """
         options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with explained(self.place), self.engine.connect() as connection:
+        with refusals.explained(self.place), self.engine.connect() as connection:
             reader = connection.execution_options(**options)
             with reader.begin():
                 yield reader
@@ -72,7 +71,7 @@ class Database:
         constraint, InvariantError inside another `write` of the same thread.
         """
         with (
-            explained(self.place),
+            refusals.explained(self.place),
             self._turn_of_this_thread(),
             self.engine.connect() as connection,
         ):
@@ -88,11 +87,11 @@ class Database:
         SQLite overwrites it; PostgreSQL frees it for new rows. Backups, replicas and PostgreSQL's
         write-ahead log are out of reach. Raises StoreError where a reader keeps the old rows alive.
         """
-        with explained(self.place), self.engine.connect() as connection:
+        with refusals.explained(self.place), self.engine.connect() as connection:
             if self.is_sqlite:
                 bare = connection.execution_options(**_BARE)
                 if bare.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]:
-                    raise refusals.not_scrubbed(self.place)
+                    refusals.refuse_unscrubbed(self.place)
             else:
                 bare = connection.execution_options(isolation_level="AUTOCOMMIT")
                 bare.exec_driver_sql("VACUUM " + ", ".join(_FREED))
@@ -114,7 +113,7 @@ class Database:
         if holder == threading.get_ident():
             raise InvariantError("a writing transaction was begun inside another one")
         if not self._turn.acquire(timeout=BUSY_SECONDS):
-            raise refusals.busy(self.place)
+            refusals.refuse_busy(self.place)
         self._holder = threading.get_ident()
         try:
             yield
@@ -134,7 +133,7 @@ def open_database(place: str | Path) -> Database:
     engine = _engine(url)
     database = Database(engine)
     try:
-        with explained(database.place):
+        with refusals.explained(database.place):
             _prepare_place(engine)
             schema.bring_up_to_date(engine, wait_for_other_writers)
     except BaseException:
@@ -147,17 +146,6 @@ def wait_for_other_writers(connection: sa.Connection) -> None:
     """Begin the only writing transaction of a PostgreSQL database."""
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(BUSY_SECONDS * 1000)}")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
-
-
-@contextmanager
-def explained(place: str) -> Iterator[None]:
-    """Turn what a database says no with, inside the block, into one error of Accord's."""
-    try:
-        yield
-    except PoolTimeout:
-        raise refusals.busy(place) from None
-    except DBAPIError as error:
-        raise refusals.explain(error, place) from None
 
 
 def _url(place: str | Path) -> URL:
@@ -250,7 +238,7 @@ def _prepare_place(engine: sa.Engine) -> None:
     if engine.dialect.name != "sqlite":
         with engine.connect() as connection:
             if connection.exec_driver_sql("SHOW fsync").scalar_one() == "off":
-                raise refusals.unsafe(engine.url.render_as_string(), "fsync = off")
+                refusals.refuse_unsafe(engine.url.render_as_string(), "fsync = off")
         return
     if not str(engine.url.database).startswith("file:"):
         _make_file(Path(str(engine.url.database)))
@@ -267,7 +255,7 @@ def _prepare_place(engine: sa.Engine) -> None:
                     raise
         time.sleep(0.02)
     if mode != "wal":
-        raise refusals.unsafe(str(engine.url.database), f"journal_mode = {mode}")
+        refusals.refuse_unsafe(str(engine.url.database), f"journal_mode = {mode}")
 
 
 def _make_file(path: Path) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from accord.core.errors import AccordError, DataError, InvariantError, StoreError
 
@@ -84,9 +89,20 @@ def explain(error: DBAPIError, place: str) -> AccordError:
     )
 
 
-def busy(place: str) -> StoreError:
+@contextmanager
+def explained(place: str) -> Iterator[None]:
+    """Turn what a database says no with, inside the block, into one error of Accord's."""
+    try:
+        yield
+    except PoolTimeout:
+        refuse_busy(place)
+    except DBAPIError as error:
+        raise explain(error, place) from None
+
+
+def refuse_busy(place: str) -> NoReturn:
     """Somebody else held the only turn to write for too long."""
-    return StoreError(
+    raise StoreError(
         "the database is busy",
         got="no turn to write in 30 s",
         where=place,
@@ -94,9 +110,9 @@ def busy(place: str) -> StoreError:
     )
 
 
-def not_scrubbed(place: str) -> StoreError:
+def refuse_unscrubbed(place: str) -> NoReturn:
     """Rows are erased, and old pages that hold them are still in use."""
-    return StoreError(
+    raise StoreError(
         "what was erased can still be found in the database's file",
         got="a reader that has not ended",
         where=place,
@@ -104,9 +120,9 @@ def not_scrubbed(place: str) -> StoreError:
     )
 
 
-def unsafe(place: str, setting: str) -> StoreError:
+def refuse_unsafe(place: str, setting: str) -> NoReturn:
     """A place that acknowledges what it may still lose."""
-    return StoreError(
+    raise StoreError(
         "this database may lose what it acknowledged",
         got=setting,
         where=place,
