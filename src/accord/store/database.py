@@ -8,7 +8,6 @@ wrote is on the disk when its block has ended.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from accord.core.errors import ConfigError, InvariantError, StoreError
 from accord.core.files import sync_folder
 from accord.store import refusals, schema
+from accord.store.turns import Turns
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for the one before it, and a connection for the server."""
@@ -44,7 +44,7 @@ class Database:
         self.engine = engine
         self.place = engine.url.render_as_string(hide_password=True)
         """URL without password, for messages."""
-        self._turn = threading.Lock()
+        self._turns = Turns()
 
     @property
     def is_sqlite(self) -> bool:
@@ -109,17 +109,14 @@ class Database:
     @contextmanager
     def _turn_of_this_thread(self) -> Iterator[None]:
         # SQLite's writers poll for their turn and starve one another; those that queue do not.
-        holder = getattr(self, "_holder", None)
-        if holder == threading.get_ident():
+        if self._turns.mine:
             raise InvariantError("a writing transaction was begun inside another one")
-        if not self._turn.acquire(timeout=BUSY_SECONDS):
+        if not self._turns.take(BUSY_SECONDS):
             refusals.refuse_busy(self.place)
-        self._holder = threading.get_ident()
         try:
             yield
         finally:
-            self._holder = 0
-            self._turn.release()
+            self._turns.give()
 
 
 def open_database(place: str | Path) -> Database:
