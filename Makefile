@@ -13,7 +13,7 @@ WORKERS ?= 2
 # One thread a worker: the tests that need more ask for it themselves.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
-.PHONY: help quickstart test lint docs docs-check bench ci study browser clean
+.PHONY: help quickstart test lint docs docs-check bench ci study machine clean
 
 help: ## Show what there is.
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,21 +41,23 @@ docs-check: $(VENV)/have-dev ## Fail where a page differs from the code.
 bench: $(VENV)/have-peers ## Speed and memory beside other libraries, in one run.
 	$(BIN)/python bench/run.py
 
-ci: $(VENV)/have-peers browser lint docs-check ## Everything but the studies.
+ci: $(VENV)/have-peers machine lint docs-check ## Everything but the studies.
 	ACCORD_TEST_ALL=1 $(PYTEST) --durations 15
 	ACCORD_TEST_ALL=1 $(PYTEST) -m "slow and not study" --durations 15
 
 study: $(VENV)/have-dev ## Claims over several seeds; many minutes.
 	$(BIN)/python -m pytest -m study -s
 
-browser: ## Install Debian's chromium where it is missing.
-	@if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then \
+machine: ## Install Debian's chromium and PostgreSQL where they are missing.
+	@absent=""; \
+	{ command -v chromium && command -v chromedriver; } >/dev/null || absent="chromium chromium-driver"; \
+	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || absent="$$absent postgresql"; \
+	if [ -n "$$absent" ]; then \
 	  sudo=""; if [ "$$(id -u)" != 0 ]; then sudo=sudo; fi; \
 	  $$sudo apt-get update -q && \
-	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends \
-	    chromium chromium-driver; \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$absent; \
 	fi
-	@command -v chromium && command -v chromedriver
+	@command -v chromium && command -v chromedriver && compgen -G '/usr/lib/postgresql/*/bin/postgres'
 
 clean: ## Remove .venv and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
@@ -87,7 +89,7 @@ $(VENV)/have-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(call install,torch -e ".[quickstart$(comma)dev]")
 
 $(VENV)/have-peers: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(call install,torch -e ".[quickstart$(comma)dev$(comma)peers]")
+	$(call install,torch -e ".[quickstart$(comma)postgres$(comma)dev$(comma)peers]")
 	@touch $(VENV)/have-dev $(VENV)/have-quickstart
 
 comma := ,

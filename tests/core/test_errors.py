@@ -10,11 +10,13 @@ from accord.core import errors
 from accord.core.errors import (
     AccordError,
     ConfigError,
+    ConflictError,
     DataError,
     DivergenceError,
     DownloadError,
     InvariantError,
     ModelError,
+    StoreError,
     TemplateError,
     WorkspaceError,
 )
@@ -48,6 +50,8 @@ def test_a_false_value_is_still_shown() -> None:
         (TemplateError, ValueError),
         (ModelError, ValueError),
         (WorkspaceError, OSError),
+        (StoreError, OSError),
+        (ConflictError, ValueError),
         (DownloadError, OSError),
         (DivergenceError, ArithmeticError),
         (InvariantError, AssertionError),

@@ -111,7 +111,7 @@ def test_no_module_has_an_effect_when_imported() -> None:
 def test_light_packages_import_where_only_the_base_is_installed() -> None:
     inside = [module(path) for path in product() if is_light(path)]
     assert len(inside) > len(LIGHT)
-    extra = declared("train", "quickstart", "dev", "peers") | {"sklearn", "accelerate"}
+    extra = declared("train", "quickstart", "postgres", "dev", "peers") | {"sklearn", "accelerate"}
     extra -= {"huggingface_hub"}  # tokenizers brings it
     answer = in_fresh_python(f"INSIDE = {inside!r}\n{LIGHTNESS}", without=tuple(extra))
     assert answer == {"loaded": []}
@@ -149,7 +149,7 @@ def test_every_declared_distribution_is_used() -> None:
 def test_constraints_pin_every_direct_dependency() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pins = {line.partition("==")[0].replace("-", "_") for line in lines if "==" in line}
-    assert declared() | declared("train", "quickstart", "dev", "peers") == pins
+    assert declared() | declared("train", "quickstart", "postgres", "dev", "peers") == pins
 
 
 def test_the_package_is_typed_and_whole() -> None:

@@ -60,6 +60,14 @@ class WorkspaceError(AccordError, OSError):
     """A workspace folder that is missing, locked, damaged, unwritable or full."""
 
 
+class StoreError(AccordError, OSError):
+    """A database that cannot be reached, read or written, or that a newer Accord made."""
+
+
+class ConflictError(AccordError, ValueError):
+    """A submission that contradicts what was accepted before; nothing was changed."""
+
+
 class DownloadError(AccordError, OSError):
     """Something to be fetched that could not be, or arrived different from what was promised."""
 
