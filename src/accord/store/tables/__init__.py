@@ -24,6 +24,7 @@ from accord.store.tables.people import raters as raters
 from accord.store.tables.work import assignments as assignments
 from accord.store.tables.work import campaigns as campaigns
 from accord.store.tables.work import judgements as judgements
+from accord.store.tables.work import memberships as memberships
 from accord.store.tables.work import prompts as prompts
 from accord.store.tables.work import responses as responses
 from accord.store.tables.work import task_responses as task_responses

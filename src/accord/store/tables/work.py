@@ -81,7 +81,8 @@ campaigns = sa.Table(
 tasks = sa.Table(
     "tasks",
     METADATA,
-    sa.Column("id", ID, primary_key=True),
+    sa.Column("id", ID, primary_key=True, comment="random, so that its order is no order"),
+    sa.Column("seq", sa.BigInteger, sa.ForeignKey("events.seq"), nullable=False, unique=True),
     sa.Column("campaign", ID, sa.ForeignKey("campaigns.id"), nullable=False),
     sa.Column("prompt", ID, sa.ForeignKey("prompts.id"), nullable=False, index=True),
     sa.Column("kind", WORD, nullable=False),
@@ -114,7 +115,7 @@ tasks = sa.Table(
     sa.CheckConstraint("inclusion > 0 AND inclusion <= 1", name="inclusion"),
     sa.CheckConstraint("purpose <> 'gold' OR gold IS NOT NULL", name="gold"),
     sa.CheckConstraint("purpose <> 'repeat' OR repeats IS NOT NULL", name="repeats"),
-    sa.Index(None, "campaign", "state", "priority"),
+    sa.Index(None, "campaign", "state", "purpose", "priority", "id"),
 )
 
 task_responses = sa.Table(
@@ -126,6 +127,18 @@ task_responses = sa.Table(
     sa.UniqueConstraint("task", "response"),
     sa.CheckConstraint("place BETWEEN 0 AND 3", name="place"),
     comment="place is the canonical order that tiers count by, never the order on a screen",
+)
+
+memberships = sa.Table(
+    "memberships",
+    METADATA,
+    sa.Column("campaign", ID, sa.ForeignKey("campaigns.id"), primary_key=True),
+    sa.Column("rater", ID, sa.ForeignKey("raters.id"), primary_key=True),
+    sa.Column("seq", sa.BigInteger, sa.ForeignKey("events.seq"), nullable=False, unique=True),
+    sa.Column("state", WORD, nullable=False),
+    sa.Column("since", Time, nullable=False, comment="of the state"),
+    one_of("state", "trial", "active", "failed", "paused"),
+    comment="who works in a campaign; trial: only its qualification tasks so far",
 )
 
 assignments = sa.Table(

@@ -257,6 +257,7 @@ CREATE INDEX ix_responses_prompt ON responses (prompt);
 
 CREATE TABLE tasks (
     id VARCHAR(64) NOT NULL,
+    seq BIGINT NOT NULL,
     campaign VARCHAR(64) NOT NULL,
     prompt VARCHAR(64) NOT NULL,
     kind VARCHAR(32) NOT NULL,
@@ -281,15 +282,31 @@ CREATE TABLE tasks (
     CONSTRAINT ck_tasks_inclusion CHECK (inclusion > 0 AND inclusion <= 1),
     CONSTRAINT ck_tasks_gold CHECK (purpose <> 'gold' OR gold IS NOT NULL),
     CONSTRAINT ck_tasks_repeats CHECK (purpose <> 'repeat' OR repeats IS NOT NULL),
+    CONSTRAINT uq_tasks_seq UNIQUE (seq),
+    CONSTRAINT fk_tasks_seq FOREIGN KEY(seq) REFERENCES events (seq),
     CONSTRAINT fk_tasks_campaign FOREIGN KEY(campaign) REFERENCES campaigns (id),
     CONSTRAINT fk_tasks_prompt FOREIGN KEY(prompt) REFERENCES prompts (id),
     CONSTRAINT fk_tasks_repeats FOREIGN KEY(repeats) REFERENCES tasks (id),
     CONSTRAINT fk_tasks_for_rater FOREIGN KEY(for_rater) REFERENCES raters (id)
 );
 
-CREATE INDEX ix_tasks_campaign_state_priority ON tasks (campaign, state, priority);
+CREATE INDEX ix_tasks_campaign_state_purpose_priority_id ON tasks (campaign, state, purpose, priority, id);
 
 CREATE INDEX ix_tasks_prompt ON tasks (prompt);
+
+CREATE TABLE memberships (
+    campaign VARCHAR(64) NOT NULL,
+    rater VARCHAR(64) NOT NULL,
+    seq BIGINT NOT NULL,
+    state VARCHAR(32) NOT NULL,
+    since VARCHAR(27) NOT NULL,
+    CONSTRAINT pk_memberships PRIMARY KEY (campaign, rater),
+    CONSTRAINT ck_memberships_state CHECK (state IN ('trial', 'active', 'failed', 'paused')),
+    CONSTRAINT uq_memberships_seq UNIQUE (seq),
+    CONSTRAINT fk_memberships_campaign FOREIGN KEY(campaign) REFERENCES campaigns (id),
+    CONSTRAINT fk_memberships_rater FOREIGN KEY(rater) REFERENCES raters (id),
+    CONSTRAINT fk_memberships_seq FOREIGN KEY(seq) REFERENCES events (seq)
+);
 
 CREATE TABLE assignments (
     id VARCHAR(64) NOT NULL,

@@ -1,0 +1,171 @@
+"""Tasks: K responses to one prompt that some raters are asked about; each is put in by an event.
+
+The event holds how the task was picked and with which probability, so that no weight in training
+rests on a row that could be changed unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from accord.collect.campaign import Campaign
+from accord.core.errors import DataError
+from accord.store.event import Entry
+from accord.store.log import append
+from accord.store.registry import SYSTEM
+from accord.store.tables import responses as response_table
+from accord.store.tables import task_responses, tasks
+
+RANDOM = "random"
+"""What `selected_by` says of a task that was drawn without looking."""
+EVERYBODY = 1_000_000
+"""Overlap of a task that every rater is asked once."""
+
+
+class Purpose(StrEnum):
+    """Why a task is asked; a rater is never told."""
+
+    WORK = "work"
+    GOLD = "gold"
+    """The answer is known; every rater may get it once."""
+    REPEAT = "repeat"
+    """A rater's own task again, in swapped order."""
+    QUALIFICATION = "qualification"
+    """The answer is known; asked before the rater works."""
+    ADJUDICATION = "adjudication"
+    """A lead decides where raters were split."""
+
+
+class TaskState(StrEnum):
+    """Whether a task is still asked."""
+
+    OPEN = "open"
+    DONE = "done"
+    WITHDRAWN = "withdrawn"
+
+
+def add_task(
+    connection: Connection,
+    campaign: Campaign,
+    *,
+    prompt: str,
+    responses: Sequence[str],
+    purpose: Purpose = Purpose.WORK,
+    selected_by: str = RANDOM,
+    inclusion: float = 1.0,
+    priority: int = 0,
+    overlap: int | None = None,
+    gold: Sequence[int] | None = None,
+    repeats: str | None = None,
+    for_rater: str | None = None,
+    actor: str = SYSTEM,
+) -> str:
+    """Ask about some responses (ids) to a prompt (id); returns the task's id.
+
+    Inside `Database.write`. The canonical order is by digest of the text: the same texts stand in
+    the same places in every task. `gold` is the known tier of each of `responses`, in the order
+    given here. `inclusion` is the probability with which this task was picked.
+    Raises DataError for a wrong number of responses, responses to another prompt, two with the same
+    text, and a gold task without its answer.
+    """
+    if len(responses) != campaign.settings.responses:
+        raise DataError(
+            "a task shows as many responses as its campaign says",
+            got=len(responses),
+            where=campaign.settings.name,
+            do=f"give {campaign.settings.responses}",
+        )
+    places = _canonical(connection, prompt, responses)
+    answer = _answer(purpose, gold, responses, places)
+    if overlap is None:
+        known = purpose in (Purpose.GOLD, Purpose.QUALIFICATION)
+        overlap = EVERYBODY if known else campaign.settings.overlap
+    about = {
+        "campaign": campaign.id,
+        "prompt": prompt,
+        "responses": places,
+        "purpose": purpose.value,
+        "selected_by": selected_by,
+        "inclusion": inclusion,
+        "overlap": overlap,
+        "gold": answer,
+        "repeats": repeats,
+        "for_rater": for_rater,
+    }
+    event = append(connection, Entry(type="task.added", actor=actor, parts={"task": about})).event
+    row = {
+        "id": event.subject,
+        "seq": event.seq,
+        "campaign": campaign.id,
+        "prompt": prompt,
+        "kind": "compare",
+        "purpose": purpose.value,
+        "state": TaskState.OPEN.value,
+        "made": datetime.now(UTC),
+        "priority": priority,
+        "overlap": overlap,
+        "fence": 0,
+        "selected_by": selected_by,
+        "inclusion": inclusion,
+        "gold": answer,
+        "round": None,
+        "repeats": repeats,
+        "for_rater": for_rater,
+    }
+    connection.execute(sa.insert(tasks), [row])
+    shown = [
+        {"task": event.subject, "place": place, "response": response}
+        for place, response in enumerate(places)
+    ]
+    connection.execute(sa.insert(task_responses), shown)
+    return event.subject
+
+
+def responses_of(connection: Connection, task: str) -> list[str]:
+    """Ids of the responses of a task, in canonical order."""
+    found = sa.select(task_responses.c.response).where(task_responses.c.task == task)
+    return list(connection.execute(found.order_by(task_responses.c.place)).scalars())
+
+
+def _canonical(connection: Connection, prompt: str, given: Sequence[str]) -> list[str]:
+    rows = connection.execute(
+        sa.select(response_table.c.id, response_table.c.digest, response_table.c.prompt).where(
+            response_table.c.id.in_(given)
+        )
+    ).all()
+    if len(rows) != len(given):
+        raise DataError("a task names responses that are not there, or one twice", got=list(given))
+    strange = [row.id for row in rows if row.prompt != prompt]
+    if strange:
+        raise DataError("a task shows responses to one prompt", got=strange[0], where=prompt)
+    digests = {row.id: row.digest for row in rows}
+    if None in digests.values():
+        raise DataError("a response of this task was erased", where=prompt)
+    if len(set(digests.values())) < len(given):
+        raise DataError(
+            "two responses of a task have the same text",
+            where=prompt,
+            do="leave one out: raters cannot tell them apart",
+        )
+    return sorted(given, key=lambda response: str(digests[response]))
+
+
+def _answer(
+    purpose: Purpose, gold: Sequence[int] | None, given: Sequence[str], places: Sequence[str]
+) -> list[int] | None:
+    if (gold is None) == (purpose in (Purpose.GOLD, Purpose.QUALIFICATION)):
+        raise DataError(
+            "gold and qualification tasks have a known answer, others have none",
+            got=f"{purpose} with {'an' if gold is not None else 'no'} answer",
+        )
+    if gold is None:
+        return None
+    if len(gold) != len(given) or sorted(set(gold)) != list(range(max(gold) + 1)):
+        raise DataError("a known answer has a tier for each response: 0, 1, 2 ...", got=list(gold))
+    by_response = dict(zip(given, gold, strict=True))
+    return [by_response[response] for response in places]
