@@ -109,14 +109,14 @@ def label_in_turn(
             _check_enrolled(connection, rater_id, rater)
     said: dict[str, list[Verdict]] = {rater_id: [] for rater_id in enrolled}
     working = dict(enrolled) if most is None or most > 0 else {}
-    refused: dict[str, ConflictError] = {}
+    refusals: list[ConflictError] = []
     while working:
         for rater_id, rater in list(working.items()):
             try:
                 lease = next_task(database, campaign, rater_id)
             except ConflictError as error:
                 # A trial was failed, say, or somebody closed the campaign between two answers.
-                refused[rater_id] = error
+                refusals.append(error)
                 lease = None
             if lease is None:
                 del working[rater_id]
@@ -126,8 +126,9 @@ def label_in_turn(
                 progress(rater_id, len(said[rater_id]))
             if len(said[rater_id]) == most:
                 del working[rater_id]
-    if refused and len(refused) == len(enrolled) and not any(said.values()):
-        raise next(iter(refused.values()))
+    if len(refusals) == len(enrolled) and not any(said.values()):
+        for refusal in refusals:
+            raise refusal
     with database.read() as connection:
         return {
             rater_id: Labelled(

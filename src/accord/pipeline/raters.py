@@ -51,12 +51,12 @@ TRUTHS: Mapping[str, Callable[[], Truth]] = MappingProxyType({"grammar": _gramma
 def truth_called(name: str) -> Truth:
     """The truth of this name. Raises ConfigError where there is none or its package is missing."""
     if name not in TRUTHS:
-        known = (*TRUTHS, *FEATURES)
-        near = get_close_matches(name, known, n=1)
+        near = get_close_matches(name, (*TRUTHS, *FEATURES), n=1)
+        known = f"truths: {', '.join(TRUTHS)}; features: {', '.join(FEATURES)}"
         raise ConfigError(
-            "there is no such truth or feature",
+            "there is no such truth",
             got=name,
-            do=f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}",
+            do=f"did you mean {near[0]!r}?" if near and near[0] != name else known,
         )
     return TRUTHS[name]()
 
@@ -115,15 +115,23 @@ def _person(said: dict[str, Any], source: Source, truths: dict[str, Truth]) -> S
             )
         said["weights"] = {truth: 1.0}
     settings = structure(said, PersonSettings, source)
-    named = [*settings.weights, *settings.bias, *(rule.by for rule in settings.rules)]
-    needed = {name for name in (*named, *settings.criteria.values()) if name not in FEATURES}
-    try:
-        for name in sorted(needed - truths.keys()):
-            truths[name] = truth_called(name)
-        return SimulatedPerson(settings=settings, truths=tuple(truths[name] for name in needed))
-    except ConfigError as error:
-        where = source.place((str(error.got),)) if error.where is None else error.where
-        raise ConfigError(error.what, got=error.got, where=where, do=error.do) from None
+    places: dict[str, tuple[str, ...]] = {}
+    places |= {rule.by: ("rules",) for rule in settings.rules}
+    places |= {name: ("bias", name) for name in settings.bias}
+    places |= {name: ("weights", name) for name in settings.weights if name != truth}
+    places |= {} if truth is None else {truth: ("truth",)}
+    places = {name: where for name, where in places.items() if name not in FEATURES}
+    # A criterion is rated by a truth: a feature has no scale from bad to good.
+    places |= {name: ("criteria", criterion) for criterion, name in settings.criteria.items()}
+    own = []
+    for name in sorted(places):
+        try:
+            own.append(truths.get(name) or truth_called(name))
+        except ConfigError as error:
+            where = source.place(places[name])
+            raise ConfigError(error.what, got=error.got, where=where, do=error.do) from None
+    truths |= {made.name: made for made in own}
+    return SimulatedPerson(settings=settings, truths=tuple(own))
 
 
 def _one_by_one(score: RewardFn) -> Callable[[Conversation, str], float]:
