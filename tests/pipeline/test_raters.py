@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from accord.collect.features import FEATURES
 from accord.collect.persona import PersonSettings, Rule
 from accord.collect.sheet import Sheet
 from accord.core.errors import ConfigError
@@ -125,6 +128,16 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, case: str) -> None:
         read_people(path)
     assert told in str(caught.value)
     assert str(caught.value.where) == (str(path) if line is None else f"{path}:{line}")
+
+
+def test_the_manual_names_every_setting_feature_and_truth(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "raters-that-are-no-people.md"
+    text = page.read_text(encoding="utf-8")
+    settings = [field.name for field in fields(PersonSettings)]
+    named = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE))
+    assert named == {"truth", *settings, *FEATURES, *TRUTHS}
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    assert len(read_people(written(tmp_path, example))) == 3
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

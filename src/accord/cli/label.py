@@ -27,13 +27,18 @@ ABOUT = """\
 Let simulated people or a rule judge the tasks of a campaign, as a person's page would.
 
 A file of simulated people names each of them, and what they want:
+
   [[rater]]
   name = "Ada"
   truth = "vader"        # or "grammar", or a feature: length, brevity, longer, first, ...
   temperature = 0.4      # 0: no noise
   bias = { first = 0.3 } # falls for the place on the screen
   lapse = 0.05           # share judged without looking
+
+Also: weights, rules, fatigue, grain, consistency, criteria, seed.
+
 A rule is a Python function of a conversation and its responses that gives each a score.
+
 What they say is stored with their kind and is nobody's opinion."""
 STEP = 25
 """Answers of all raters between two signs of progress."""

@@ -126,9 +126,8 @@ def label_in_turn(
                 progress(rater_id, len(said[rater_id]))
             if len(said[rater_id]) == most:
                 del working[rater_id]
-    if len(refusals) == len(enrolled) and not any(said.values()):
-        for refusal in refusals:
-            raise refusal
+    if refusals and len(refusals) == len(enrolled) and not any(said.values()):
+        raise refusals[0]
     with database.read() as connection:
         return {
             rater_id: Labelled(
