@@ -27,7 +27,6 @@ ABOUT = """\
 Let simulated people or a rule judge the tasks of a campaign, as a person's page would.
 
 A file of simulated people names each of them, and what they want:
-
   [[rater]]
   name = "Ada"
   truth = "vader"        # or "grammar", or a feature: length, brevity, longer, first, ...
