@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
 import random
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -105,3 +109,14 @@ def test_findings_lie_in_the_text_apart_from_each_other(text: str) -> None:
     for one in find_personal(text):
         assert end <= one.start < one.end <= len(text)
         end = one.end
+
+
+DATA = os.environ.get("ACCORD_DATA")
+
+
+@pytest.mark.skipif(not DATA, reason="ACCORD_DATA, the folder of real data, is not set")
+def test_thousands_of_sums_hold_no_false_alarm() -> None:
+    with gzip.open(Path(DATA or "") / "gsm8k" / "train.jsonl.gz", "rt") as file:
+        questions = [str(json.loads(line)["question"]) for line in file]
+    assert len(questions) > 7000
+    assert scan_personal(questions).counts.total() == 0
