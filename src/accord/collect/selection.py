@@ -154,6 +154,10 @@ METHODS: Mapping[str, Selector | None] = {
 """Every method by its name; `random` draws without looking."""
 
 
+NEEDS_SCORES = frozenset({"uncertainty", "gap"})
+"""Methods that have nothing to look at without predicted rewards."""
+
+
 def method_called(name: str) -> Selector | None:
     """The method of this name. Raises ConfigError, listing all, where there is none."""
     if name not in METHODS:
