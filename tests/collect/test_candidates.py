@@ -10,20 +10,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from accord.collect.campaign import Campaign, CampaignState, set_campaign_state
-from accord.collect.candidates import (
-    SAMPLE,
-    SAMPLED,
-    Sampled,
-    conclude,
-    deliver,
-    order_of,
-    remaining,
-    request,
-)
+from accord.collect.campaign import Campaign
+from accord.collect.candidates import Sampled, conclude, deliver, remaining
+from accord.collect.orders import SAMPLE, SAMPLED, order_of, request
 from accord.collect.pool import add_prompts
 from accord.collect.selection import Score
-from accord.core.errors import ConfigError, ConflictError, DataError
+from accord.core.errors import ConflictError, DataError
 from accord.core.types import Conversation, Prompt, Response, SamplingSettings, StopReason
 from accord.store.database import Database
 from accord.store.jobs import Job, JobState, claim, job_called
@@ -150,20 +142,6 @@ def test_a_worker_that_lost_its_job_writes_nothing(database: Database) -> None:
     with pytest.raises(ConflictError, match="no longer held"):
         conclude(database, slow)
     assert conclude(database, heir).tasks == 2
-
-
-def test_the_same_request_is_the_same_job(file_database: Database) -> None:
-    campaign = made(file_database, tasks=0)
-    ids = pool(file_database, 2)
-
-    def ask(**more: Any) -> str:
-        with file_database.write() as connection:
-            return request(
-                connection, campaign, ids, ["sft-1"], **{"samples": 2, "settings": SETTINGS} | more
-            )
-
-    assert ask() == ask()
-    assert len({ask(), ask(seed=1), ask(samples=3), ask(tasks=1)}) == 4
 
 
 def test_answers_that_say_nothing_new_are_counted(file_database: Database) -> None:
@@ -293,36 +271,11 @@ def test_an_interrupted_conclusion_goes_on(file_database: Database) -> None:
     assert {row.id for row in asked(file_database)} == before
 
 
-def test_requests_that_cannot_work_are_refused(file_database: Database) -> None:
+def test_answers_that_nobody_asked_for_are_refused(file_database: Database) -> None:
     campaign = made(file_database, tasks=0, k=3)
     ids = pool(file_database, 2)
-
-    def ask(prompts: Sequence[str] = ids, policies: Sequence[str] = ("p",), **more: Any) -> None:
-        with file_database.write() as connection:
-            request(
-                connection,
-                campaign,
-                prompts,
-                policies,
-                **{"samples": 3, "settings": SETTINGS} | more,
-            )
-
-    for wrong, error, words in (
-        ({"samples": 2}, ConfigError, "more responses than would be sampled"),
-        ({"policies": ["p", "p"]}, ConfigError, "named twice"),
-        ({"prompts": [ids[0], ids[0]]}, ConfigError, "named twice"),
-        ({"prompts": []}, DataError, "no prompt to sample"),
-        ({"prompts": ["ghost"]}, DataError, "no such prompt"),
-        ({"tasks": 0}, ConfigError, "at least 1"),
-    ):
-        with pytest.raises(error, match=words):
-            ask(**wrong)  # type: ignore[arg-type]
     job = ordered(file_database, campaign, ids, samples=3)
     with pytest.raises(DataError, match="does not ask for"):
         deliver(file_database, job, {"ghost": []})
     with pytest.raises(DataError, match="digest of the policy"):
         deliver(file_database, job, {ids[0]: [said("x", "")]})
-    with file_database.write() as connection:
-        set_campaign_state(connection, campaign, CampaignState.CLOSED)
-    with pytest.raises(ConflictError, match="closed"):
-        ask(seed=9)

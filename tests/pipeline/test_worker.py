@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from accord.collect.campaign import Campaign, CampaignSettings, open_campaign
-from accord.collect.candidates import SAMPLED, request
+from accord.collect.orders import SAMPLED, request
 from accord.collect.pool import add_prompts
 from accord.core.errors import InterruptedRun, ModelError
 from accord.core.types import Conversation, Prompt, Response, SamplingSettings, StopReason

@@ -1,8 +1,8 @@
 """Candidates for tasks: a job asks policies for answers, and what they say becomes tasks.
 
-`request` makes the job. Whoever works on it (a worker with models, which this floor has not) calls
-`remaining` for the prompts that wait, `deliver` with the answers to some of them, as often as it
-takes, and `conclude` at the end. A prompt is delivered in one transaction with all that follows
+`orders.request` makes the job. Whoever works on it (a worker with models, which this floor has not)
+calls `remaining` for the prompts that wait, `deliver` with the answers to some of them, as often as
+it takes, and `conclude` at the end. A prompt is delivered in one transaction with all that follows
 from it, and once for each job: a worker that is killed anywhere and started again makes nothing
 twice.
 
@@ -24,49 +24,25 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from accord.collect.campaign import Campaign, CampaignState, campaign_called
+from accord.collect.campaign import Campaign, campaign_called
 from accord.collect.likeness import ALIKE, likeness, shingles
+from accord.collect.orders import SAMPLED, Order, delivered, key_of, order_of
 from accord.collect.ready import task_about
-from accord.collect.selection import Candidate, Score, method_called, select
+from accord.collect.selection import Candidate, Score, select
 from accord.collect.tasks import Purpose, add_task
-from accord.core.errors import ConfigError, ConflictError, DataError
-from accord.core.hashing import digest, plain
-from accord.core.types import Response, SamplingSettings
+from accord.core.errors import ConflictError, DataError
+from accord.core.hashing import digest
+from accord.core.types import Response
 from accord.store.database import Database
 from accord.store.event import Entry
-from accord.store.jobs import Job, check_held, complete, enqueue
+from accord.store.jobs import Job, check_held, complete
 from accord.store.log import append, parts_of
 from accord.store.registry import SYSTEM, add_response
-from accord.store.tables import events, prompts
+from accord.store.tables import prompts
 
-SAMPLE = "sample"
-"""Kind of the job."""
-SAMPLED = "prompt.sampled"
-"""Type of the event that says what came of one prompt in one job."""
 _PART = "sampled"
 BATCH = 100
 """Tasks in one writing transaction."""
-_LOOK = 400
-"""Values in one question to the database."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
-    """What a job asks for."""
-
-    campaign: str
-    """Name."""
-    prompts: tuple[str, ...]
-    """Ids, in the order they are worked on."""
-    policies: tuple[str, ...]
-    """Names that the worker knows policies by: artifacts."""
-    samples: int
-    """Answers of each policy to each prompt."""
-    settings: SamplingSettings
-    seed: int
-    tasks: int | None
-    """How many of the prompts become tasks, picked by the campaign's selection; None: all that
-    can be asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,71 +68,10 @@ class Sampled:
     tasks: int = 0
 
 
-def request(
-    connection: Connection,
-    campaign: Campaign,
-    prompts_asked: Sequence[str],
-    policies: Sequence[str],
-    *,
-    samples: int,
-    settings: SamplingSettings,
-    seed: int = 0,
-    tasks: int | None = None,
-) -> str:
-    """Ask for answers to prompts (ids) and tasks made of them; the job's id, inside `write`.
-
-    The same request is the same job. Raises ConfigError where the policies cannot say as many
-    answers as a task shows, DataError for prompts that are not there, ConflictError for a closed
-    campaign.
-    """
-    k = campaign.settings.responses
-    if samples < 1 or samples * len(set(policies)) < k:
-        raise ConfigError(
-            "a task shows more responses than would be sampled",
-            got=f"{samples} samples of {len(set(policies))} policies for {k} responses",
-            do=f"ask for {k} samples at least, or name more policies",
-        )
-    if len(set(policies)) < len(policies) or len(set(prompts_asked)) < len(prompts_asked):
-        raise ConfigError("a policy or a prompt is named twice")
-    if tasks is not None and tasks < 1:
-        raise ConfigError("a number of tasks is at least 1", got=tasks)
-    if campaign_called(connection, campaign.settings.name).state is CampaignState.CLOSED:
-        raise ConflictError("this campaign is closed", got=campaign.settings.name)
-    method_called(campaign.settings.selection)
-    _check_there(connection, prompts_asked)
-    order = Order(
-        campaign=campaign.settings.name,
-        prompts=tuple(prompts_asked),
-        policies=tuple(policies),
-        samples=samples,
-        settings=settings,
-        seed=seed,
-        tasks=tasks,
-    )
-    arguments = plain(order)
-    assert isinstance(arguments, dict)
-    return enqueue(connection, SAMPLE, arguments, key=f"{SAMPLE}/{digest(arguments)}")
-
-
-def order_of(job: Job) -> Order:
-    """What a job asks for. Raises DataError for a job of another kind."""
-    if job.kind != SAMPLE:
-        raise DataError("this job does not sample", got=job.kind)
-    values = dict(job.arguments)
-    return Order(
-        **values
-        | {
-            "prompts": tuple(values["prompts"]),
-            "policies": tuple(values["policies"]),
-            "settings": SamplingSettings(**values["settings"]),
-        }
-    )
-
-
 def remaining(connection: Connection, job: Job) -> list[str]:
     """Prompts of a job that wait for their answers, in the job's order."""
     wanted = order_of(job).prompts
-    done = {prompt for prompt, _ in _events(connection, job, wanted)}
+    done = {prompt for prompt, _ in delivered(connection, job, wanted)}
     return [prompt for prompt in wanted if prompt not in done]
 
 
@@ -176,7 +91,7 @@ def deliver(database: Database, job: Job, answers: Mapping[str, Sequence[Respons
     with database.write() as connection:
         check_held(connection, job)
         campaign = campaign_called(connection, order.campaign)
-        known = {prompt for prompt, _ in _events(connection, job, list(answers))}
+        known = {prompt for prompt, _ in delivered(connection, job, list(answers))}
         for prompt, said in answers.items():
             if prompt in known:
                 continue
@@ -237,7 +152,7 @@ def sampled(connection: Connection, job: Job) -> Sampled:
     order = order_of(job)
     campaign = campaign_called(connection, order.campaign)
     total: Counter[str] = Counter()
-    for _, part in _delivered(connection, job):
+    for _, part in _recorded(connection, job):
         shown = part.pop("shown")
         total.update({"prompts": 1, "askable": shown is not None, "not_askable": shown is None})
         total.update({name: part[name] for name in Sampled.__slots__ if name in part})
@@ -314,7 +229,7 @@ def _record(
             type=SAMPLED,
             actor=SYSTEM,
             subject=prompt,
-            key=_key(job, prompt),
+            key=key_of(job, prompt),
             parts={_PART: {"job": job.id, **found}},
             policies=tuple(sorted({response.policy for response in said})),
         ),
@@ -324,28 +239,14 @@ def _record(
 # ---- reading -------------------------------------------------------------------------------------
 
 
-def _key(job: Job, prompt: str) -> str:
-    return f"{SAMPLE}/{job.id}/{prompt}"
-
-
-def _events(connection: Connection, job: Job, names: Sequence[str]) -> list[tuple[str, int]]:
-    """(prompt, event) for those of the named prompts that this job delivered."""
-    found: list[tuple[str, int]] = []
-    for start in range(0, len(names), _LOOK):
-        keys = [_key(job, name) for name in names[start : start + _LOOK]]
-        rows = sa.select(events.c.subject, events.c.seq).where(events.c.key.in_(keys))
-        found += [(row.subject, row.seq) for row in connection.execute(rows)]
-    return found
-
-
-def _delivered(connection: Connection, job: Job) -> list[tuple[str, dict[str, Any]]]:
+def _recorded(connection: Connection, job: Job) -> list[tuple[str, dict[str, Any]]]:
     """(prompt, what was recorded) for the prompts of a job that were delivered."""
-    done = _events(connection, job, order_of(job).prompts)
+    done = delivered(connection, job, order_of(job).prompts)
     return [(prompt, dict(parts_of(connection, seq)[_PART])) for prompt, seq in done]
 
 
 def _candidates(connection: Connection, job: Job, scores: Mapping[str, Score]) -> list[Candidate]:
-    shown = {p: part["shown"] for p, part in _delivered(connection, job) if part["shown"]}
+    shown = {p: part["shown"] for p, part in _recorded(connection, job) if part["shown"]}
     about = {
         row.id: row
         for row in connection.execute(sa.select(prompts.c.id, prompts.c.stratum, prompts.c.cluster))
@@ -360,15 +261,3 @@ def _candidates(connection: Connection, job: Job, scores: Mapping[str, Score]) -
         )
         for prompt, names in shown.items()
     ]
-
-
-def _check_there(connection: Connection, names: Sequence[str]) -> None:
-    if not names:
-        raise DataError("there is no prompt to sample", do="`accord campaign prompts` adds some")
-    for start in range(0, len(names), _LOOK):
-        asked = list(names[start : start + _LOOK])
-        known = set(
-            connection.execute(sa.select(prompts.c.id).where(prompts.c.id.in_(asked))).scalars()
-        )
-        if missing := [name for name in asked if name not in known]:
-            raise DataError("there is no such prompt", got=missing[0])

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from accord.collect.candidates import SAMPLE, conclude, deliver, order_of, remaining
+from accord.collect.candidates import conclude, deliver, remaining
+from accord.collect.orders import SAMPLE, order_of
 from accord.core.errors import AccordError, ConflictError, DataError, InterruptedRun, StoreError
 from accord.core.hashing import digest
 from accord.core.machine import Machine
