@@ -24,6 +24,7 @@ from accord.collect.campaign import (
     set_campaign_state,
 )
 from accord.collect.people import person
+from accord.collect.selection import method_called
 from accord.collect.sheet import CRITERIA
 from accord.collect.standing import Standing, standing
 from accord.core.errors import ConfigError
@@ -155,6 +156,7 @@ def _open(words: Words, options: Options) -> int:
     given = ["--name", *words] if words and not words[0].startswith("-") else list(words)
     about = f"{SUMMARIES['open']}.\nusage: accord campaign open NAME --guideline VERSION ..."
     asked = parse(CampaignSettings, given, command="campaign open", about=about)
+    method_called(asked.selection)
     with (
         open_database(find_workspace(options).database_place()) as database,
         database.write() as connection,

@@ -173,8 +173,10 @@ def told_added(added: Added, left_out: int) -> str:
     lines += _left_out(left_out) + _rejected(added.rejected)
     if added.personal.rows:
         kinds = ", ".join(f"{n} {kind}" for kind, n in added.personal.counts.items())
-        places = ", ".join(str(row) for row in sorted({o.row for o in added.personal.first})[:10])
-        lines.append(f"  personal data in {added.personal.rows} rows ({kinds}): {places} ...")
+        rows = sorted({one.row for one in added.personal.first})[:MOST_LISTED]
+        more = " ..." if added.personal.rows > len(rows) else ""
+        places = ", ".join(map(str, rows))
+        lines.append(f"  personal data in {added.personal.rows} rows ({kinds}): {places}{more}")
     return "\n".join(lines)
 
 
