@@ -40,9 +40,7 @@ def test_everything_is_counted_once(database: Database) -> None:
     assert next_task(database, campaign, grace) is not None
     ids = add_prompts(database, [Prompt(conversation=Conversation.of("More?"))]).ids
     with database.write() as connection:
-        job = request(
-            connection, campaign, ids, ["sft-1"], samples=2, settings=SamplingSettings()
-        )
+        job = request(connection, campaign, ids, ["sft-1"], samples=2, settings=SamplingSettings())
     with database.read() as connection:
         found = standing(connection, campaign)
         later = standing(connection, campaign, now=datetime.now(UTC) + timedelta(days=1))
