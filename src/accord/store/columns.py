@@ -81,9 +81,7 @@ def hashed(record: Mapping[str, object]) -> dict[str, object]:
     So the same rows have the same digest in every layout.
     """
     return {
-        name: value
-        for name, value in record.items()
-        if name not in JUDGED or value != JUDGED[name]
+        name: value for name, value in record.items() if name not in JUDGED or value != JUDGED[name]
     }
 
 
