@@ -79,7 +79,7 @@ def judged_again(rows: list[Comparison]) -> tuple[list[Comparison], list[Compari
     said = [
         [
             row,
-            replace(row, tiers=tuple(max(row.tiers) - t for t in row.tiers), weight=0.25, rater="b"),
+            replace(row, tiers=tuple(max(row.tiers) - t for t in row.tiers), weight=0.25),
             replace(row, tiers=(0,) * len(row.tiers), label=None, weight=0.5, inclusion=0.4),
         ]
         for row in rows
