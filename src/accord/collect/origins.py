@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 
@@ -54,7 +54,9 @@ class OriginWriter:
                 self._flush()
 
     def _flush(self) -> None:
-        records = [asdict(origin) for origin in self._group]
+        records = [
+            {name: getattr(origin, name) for name in _SCHEMA.names} for origin in self._group
+        ]
         self._file.write_batch(pa.RecordBatch.from_pylist(records, schema=_SCHEMA))
         self._group = []
 

@@ -168,8 +168,8 @@ def _unit(
     prompt = Conversation(
         tuple(Message(role=Speaker(m["role"]), content=m["content"]) for m in texts[first.prompt])
     )
-    splitter = settings.splitter
-    for given in unit:
+    split: Split | None = None
+    for number, given in enumerate(unit):
         row = Comparison(
             prompt=prompt,
             responses=tuple(texts[name] for name in first.responses),
@@ -181,7 +181,8 @@ def _unit(
             rater=given.rater,
             all_bad=given.verdict is Verdict.ALL_BAD,
         )
-        split = splitter.split(row)
+        if number == 0:  # one prompt, the same responses: the others fall where the first does
+            split = settings.splitter.split(row)
         if split is None:
             yield Excluded(seq=given.seq, why=Why.ACROSS)
         else:
