@@ -245,7 +245,7 @@ def lock(workspace: Path, mine: Database) -> None:
     from accord.cli.keys import TypedLines
     from accord.cli.rate import Sitting
     from accord.collect.campaign import join
-    from accord.store.registry import person
+    from accord.collect.people import person
 
     with open_database(workspace / "accord.db") as database:
         with database.write() as connection:

@@ -34,6 +34,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("quickstart", _START, "Run everything on a tiny model in a new folder", "quickstart"),
     Command("init", _START, "Make a workspace that explains itself", "init"),
     Command("import", _START, "Bring a file of your own data in", "importing"),
+    Command("freeze", _JUDGE, "Make a campaign's judgements a data set to train on", "freeze"),
+    Command("verify", _JUDGE, "Check that nothing people said was changed", "verify"),
     Command("run", _RUN, "Make everything that is not up to date", "run"),
     Command("resume", _RUN, "Go on with the last run where it stopped", "resume"),
     Command("status", _RUN, "Show what is done, stale or waiting, and why", "status"),

@@ -25,10 +25,11 @@ from accord.collect.answering import Answered, answer, correct
 from accord.collect.assigning import Lease, next_task, release
 from accord.collect.ballot import LETTERS, Ballot
 from accord.collect.campaign import Campaign, CampaignState, all_campaigns, campaign_called, join
+from accord.collect.people import person, person_called
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
 from accord.core.errors import ConfigError, DataError, StoreError
 from accord.store.database import Database, open_database
-from accord.store.registry import guideline_text, person
+from accord.store.registry import guideline_text
 
 UI = f"terminal {accord.__version__}"
 LONGEST_PAUSE = 60.0
@@ -59,7 +60,8 @@ def main(words: Sequence[str], options: Options) -> int:
     with open_database(workspace.database_place()) as database:
         campaign = _campaign(database, asked.campaign)
         with database.write() as connection:
-            rater = person(connection, asked.name or getpass.getuser())
+            name = asked.name or getpass.getuser()
+            rater = person_called(connection, name) or person(connection, name)
             join(connection, campaign, rater)
         console = Console(file=sys.stdout, highlight=False)
         with pressed_keys() as keys:
