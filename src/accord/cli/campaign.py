@@ -23,13 +23,12 @@ from accord.collect.campaign import (
     open_campaign,
     set_campaign_state,
 )
-from accord.collect.people import person
 from accord.collect.selection import method_called
 from accord.collect.sheet import CRITERIA
 from accord.collect.standing import Standing, standing
 from accord.core.errors import ConfigError
 from accord.store.database import open_database
-from accord.store.registry import publish_guideline
+from accord.store.registry import person, publish_guideline
 
 Words = Sequence[str]
 SUMMARIES: Mapping[str, str] = {
@@ -183,12 +182,15 @@ def _setter(part: str, state: CampaignState) -> Callable[[Words, Options], int]:
 
 def _join(words: Words, options: Options) -> int:
     asked = parse(Join, words, command="campaign join", about=SUMMARIES["join"] + ".")
+    name = asked.rater.strip()
+    if not name or not name.isprintable():
+        raise ConfigError("a rater needs a name", got=repr(asked.rater), do='--rater "Ada"')
     with (
         open_database(find_workspace(options).database_place()) as database,
         database.write() as connection,
     ):
         campaign = campaign_called(connection, asked.name)
-        rater = person(connection, asked.rater, role=asked.role)
+        rater = person(connection, name, role=asked.role)
         stand = join(connection, campaign, rater)
     print(f"{rater}  {stand} in {asked.name}")
     return 0
