@@ -23,12 +23,13 @@ from accord.collect.campaign import (
     open_campaign,
     set_campaign_state,
 )
+from accord.collect.people import person
 from accord.collect.selection import method_called
 from accord.collect.sheet import CRITERIA
 from accord.collect.standing import Standing, standing
 from accord.core.errors import ConfigError
 from accord.store.database import open_database
-from accord.store.registry import person, publish_guideline
+from accord.store.registry import publish_guideline
 
 Words = Sequence[str]
 SUMMARIES: Mapping[str, str] = {
