@@ -70,7 +70,8 @@ def opened(workspace: Path, **settings: object) -> None:
 
 def letter_of(shown: str, answer: int) -> str:
     """Letter of the panel that holds `answer N` in what was printed last."""
-    panels = re.findall(r"─ ([A-D]) ─|answer (\d)", shown)
+    line = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
+    panels = re.findall(rf"{line} ([A-D]) {line}|answer (\d)", shown)
     letters = [letter for letter, _ in panels if letter]
     answers = [int(number) for _, number in panels if number]
     return letters[answers.index(answer)]
