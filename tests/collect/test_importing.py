@@ -47,6 +47,20 @@ SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
         "chosen": HUMAN.format(i) + " good",
         "rejected": HUMAN.format(i) + " bad",
     },
+    "prompt-completion-label": lambda i: {
+        "prompt": [{"role": "user", "content": f"question {i}"}],
+        "completion": [{"role": "assistant", "content": f"answer {i}"}],
+        "label": i % 3 == 0,
+    },
+    "pandalm": lambda i: {
+        "instruction": f"do {i}",
+        "input": "",
+        "response1": f"done {i}",
+        "response2": f"not done {i}",
+        "annotator1": i % 3,
+        "annotator2": 1,
+        "annotator3": 1,
+    },
     "self-instruct": lambda i: {
         "instruction": f"do {i}",
         "instances": [{"input": "", "output": f"done {i}"}],
@@ -56,6 +70,10 @@ SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
 
 def lines(format_name: str, count: int) -> bytes:
     return "".join(json.dumps(SAMPLES[format_name](i)) + "\n" for i in range(count)).encode()
+
+
+def array(format_name: str, count: int) -> bytes:
+    return json.dumps([SAMPLES[format_name](i) for i in range(count)], indent=1).encode()
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -68,15 +86,14 @@ def used(report: ImportReport) -> int:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".parquet"])
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet"])
 def test_every_row_of_a_good_file_arrives(tmp_path: Path, name: str, ending: str) -> None:
     path = tmp_path / f"mine{ending}"
     if ending == ".parquet":
         pq.write_table(pa.Table.from_pylist([SAMPLES[name](i) for i in range(30)]), path)
-    elif ending == ".jsonl.gz":
-        path.write_bytes(gzip.compress(lines(name, 30)))
     else:
-        path.write_bytes(lines(name, 30))
+        content = array(name, 30) if ".json" in path.suffixes else lines(name, 30)
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     report = import_file(path, tmp_path / "out", dev=0.2)
     assert (report.rows, report.rejected, report.duplicates) == (30, 0, 0)
     assert report.formats == {name: 30}
@@ -205,7 +222,11 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "all bad": ("f.jsonl", b"{\n" * 5, r"none of the file's 5 rows(.|\n)*row 1: is not valid JSON"),
     "all empty": ("f.jsonl", b'{"prompt": "a", "response": ""}', "row 1, response: is empty"),
     "utf-16": ("f.jsonl", lines("prompt", 2).decode().encode("utf-16"), "not UTF-8"),
-    "json": ("f.json", b"[]", "must show in its ending"),
+    "comma-separated": ("f.csv", b"a,b", "must show in its ending"),
+    "empty json": ("f.json", b"", r"no valid JSON array(.|\n)*the file is empty"),
+    "empty array": ("f.json", b" [ ] ", "the file has no row"),
+    "lines called json": ("f.json", lines("prompt", 2), r"begins with '\{'(.|\n)*ends in .jsonl"),
+    "cut array": ("f.json", b'[{"prompt": "a"}, {"pro', r"Unterminated string(.|\n)*row 2"),
 }
 
 
@@ -215,7 +236,7 @@ def test_an_unusable_file_is_one_clear_error(tmp_path: Path, case: str) -> None:
     path = write(tmp_path / name, content)
     with pytest.raises(DataError, match=message) as caught:
         import_file(path, tmp_path / "out")
-    assert str(path) in str(caught.value) or case == "json"
+    assert str(path) in str(caught.value) or case == "comma-separated"
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 
@@ -420,5 +441,18 @@ def test_real_dialogues_are_cut_at_the_last_answer() -> None:
 
 @real
 def test_a_real_file_of_another_shape_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"response1(.|\n)*self-instruct, which lacks instances"):
-        import_file(Path(str(DATA), "pandalm/train.jsonl"), tmp_path)
+    with pytest.raises(DataError, match=r"answer, question(.|\n)*which lacks"):
+        import_file(Path(str(DATA), "gsm8k/train.jsonl.gz"), tmp_path)
+
+
+@real
+def test_real_votes_become_soft_labels(tmp_path: Path) -> None:
+    report = import_file(Path(str(DATA), "pandalm/train.jsonl"), tmp_path, name="panda")
+    (made,) = report.datasets
+    assert (report.rows, report.rejected, made.manifest.rows) == (644, 41, 603)
+    assert {item.why for item in report.first_rejected} == {"is empty"}
+    assert report.ignored_columns == ("cmp_key", "idx", "motivation_app")
+    rows = [row for row in Dataset(made.folder).rows() if isinstance(row, Comparison)]
+    split = [row for row in rows if row.label not in (0.0, 0.5, 1.0)]
+    # Worked out from the file with its 41 rows without an answer left out.
+    assert (len(rows), len(split)) == (603, 68)

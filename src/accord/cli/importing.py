@@ -14,6 +14,7 @@ from accord.cli.flags import parse
 from accord.cli.session import find_workspace
 from accord.collect.formats import FORMATS
 from accord.collect.importing import AUTO, ImportReport, import_file
+from accord.collect.records import listed
 from accord.core.disk import check_room
 from accord.core.errors import ConfigError
 
@@ -23,7 +24,7 @@ class Import:
     """Flags of `accord import`."""
 
     file: Annotated[Path, tyro.conf.Positional]
-    """JSON lines (.jsonl, .jsonl.gz) or Parquet."""
+    """JSON lines (.jsonl), a JSON array (.json), either with .gz, or Parquet."""
     name: str | None = None
     """What the set is called in accord.toml; by default the file's name. An earlier set of this
     name is replaced."""
@@ -40,7 +41,9 @@ class Import:
 def main(words: Sequence[str], options: Options) -> int:
     """Import, point the name to it, and say what became of every row."""
     formats = ", ".join((AUTO, *FORMATS))
-    about = f"Bring a file of demonstrations, comparisons or prompts in.\nFormats: {formats}."
+    about = (
+        f"Bring a file of demonstrations, comparisons, feedback or prompts in.\nFormats: {formats}."
+    )
     asked = parse(Import, words, command="import", about=about)
     if not asked.file.is_file():
         raise ConfigError("there is no such file", got=asked.file)
@@ -77,7 +80,7 @@ def told(report: ImportReport, name: str) -> str:
     if report.duplicates:
         lines.append(f"  {report.duplicates} with the words of an earlier row, kept")
     if report.ignored_columns:
-        lines.append(f"  columns not read: {', '.join(report.ignored_columns)}")
+        lines.append(f"  columns not read: {listed(report.ignored_columns)}")
     if report.rejected:
         lines.append(f"  {report.rejected} left out, listed in {report.datasets[0].folder.name}:")
         lines += [f"    {rejected}" for rejected in report.first_rejected]

@@ -205,7 +205,7 @@ class Workspace:
             write_atomic(pointer, json.dumps(body, indent=2, sort_keys=True) + "\n")
 
     def datasets(self, kind: str) -> tuple[Artifact, ...]:
-        """All imported sets of a kind (demonstrations, preferences, prompts), by name."""
+        """All imported sets of a kind (a name of `DatasetKind`), by name."""
         pointers = sorted((self.root / "data").glob("*.json"))
         return tuple(
             self._dataset(kind, path) for path in pointers if kind in self._read_pointer(path)
