@@ -33,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("quickstart", _START, "Run everything on a tiny model in a new folder", "quickstart"),
     Command("init", _START, "Make a workspace that explains itself", "init"),
     Command("import", _START, "Bring a file of your own data in", "importing"),
+    Command("export", _START, "Write a data set to a file, for Accord or TRL", "exporting"),
     Command("run", _RUN, "Make everything that is not up to date", "run"),
     Command("resume", _RUN, "Go on with the last run where it stopped", "resume"),
     Command("status", _RUN, "Show what is done, stale or waiting, and why", "status"),

@@ -223,6 +223,11 @@ class Workspace:
             )
         return self._dataset(kind, path)
 
+    def kinds(self, name: str) -> tuple[str, ...]:
+        """Kinds of the imported sets of this name; none where there is no such name."""
+        path = self.root / "data" / f"{name}.json"
+        return tuple(self._read_pointer(path)) if path.is_file() else ()
+
     def _dataset(self, kind: str, pointer: Path) -> Artifact:
         entry = self._read_pointer(pointer)[kind]
         folder, digest = self.artifacts / entry["artifact"], entry["digest"]

@@ -20,9 +20,10 @@ from accord.core.types import (
 from accord.store.manifest import DatasetKind
 from accord.store.splits import Row, conversation_of
 
-_MESSAGES = pa.list_(
+MESSAGES = pa.list_(
     pa.struct([pa.field("role", pa.string(), False), pa.field("content", pa.string(), False)])
 )
+"""A conversation as a column."""
 _FRAME = [pa.field("source", pa.string(), False), pa.field("split", pa.string(), False)]
 
 _OWN = {
@@ -43,7 +44,7 @@ _OWN = {
 
 def schema_of(kind: DatasetKind) -> pa.Schema:
     """Columns of a data set of `kind`."""
-    return pa.schema([pa.field("messages", _MESSAGES, False), *_OWN.get(kind, ()), *_FRAME])
+    return pa.schema([pa.field("messages", MESSAGES, False), *_OWN.get(kind, ()), *_FRAME])
 
 
 def to_record(row: Row, split: Split) -> dict[str, object]:
