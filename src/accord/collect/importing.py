@@ -168,13 +168,7 @@ def import_file(
     the file is unusable or has no usable row, WorkspaceError where the disk refuses; nothing
     half-written stays.
     """
-    name = path.name.split(".")[0] if name is None else name
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            "a data set's name must be letters, digits, '.', '_' or '-', at most 64",
-            got=name,
-            do="give another name",
-        )
+    name = checked_name(path, name)
     splitter = Splitter(unit=unit_of(unit), dev=dev, test=test)
     reader = RowReader(path, format=format, source=name)
     tally = _Tally()
@@ -213,6 +207,21 @@ def import_file(
         ignored_columns=tuple(sorted(reader.ignored)),
         datasets=datasets,
     )
+
+
+def checked_name(path: Path, name: str | None) -> str:
+    """What the rows of a file are called: `name`, or the file's name without its endings.
+
+    Raises ConfigError where that is no name of a folder.
+    """
+    name = path.name.split(".")[0] if name is None else name
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            "a data set's name must be letters, digits, '.', '_' or '-', at most 64",
+            got=name,
+            do="give another name",
+        )
+    return name
 
 
 class _Tally:
