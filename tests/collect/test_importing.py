@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,59 +21,7 @@ from accord.collect.records import Rejected
 from accord.core.errors import AccordError, ConfigError, DataError, WorkspaceError
 from accord.core.types import Comparison, Conversation, Prompt, Split
 from accord.store.datasets import Dataset
-
-HUMAN = "\n\nHuman: question {}\n\nAssistant:"
-SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
-    "conversations": lambda i: {
-        "messages": [
-            {"role": "user", "content": f"question {i}"},
-            {"role": "assistant", "content": f"answer {i}"},
-        ]
-    },
-    "prompt-response": lambda i: {"prompt": f"question {i}", "response": f"answer {i}"},
-    "prompt": lambda i: {"prompt": f"question {i}"},
-    "prompt-chosen-rejected": lambda i: {
-        "prompt": f"question {i}",
-        "chosen": f"good {i}",
-        "rejected": f"bad {i}",
-        "margin": 0.5,
-    },
-    "prompt-responses-tiers": lambda i: {
-        "prompt": f"question {i}",
-        "responses": ["a", "b", f"{i}"],
-        "tiers": [0, 1, 1],
-    },
-    "hh-rlhf": lambda i: {
-        "chosen": HUMAN.format(i) + " good",
-        "rejected": HUMAN.format(i) + " bad",
-    },
-    "prompt-completion-label": lambda i: {
-        "prompt": [{"role": "user", "content": f"question {i}"}],
-        "completion": [{"role": "assistant", "content": f"answer {i}"}],
-        "label": i % 3 == 0,
-    },
-    "pandalm": lambda i: {
-        "instruction": f"do {i}",
-        "input": "",
-        "response1": f"done {i}",
-        "response2": f"not done {i}",
-        "annotator1": i % 3,
-        "annotator2": 1,
-        "annotator3": 1,
-    },
-    "self-instruct": lambda i: {
-        "instruction": f"do {i}",
-        "instances": [{"input": "", "output": f"done {i}"}],
-    },
-}
-
-
-def lines(format_name: str, count: int) -> bytes:
-    return "".join(json.dumps(SAMPLES[format_name](i)) + "\n" for i in range(count)).encode()
-
-
-def array(format_name: str, count: int) -> bytes:
-    return json.dumps([SAMPLES[format_name](i) for i in range(count)], indent=1).encode()
+from tests.collect.samples import SAMPLES, array, instances, lines
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -349,18 +297,6 @@ def test_a_damaged_json_file_loses_no_row_in_silence(name: str, data: st.DataObj
         if report is not None:
             assert report.rows == expected
             assert used(report) + report.rejected == expected
-
-
-def instances(line: bytes) -> int:
-    """Items that a line stands for: one, but the instances of a self-instruct row one each."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return 1
-    many = row.get("instances") if isinstance(row, dict) else None
-    whole = isinstance(many, list) and many and isinstance(row.get("instruction"), str)
-    usable = whole and row["instruction"].strip() and "instruction" in row
-    return len(many) if usable else 1  # type: ignore[arg-type]
 
 
 def imported(path: Path, out: Path) -> ImportReport | None:
