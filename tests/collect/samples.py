@@ -1,9 +1,14 @@
-"""A good row of each format, as files that tests then harm."""
+"""A good row of each format, and a small archive of rated texts, for tests to read and to harm."""
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections.abc import Callable
+from pathlib import Path
+
+from accord.collect.rated import Part
 
 HUMAN = "\n\nHuman: question {}\n\nAssistant:"
 SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
@@ -73,3 +78,36 @@ def items_of(row: object) -> int:
     whole = isinstance(many, list) and many and isinstance(row.get("instruction"), str)
     usable = whole and row["instruction"].strip() and "instruction" in row
     return len(many) if usable else 1  # type: ignore[arg-type]
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+def texts(count: int) -> bytes:
+    return "".join(f"{i}\t0.5\tA film of {i} acts. \r\n" for i in range(count)).encode()
+
+
+def said(count: int) -> bytes:
+    lines = (f"{i}\t0.5\t1.1\t[{i % 9 - 4}, 0, 4]\r\n" for i in range(count))
+    return b"\xef\xbb\xbf" + "".join(lines).encode()
+
+
+def archive(place: Path, words: bytes, numbers: bytes, part: Part = Part.MOVIES) -> Path:
+    """A source distribution with one part in it."""
+    inner = packed(
+        {
+            f"data/{part}_GroundTruth.txt": words,
+            f"data/{part}_anonDataRatings.txt": numbers,
+        }
+    )
+    path = place / "vaderSentiment-3.3.2.tar.gz"
+    folder = "vaderSentiment-3.3.2/additional_resources"
+    path.write_bytes(packed({f"{folder}/hutto_ICWSM_2014.tar.gz": inner, "x/setup.py": b""}))
+    return path

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 import tempfile
 from collections.abc import Callable
 from itertools import product
@@ -26,42 +24,10 @@ from accord.collect.records import Rejected
 from accord.core.errors import ConfigError, DataError
 from accord.core.types import Conversation
 from accord.store.datasets import Dataset, write_dataset
+from tests.collect.samples import archive, packed, said, texts
 
 PROMPT = Conversation.of("Write one sentence of a film review.")
 ratings = st.lists(st.integers(-4, 4), min_size=1, max_size=8)
-
-
-def packed(files: dict[str, bytes]) -> bytes:
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w:gz") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return made.getvalue()
-
-
-def texts(count: int) -> bytes:
-    return "".join(f"{i}\t0.5\tA film of {i} acts. \r\n" for i in range(count)).encode()
-
-
-def said(count: int) -> bytes:
-    lines = (f"{i}\t0.5\t1.1\t[{i % 9 - 4}, 0, 4]\r\n" for i in range(count))
-    return b"\xef\xbb\xbf" + "".join(lines).encode()
-
-
-def archive(place: Path, words: bytes, numbers: bytes, part: Part = Part.MOVIES) -> Path:
-    """A source distribution with one part in it."""
-    inner = packed(
-        {
-            f"data/{part}_GroundTruth.txt": words,
-            f"data/{part}_anonDataRatings.txt": numbers,
-        }
-    )
-    path = place / "vaderSentiment-3.3.2.tar.gz"
-    folder = "vaderSentiment-3.3.2/additional_resources"
-    path.write_bytes(packed({f"{folder}/hutto_ICWSM_2014.tar.gz": inner, "x/setup.py": b""}))
-    return path
 
 
 @pytest.mark.parametrize("part", Part)

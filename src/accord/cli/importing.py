@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,10 +13,12 @@ from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import find_workspace
 from accord.collect.formats import FORMATS
+from accord.collect.formats.votes import VOTES
 from accord.collect.importing import AUTO, ImportReport, import_file
 from accord.collect.records import listed
 from accord.core.disk import check_room
 from accord.core.errors import ConfigError
+from accord.pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,9 @@ class Import:
     """Share that is held out for figures during training and evaluation."""
     test: float = 0.0
     """Share that nothing here reads: for judging a release."""
+    judgements: bool = False
+    """Keep each vote of a PandaLM file as a judgement of its rater, in the workspace's database,
+    instead of making comparisons of them."""
 
 
 def main(words: Sequence[str], options: Options) -> int:
@@ -49,6 +54,9 @@ def main(words: Sequence[str], options: Options) -> int:
         raise ConfigError("there is no such file", got=asked.file)
     workspace = find_workspace(options)
     check_room(workspace.artifacts)
+    if asked.judgements:
+        print(_keep_judgements(asked, workspace))
+        return 0
     report = import_file(
         asked.file,
         workspace.artifacts,
@@ -65,6 +73,29 @@ def main(words: Sequence[str], options: Options) -> int:
     workspace.point(name, sets)
     print(told(report, name))
     return 0
+
+
+def _keep_judgements(asked: Import, workspace: Workspace) -> str:
+    from accord.collect.judged import import_judgements
+    from accord.store.database import open_database
+
+    plain = Import(file=asked.file, name=asked.name, judgements=True)
+    if replace(asked, format=AUTO) != plain or asked.format not in (AUTO, VOTES.name):
+        raise ConfigError(
+            "judgements are neither split nor read in another format than PandaLM's",
+            got="--judgements with --format, --unit, --dev or --test",
+            do="leave those out; they count when judgements are frozen",
+        )
+    with open_database(workspace.database_place()) as database:
+        done = import_judgements(database, asked.file, name=asked.name)
+    kept, people = done.used * len(done.raters), ", ".join(done.raters)
+    lines = [
+        f"{done.file.name}: {done.rows} rows read",
+        f"  {kept} judgements as {done.name!r}, {done.new} of them new, by {people}",
+    ]
+    if done.rejected:
+        lines += [f"  {len(done.rejected)} left out:", *(f"    {row}" for row in done.rejected)]
+    return "\n".join(lines)
 
 
 def told(report: ImportReport, name: str) -> str:
