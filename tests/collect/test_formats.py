@@ -286,6 +286,16 @@ def test_columns_that_fit_no_format_name_the_nearest(columns: set[str], message:
         assert name in str(caught.value)
 
 
+def test_strange_names_of_columns_are_shown_short_and_printable() -> None:
+    names = {"\ud800", "a\x1b[2J", "b" * 500, *(f"column {i}" for i in range(100))}
+    with pytest.raises(Unusable) as caught:
+        format_of(names)
+    told = str(caught.value)
+    assert told.isprintable() or told.replace("\n", "").isprintable()
+    assert "73 more" in told
+    assert len(told) < 1000
+
+
 def test_a_named_format_decides_between_several(tmp_path: Path) -> None:
     row = {"prompt": "Hi", "chosen": "a", "rejected": "b", "messages": [ASKED, SAID]}
     assert isinstance(read(tmp_path, row, format="prompt-chosen-rejected")[0], Comparison)

@@ -132,7 +132,8 @@ def finite(value: object, column: str) -> float:
 
 def listed(names: Iterable[str]) -> str:
     """Names of columns for a message: in order, short, and printable whatever they hold."""
-    found = [name.encode(errors="backslashreplace").decode()[:MOST_SHOWN] for name in sorted(names)]
+    shown = (name if name.isprintable() else ascii(name) for name in sorted(names))
+    found = [name[:MOST_SHOWN] for name in shown]
     more = [] if len(found) <= MOST_NAMES else [f"{len(found) - MOST_NAMES} more"]
     return ", ".join(found[:MOST_NAMES] + more) or "none"
 
