@@ -49,7 +49,7 @@ prompts = st.builds(
     st.lists(turns, max_size=2),
     said,
 )
-numbers = st.floats(min_value=0, allow_infinity=False)
+numbers = st.floats(0, 1e300)
 
 
 @st.composite
@@ -65,6 +65,10 @@ def comparisons(draw: st.DrawFn) -> Comparison:
         margin=draw(numbers),
         label=draw(st.none() | st.floats(0, 1)) if len(responses) == 2 else None,
         source=draw(words),
+        strength=draw(st.none() | st.integers(1, 4)),
+        inclusion=draw(st.floats(0.001, 1)),
+        rater=draw(words),
+        all_bad=draw(st.booleans()),
     )
 
 
@@ -134,7 +138,7 @@ def test_pairs_for_trl_by_hand(tmp_path: Path) -> None:
     rows: list[Row] = [
         asked(1, source="me"),
         asked(2, tiers=(0, 0)),
-        asked(3, label=0.25, weight=2.0, margin=1.5),
+        asked(3, label=0.25, weight=2.0, margin=1.5, inclusion=0.5, rater="ann", strength=3),
         asked(4, responses=("a", "b", "c"), tiers=(1, 0, 1), weight=3.0),
         asked(5, weight=0.0),
         asked(6, label=0.5),
@@ -153,11 +157,15 @@ def test_pairs_for_trl_by_hand(tmp_path: Path) -> None:
         "rejected": [{"role": "assistant", "content": "bad"}],
         "label": 1.0,
         "weight": 1.0,
+        "strength": None,
+        "rater": "",
+        "all_bad": False,
         "source": "me",
         "comparison": 1,
     }
     assert soft["chosen"] == [{"role": "assistant", "content": "bad"}]
-    assert (soft["label"], soft["weight"], soft["comparison"]) == (0.75, 2.0, 3)
+    assert (soft["label"], soft["weight"], soft["comparison"]) == (0.75, 4.0, 3)
+    assert (soft["rater"], soft["strength"]) == ("ann", 3)
     assert [row["rejected"] for row in three] == [
         [{"role": "assistant", "content": text}] for text in ("a", "c")
     ]

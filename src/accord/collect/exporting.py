@@ -75,10 +75,11 @@ def export_dataset(
 
     The ending of `path` says the kind of file: .jsonl, .jsonl.gz or .parquet. `split` is the part
     that is written, None all. TRL has neither ties nor weights: tied pairs are left out and
-    counted, never coerced; pairs of K responses share their comparison's weight, which stands in an
-    extra column, as do `source`, the probability `label` that the chosen one is better, and
-    `comparison`, the number of the row that a pair is of. Pairs that weigh nothing are left out,
-    because TRL would train on them.
+    counted, never coerced. What TRL does not read stands in columns of its own: `label`, the
+    probability that the chosen one is better; `weight`, the pair's share of its comparison's
+    training weight, which holds the inclusion probability already; `comparison`, the number of the
+    row that a pair is of; rater, strength, source. Pairs that weigh nothing are left out, because
+    TRL would train on them.
     Raises ConfigError for a format that does not fit the kind of data set or file, DataError for a
     damaged data set or a row that could not be read back, WorkspaceError where there is a file
     already or the disk refuses.
@@ -125,7 +126,8 @@ def _own(row: Row) -> dict[str, object]:
                 "weight": float(row.weight),
                 "margin": float(row.margin),
                 "label": None if row.label is None else float(row.label),
-                "source": row.source,
+                "inclusion": float(row.inclusion),
+                **_judged(row),
             }
         case Feedback():
             return _thumb(row, row.response)
@@ -133,6 +135,16 @@ def _own(row: Row) -> dict[str, object]:
             return {"messages": _messages(row.conversation), "source": row.source}
         case Prompt():
             return {"prompt": _messages(row.conversation), "source": row.source}
+
+
+def _judged(row: Comparison) -> dict[str, object]:
+    """Where a comparison comes from and how it was judged."""
+    return {
+        "strength": row.strength,
+        "rater": row.rater,
+        "all_bad": row.all_bad,
+        "source": row.source,
+    }
 
 
 def _thumb(row: Feedback, completion: object) -> dict[str, object]:
@@ -166,8 +178,8 @@ def _pairs(
             "rejected": [{"role": "assistant", "content": row.responses[worse]}],
             **({"margin": float(row.margin)} if margin else {}),
             "label": pair.label if first else 1 - pair.label,
-            "weight": row.weight / len(pairs),
-            "source": row.source,
+            "weight": row.training_weight / len(pairs),
+            **_judged(row),
             "comparison": number,
         }
 
@@ -211,7 +223,13 @@ def _read_back(record: dict[str, object], row: Row, number: int) -> dict[str, ob
 
 _TEXT, _NUMBER = pa.string(), pa.float64()
 _PAIR = {"prompt": MESSAGES, "chosen": MESSAGES, "rejected": MESSAGES}
-_EXTRA = {"label": _NUMBER, "weight": _NUMBER, "source": _TEXT, "comparison": pa.int64()}
+_KNOWN = {
+    "strength": pa.int32(),
+    "rater": _TEXT,
+    "all_bad": pa.bool_(),
+    "source": _TEXT,
+}
+_EXTRA = {"label": _NUMBER, "weight": _NUMBER, **_KNOWN, "comparison": pa.int64()}
 _JUDGED = {"label": pa.bool_(), "weight": _NUMBER, "source": _TEXT}
 _OWN: dict[DatasetKind, dict[str, pa.DataType]] = {
     DatasetKind.PREFERENCES: {
@@ -221,7 +239,8 @@ _OWN: dict[DatasetKind, dict[str, pa.DataType]] = {
         "weight": _NUMBER,
         "margin": _NUMBER,
         "label": _NUMBER,
-        "source": _TEXT,
+        "inclusion": _NUMBER,
+        **_KNOWN,
     },
     DatasetKind.DEMONSTRATIONS: {"messages": MESSAGES, "source": _TEXT},
     DatasetKind.PROMPTS: {"prompt": MESSAGES, "source": _TEXT},

@@ -17,8 +17,8 @@ from accord.core.disk import Guarded
 from accord.core.errors import DataError, InvariantError, WorkspaceError
 from accord.core.files import sync_folder, sync_tree, write_atomic
 from accord.core.hashing import digest
-from accord.core.types import Split
-from accord.store.columns import schema_of, to_batch, to_record
+from accord.core.types import Comparison, Split
+from accord.store.columns import hashed, schema_of, to_batch, to_record
 from accord.store.manifest import MANIFEST, DatasetKind, DatasetManifest, kind_of
 from accord.store.splits import Row, Splitter, conversation_of, responses_of
 
@@ -38,7 +38,7 @@ class RowsDigest:
 
     def add(self, record: Mapping[str, object]) -> None:
         """Take in the next row as `accord.store.columns.to_record` gives it."""
-        self._sha.update(bytes.fromhex(digest(record)))
+        self._sha.update(bytes.fromhex(digest(hashed(record))))
 
     @property
     def value(self) -> str:
@@ -208,7 +208,8 @@ class DatasetWriter:
 
 def _texts(row: Row) -> list[str]:
     said = (message.content for message in conversation_of(row).messages)
-    return [row.source, *said, *responses_of(row)]
+    rater = [row.rater] if isinstance(row, Comparison) else []
+    return [row.source, *said, *rater, *responses_of(row)]
 
 
 def _refuse_half_characters(texts: list[str], where: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from accord.collect.formats.instructions import asked_with
-from accord.collect.formats.shape import Format, Row, comparison
+from accord.collect.formats.shape import PREFERENCE_COLUMNS, Format, Row, comparison
 from accord.collect.records import MOST_SHOWN, Record, Unusable, checked_text, filled
 from accord.core.types import Conversation
 
@@ -59,7 +59,7 @@ def _pair(record: Record) -> Iterator[Row]:
 VOTES = Format(
     name="pandalm",
     required=frozenset({"instruction", "response1", "response2", *ANNOTATORS}),
-    optional=frozenset({"input", "weight", "margin", "source"}),
+    optional=PREFERENCE_COLUMNS - {"label"} | {"input"},
     meaning="`instruction`, `input`, two answers `response1` and `response2`, and three votes "
     "`annotator1` to `annotator3`: the mean vote is the label, the majority the tiers.",
     parse=_pair,
