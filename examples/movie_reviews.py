@@ -15,73 +15,43 @@ P(a rated above b) + half P(equal) over all pairs of their ratings. That is why 
 
 from __future__ import annotations
 
-import io
 import json
-import random
 import sys
-import tarfile
-from collections.abc import Iterator
 from pathlib import Path
+
+from accord.collect.rated import Rated, derived_comparisons, rated_snippets, shuffled
+from accord.core.types import Conversation
 
 DEMONSTRATIONS = 1000
 COMPARISONS = 2500
-PROMPT = [
-    {"role": "system", "content": "You review films."},
-    {"role": "user", "content": "Write one sentence of a film review."},
-]
-
-
-def snippets(archive: Path) -> Iterator[tuple[str, list[int]]]:
-    """Text and ratings of every snippet that has both."""
-    with tarfile.open(archive) as outer:
-        inner = next(n for n in outer.getnames() if n.endswith("hutto_ICWSM_2014.tar.gz"))
-        packed = outer.extractfile(inner)
-        assert packed is not None
-        with tarfile.open(fileobj=io.BytesIO(packed.read())) as files:
-            texts = _lines(files, "movieReviewSnippets_GroundTruth.txt")
-            ratings = _lines(files, "movieReviewSnippets_anonDataRatings.txt")
-    rated = {line[0]: json.loads(line[3]) for line in ratings}
-    for line in texts:
-        if line[0] in rated and line[2].strip():
-            yield line[2].strip(), rated[line[0]]
-
-
-def soft_label(first: list[int], second: list[int]) -> float:
-    """P(first rated above second) + P(equal) / 2 over all pairs of ratings."""
-    pairs = [(a, b) for a in first for b in second]
-    return sum((a > b) + 0.5 * (a == b) for a, b in pairs) / len(pairs)
+PROMPT = Conversation.of("Write one sentence of a film review.", system="You review films.")
 
 
 def main(archive: Path, folder: Path) -> None:
     """Write demonstrations.jsonl and comparisons.jsonl, of different snippets."""
-    rows = sorted(snippets(archive))
-    random.Random(0).shuffle(rows)
+    found = list(rated_snippets(archive))
+    rows = shuffled((row for row in found if isinstance(row, Rated)), seed=0)
+    print(f"{len(found)} snippets read, {len(found) - len(rows)} of them unusable")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "demonstrations.jsonl").open("w", encoding="utf-8") as file:
-        for text, _ in rows[:DEMONSTRATIONS]:
-            messages = [*PROMPT, {"role": "assistant", "content": text}]
-            file.write(json.dumps({"messages": messages}) + "\n")
+        for row in rows[:DEMONSTRATIONS]:
+            file.write(json.dumps({"messages": messages(PROMPT.answered(row.text))}) + "\n")
     rest = rows[DEMONSTRATIONS : DEMONSTRATIONS + 2 * COMPARISONS]
     with (folder / "comparisons.jsonl").open("w", encoding="utf-8") as file:
-        for (a, ratings_a), (b, ratings_b) in zip(rest[::2], rest[1::2], strict=True):
-            label = soft_label(ratings_a, ratings_b)
-            tiers = [0, 0] if label == 0.5 else [0, 1] if label > 0.5 else [1, 0]
-            row = {
-                "prompt": PROMPT,
-                "responses": [a, b],
-                "tiers": tiers,
-                "label": label,
-                "source": "derived from vaderSentiment ratings",
+        for made in derived_comparisons(rest, prompt=PROMPT):
+            line = {
+                "prompt": messages(PROMPT),
+                "responses": made.responses,
+                "tiers": made.tiers,
+                "label": made.label,
+                "source": made.source,
             }
-            file.write(json.dumps(row) + "\n")
+            file.write(json.dumps(line) + "\n")
 
 
-def _lines(files: tarfile.TarFile, name: str) -> list[list[str]]:
-    member = next(m for m in files.getmembers() if m.name.endswith(name))
-    opened = files.extractfile(member)
-    assert opened is not None
-    text = opened.read().decode("utf-8", errors="replace")
-    return [line.split("\t") for line in text.splitlines() if line.count("\t") >= 2]
+def messages(conversation: Conversation) -> list[dict[str, str]]:
+    """A conversation as the rows of a file have it."""
+    return [{"role": m.role, "content": m.content} for m in conversation.messages]
 
 
 if __name__ == "__main__":

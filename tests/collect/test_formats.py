@@ -12,13 +12,28 @@ from accord.collect.formats.shape import Row
 from accord.collect.importing import read_rows
 from accord.collect.records import Rejected, Unusable
 from accord.core.errors import ConfigError
-from accord.core.types import Comparison, Conversation, Demonstration, Message, Prompt, Speaker
+from accord.core.types import (
+    Comparison,
+    Conversation,
+    Demonstration,
+    Feedback,
+    Message,
+    Prompt,
+    Speaker,
+)
 
 ASKED = {"role": "user", "content": "Hi"}
 SYSTEM = {"role": "system", "content": "Short."}
 SAID = {"role": "assistant", "content": "Blue"}
 PROMPT = Conversation.of("Hi")
 HUMAN = "\n\nHuman: Hi\n\nAssistant:"
+ANSWERS = {"response1": "a", "response2": "b"}
+
+
+def votes(*given: object) -> dict[str, object]:
+    return {f"annotator{number}": vote for number, vote in enumerate(given, start=1)}
+
+
 JUDGED: dict[str, object] = {"prompt": "Hi", "responses": ["a", "b"], "tiers": [0, 1]}
 GOOD: dict[str, tuple[dict[str, object], Row]] = {
     "conversation": (
@@ -56,6 +71,43 @@ GOOD: dict[str, tuple[dict[str, object], Row]] = {
     "tiers with a tie": (
         {"prompt": "Hi", "responses": ["a", "b", "c"], "tiers": [1, 0, 1]},
         Comparison(prompt=PROMPT, responses=("a", "b", "c"), tiers=(1, 0, 1), source="f"),
+    ),
+    "pair in messages with a margin": (
+        {"prompt": [ASKED], "chosen": [SAID], "rejected": [SAID | {"content": "Red"}], "margin": 2},
+        Comparison(prompt=PROMPT, responses=("Blue", "Red"), tiers=(0, 1), margin=2, source="f"),
+    ),
+    "thumb up": (
+        {"prompt": "Hi", "completion": " Blue", "label": True, "weight": 0.5},
+        Feedback(prompt=PROMPT, response=" Blue", good=True, weight=0.5, source="f"),
+    ),
+    "thumb down in messages": (
+        {"prompt": [SYSTEM, ASKED], "completion": [SAID], "label": False, "source": "me"},
+        Feedback(
+            prompt=Conversation.of("Hi", system="Short."), response="Blue", good=False, source="me"
+        ),
+    ),
+    "votes that agree": (
+        {"instruction": "Hi", "input": "", **ANSWERS, **votes(2, 2, 2)},
+        Comparison(prompt=PROMPT, responses=("a", "b"), tiers=(1, 0), label=0.0, source="f"),
+    ),
+    "votes with a majority": (
+        {"instruction": "Hi", "input": "there", **ANSWERS, **votes(1, 1, 0), "weight": 3},
+        Comparison(
+            prompt=Conversation.of("Hi\n\nthere"),
+            responses=("a", "b"),
+            tiers=(0, 1),
+            label=2.5 / 3,
+            weight=3.0,
+            source="f",
+        ),
+    ),
+    "votes without a majority": (
+        {"instruction": "Hi", **ANSWERS, **votes(0, 1, 2)},
+        Comparison(prompt=PROMPT, responses=("a", "b"), tiers=(0, 0), label=0.5, source="f"),
+    ),
+    "votes for a tie": (
+        {"instruction": "Hi", **ANSWERS, **votes(0, 0, 2)},
+        Comparison(prompt=PROMPT, responses=("a", "b"), tiers=(0, 0), label=1 / 3, source="f"),
     ),
     "one judgement with all that is known of it": (
         {
@@ -168,6 +220,31 @@ BAD: list[tuple[dict[str, object], str | None, str]] = [
         "chosen",
         "two assistant turns in a row",
     ),
+    ({"chosen": "Hi a", "rejected": "Hi b"}, "chosen", "is not guessed"),
+    ({"prompt": "Hi", "completion": "a", "label": 1}, "label", "true or false, got a number"),
+    ({"prompt": "Hi", "completion": "a", "label": "true"}, "label", "true or false, got text"),
+    ({"prompt": "Hi", "completion": "", "label": True}, "completion", "is empty"),
+    ({"prompt": "Hi", "completion": [ASKED], "label": True}, "completion", "does not end with"),
+    (
+        {"prompt": "Hi", "completion": "a", "label": True, "weight": -1},
+        "weight",
+        "finite and at least 0, got -1",
+    ),
+    ({"instruction": "", **ANSWERS, **votes(1, 1, 1)}, "instruction", "is empty"),
+    ({"instruction": "Hi", "input": 3, **ANSWERS, **votes(1, 1, 1)}, "input", "must be text"),
+    (
+        {"instruction": "Hi", **ANSWERS, "response2": " ", **votes(1, 1, 1)},
+        "response2",
+        "is empty",
+    ),
+    ({"instruction": "Hi", **ANSWERS, **votes(1, 3, 1)}, "annotator2", "0 (a tie), 1 or 2"),
+    ({"instruction": "Hi", **ANSWERS, **votes(1, 1, True)}, "annotator3", "got True"),
+    ({"instruction": "Hi", **ANSWERS, **votes(1, 1, "1")}, "annotator3", "got '1'"),
+    (
+        {"instruction": "Hi", "response1": "a", "response2": "a", **votes(0, 1, 0)},
+        None,
+        "better than itself",
+    ),
     ({"instruction": "", "instances": [{"output": "a"}]}, "instruction", "is empty"),
     ({"instruction": "Hi", "instances": []}, "instances", "is an empty list"),
     ({"instruction": "Hi", "instances": [3]}, "instances[0]", "must be an object"),
@@ -219,6 +296,11 @@ def test_an_answer_may_follow_several_turns(tmp_path: Path) -> None:
         ({"prompt", "responses"}, "nearest is prompt-responses-tiers, which lacks tiers"),
         ({"response"}, "nearest is prompt-response, which lacks prompt"),
         ({"promt", "response"}, "nearest is prompt-response, which lacks prompt"),
+        ({"prompt", "completion"}, "nearest is prompt-completion-label, which lacks label"),
+        ({"prompt", "label"}, "nearest is prompt-completion-label, which lacks completion"),
+        ({"instruction", "response1", "response2"}, "nearest is pandalm, which lacks annotator1"),
+        ({"prompt", "response", "label"}, "but label would decide for prompt-completion-label"),
+        ({"messages", "label"}, "fit conversations, but label would decide"),
         ({"chosen"}, "nearest is hh-rlhf, which lacks rejected"),
         ({"mesages"}, "nearest is conversations, which lacks messages"),
         ({"instruction", "output"}, "nearest is self-instruct, which lacks instances"),
@@ -232,6 +314,16 @@ def test_columns_that_fit_no_format_name_the_nearest(columns: set[str], message:
     assert message in str(caught.value)
     for name in columns:
         assert name in str(caught.value)
+
+
+def test_strange_names_of_columns_are_shown_short_and_printable() -> None:
+    names = {"\ud800", "a\x1b[2J", "b" * 500, *(f"column {i}" for i in range(100))}
+    with pytest.raises(Unusable) as caught:
+        format_of(names)
+    told = str(caught.value)
+    assert told.isprintable() or told.replace("\n", "").isprintable()
+    assert "73 more" in told
+    assert len(told) < 1000
 
 
 def test_a_named_format_decides_between_several(tmp_path: Path) -> None:

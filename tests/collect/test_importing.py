@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,41 +21,7 @@ from accord.collect.records import Rejected
 from accord.core.errors import AccordError, ConfigError, DataError, WorkspaceError
 from accord.core.types import Comparison, Conversation, Prompt, Split
 from accord.store.datasets import Dataset
-
-HUMAN = "\n\nHuman: question {}\n\nAssistant:"
-SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
-    "conversations": lambda i: {
-        "messages": [
-            {"role": "user", "content": f"question {i}"},
-            {"role": "assistant", "content": f"answer {i}"},
-        ]
-    },
-    "prompt-response": lambda i: {"prompt": f"question {i}", "response": f"answer {i}"},
-    "prompt": lambda i: {"prompt": f"question {i}"},
-    "prompt-chosen-rejected": lambda i: {
-        "prompt": f"question {i}",
-        "chosen": f"good {i}",
-        "rejected": f"bad {i}",
-        "margin": 0.5,
-    },
-    "prompt-responses-tiers": lambda i: {
-        "prompt": f"question {i}",
-        "responses": ["a", "b", f"{i}"],
-        "tiers": [0, 1, 1],
-    },
-    "hh-rlhf": lambda i: {
-        "chosen": HUMAN.format(i) + " good",
-        "rejected": HUMAN.format(i) + " bad",
-    },
-    "self-instruct": lambda i: {
-        "instruction": f"do {i}",
-        "instances": [{"input": "", "output": f"done {i}"}],
-    },
-}
-
-
-def lines(format_name: str, count: int) -> bytes:
-    return "".join(json.dumps(SAMPLES[format_name](i)) + "\n" for i in range(count)).encode()
+from tests.collect.samples import SAMPLES, array, instances, lines
 
 
 def write(path: Path, content: bytes) -> Path:
@@ -68,15 +34,14 @@ def used(report: ImportReport) -> int:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".parquet"])
+@pytest.mark.parametrize("ending", [".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet"])
 def test_every_row_of_a_good_file_arrives(tmp_path: Path, name: str, ending: str) -> None:
     path = tmp_path / f"mine{ending}"
     if ending == ".parquet":
         pq.write_table(pa.Table.from_pylist([SAMPLES[name](i) for i in range(30)]), path)
-    elif ending == ".jsonl.gz":
-        path.write_bytes(gzip.compress(lines(name, 30)))
     else:
-        path.write_bytes(lines(name, 30))
+        content = array(name, 30) if ".json" in path.suffixes else lines(name, 30)
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     report = import_file(path, tmp_path / "out", dev=0.2)
     assert (report.rows, report.rejected, report.duplicates) == (30, 0, 0)
     assert report.formats == {name: 30}
@@ -205,7 +170,11 @@ FILES: dict[str, tuple[str, bytes, str]] = {
     "all bad": ("f.jsonl", b"{\n" * 5, r"none of the file's 5 rows(.|\n)*row 1: is not valid JSON"),
     "all empty": ("f.jsonl", b'{"prompt": "a", "response": ""}', "row 1, response: is empty"),
     "utf-16": ("f.jsonl", lines("prompt", 2).decode().encode("utf-16"), "not UTF-8"),
-    "json": ("f.json", b"[]", "must show in its ending"),
+    "comma-separated": ("f.csv", b"a,b", "must show in its ending"),
+    "empty json": ("f.json", b"", r"no valid JSON array(.|\n)*the file is empty"),
+    "empty array": ("f.json", b" [ ] ", "the file has no row"),
+    "lines called json": ("f.json", lines("prompt", 2), r"begins with '\{'(.|\n)*ends in .jsonl"),
+    "cut array": ("f.json", b'[{"prompt": "a"}, {"pro', r"Unterminated string(.|\n)*row 2"),
 }
 
 
@@ -215,7 +184,7 @@ def test_an_unusable_file_is_one_clear_error(tmp_path: Path, case: str) -> None:
     path = write(tmp_path / name, content)
     with pytest.raises(DataError, match=message) as caught:
         import_file(path, tmp_path / "out")
-    assert str(path) in str(caught.value) or case == "json"
+    assert str(path) in str(caught.value) or case == "comma-separated"
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 
@@ -330,18 +299,6 @@ def test_a_damaged_json_file_loses_no_row_in_silence(name: str, data: st.DataObj
             assert used(report) + report.rejected == expected
 
 
-def instances(line: bytes) -> int:
-    """Items that a line stands for: one, but the instances of a self-instruct row one each."""
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return 1
-    many = row.get("instances") if isinstance(row, dict) else None
-    whole = isinstance(many, list) and many and isinstance(row.get("instruction"), str)
-    usable = whole and row["instruction"].strip() and "instruction" in row
-    return len(many) if usable else 1  # type: ignore[arg-type]
-
-
 def imported(path: Path, out: Path) -> ImportReport | None:
     try:
         return import_file(path, out)
@@ -420,5 +377,18 @@ def test_real_dialogues_are_cut_at_the_last_answer() -> None:
 
 @real
 def test_a_real_file_of_another_shape_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"response1(.|\n)*self-instruct, which lacks instances"):
-        import_file(Path(str(DATA), "pandalm/train.jsonl"), tmp_path)
+    with pytest.raises(DataError, match=r"answer, question(.|\n)*which lacks"):
+        import_file(Path(str(DATA), "gsm8k/train.jsonl.gz"), tmp_path)
+
+
+@real
+def test_real_votes_become_soft_labels(tmp_path: Path) -> None:
+    report = import_file(Path(str(DATA), "pandalm/train.jsonl"), tmp_path, name="panda")
+    (made,) = report.datasets
+    assert (report.rows, report.rejected, made.manifest.rows) == (644, 41, 603)
+    assert {item.why for item in report.first_rejected} == {"is empty"}
+    assert report.ignored_columns == ("cmp_key", "idx", "motivation_app")
+    rows = [row for row in Dataset(made.folder).rows() if isinstance(row, Comparison)]
+    split = [row for row in rows if row.label not in (0.0, 0.5, 1.0)]
+    # Worked out from the file with its 41 rows without an answer left out.
+    assert (len(rows), len(split)) == (603, 68)

@@ -17,6 +17,7 @@ from accord.core.types import (
     Completion,
     Conversation,
     Demonstration,
+    Feedback,
     Message,
     Pair,
     Prompt,
@@ -174,6 +175,33 @@ def test_empty_responses_are_refused(empty: str) -> None:
         Demonstration(conversation=ASK.answered(empty))
     with pytest.raises(DataError, match="empty response"):
         Comparison(prompt=ASK, responses=("Blue.", empty), tiers=(0, 1))
+    with pytest.raises(DataError, match="empty response"):
+        Feedback(prompt=ASK, response=empty, good=True)
+
+
+def test_feedback_is_a_thumb_on_one_response() -> None:
+    up = Feedback(prompt=ASK, response="Blue.", good=True)
+    changed = [
+        dataclasses.replace(up, good=False),
+        dataclasses.replace(up, response="Red."),
+        dataclasses.replace(up, weight=0.5),
+        dataclasses.replace(up, source="s"),
+        dataclasses.replace(up, prompt=Conversation.of("Else?")),
+    ]
+    assert len({thumb.digest for thumb in (up, *changed)}) == 6
+    with pytest.raises(DataError, match="wait for an answer"):
+        Feedback(prompt=ASK.answered("Blue."), response="Blue.", good=True)
+    with pytest.raises(DataError, match=r"thumb(.|\n)*got:   1"):
+        Feedback(prompt=ASK, response="Blue.", good=1)  # type: ignore[arg-type]
+    for weight in (-1.0, math.nan, math.inf):
+        with pytest.raises(DataError, match="weight must be finite"):
+            Feedback(prompt=ASK, response="Blue.", good=True, weight=weight)
+
+
+@pytest.mark.parametrize("tier", [2, 10**12, 10**400])
+def test_a_tier_of_any_size_is_refused_and_not_counted_up_to(tier: int) -> None:
+    with pytest.raises(DataError, match="without gaps"):
+        comparison((0, tier))
 
 
 @given(tiers())

@@ -11,13 +11,25 @@ from statistics import fmean
 
 import pytest
 
+from accord.collect.importing import import_file, read_rows
+from accord.core.types import Comparison
+from tests.collect.samples import archive, texts
+from tests.collect.samples import said as ratings
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def said(example: str, folder: Path) -> list[str]:
+def said(example: str, folder: Path, *words: str) -> list[str]:
     """What an example prints, run by a user who stands in `folder`."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(ROOT / "examples" / example), str(folder / "work")],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            str(ROOT / "examples" / example),
+            *words,
+            str(folder / "work"),
+        ],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -40,6 +52,22 @@ def test_train_on_your_data(tmp_path: Path) -> None:
     losses = figures(lines, r"loss ([\d.]+)")
     assert losses[-1] < 0.9 * losses[0]
     assert (tmp_path / "work" / "adapter" / "adapter_model.safetensors").is_file()
+
+
+def test_movie_reviews(tmp_path: Path) -> None:
+    """On a small archive with the form of the real one, whose texts are not copied here."""
+    lines = said("movie_reviews.py", tmp_path, str(archive(tmp_path, texts(1100), ratings(1100))))
+    assert lines == ["1100 snippets read, 0 of them unusable"]
+    made = [(tmp_path / "work" / f"{name}.jsonl") for name in ("demonstrations", "comparisons")]
+    reports = [
+        import_file(path, tmp_path / "artifacts", unit=unit)
+        for path, unit in zip(made, ("prompt", "response"), strict=True)
+    ]
+    assert [(report.rows, report.rejected) for report in reports] == [(1000, 0), (50, 0)]
+    rows = [row for row in read_rows(made[1]) if isinstance(row, Comparison)]
+    assert {row.source for row in rows} == {"derived from vaderSentiment ratings"}
+    shown = {row.conversation.messages[-1].content for row in read_rows(made[0])}
+    assert not shown & {text for row in rows for text in row.responses}
 
 
 @pytest.mark.slow

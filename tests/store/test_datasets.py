@@ -22,6 +22,7 @@ from accord.core.types import (
     Comparison,
     Conversation,
     Demonstration,
+    Feedback,
     Message,
     Prompt,
     Speaker,
@@ -57,6 +58,18 @@ demonstrations = st.builds(
 numbers = st.floats(min_value=0, max_value=1e9)
 
 
+feedback = st.builds(
+    lambda prompt, text, good, weight, source: Feedback(
+        prompt=prompt, response=text, good=good, weight=weight, source=source
+    ),
+    prompts,
+    said,
+    st.booleans(),
+    numbers,
+    words,
+)
+
+
 @st.composite
 def comparisons(draw: st.DrawFn) -> Comparison:
     responses = draw(st.lists(said, min_size=2, max_size=4))
@@ -90,6 +103,7 @@ def preference(number: int, prompt: str | None = None) -> Comparison:
     st.one_of(
         st.tuples(st.just("preferences"), st.lists(comparisons(), min_size=1, max_size=6)),
         st.tuples(st.just("demonstrations"), st.lists(demonstrations, min_size=1, max_size=6)),
+        st.tuples(st.just("feedback"), st.lists(feedback, min_size=1, max_size=6)),
         st.tuples(
             st.just("prompts"),
             st.lists(st.builds(lambda c: Prompt(conversation=c), prompts), min_size=1, max_size=6),
@@ -216,13 +230,14 @@ def test_a_demonstration_shares_the_split_of_its_prompt_in_every_kind(tmp_path: 
         "prompts": [Prompt(conversation=c) for c in openings],
         "demonstrations": [Demonstration(conversation=c.answered("so")) for c in longer],
         "preferences": [Comparison(prompt=c, responses=("a", "b"), tiers=(0, 1)) for c in longer],
+        "feedback": [Feedback(prompt=c, response="a", good=False) for c in longer],
     }
     devs = []
     for kind, rows in made.items():
         write_dataset(tmp_path / kind, rows, kind=kind, source="s", dev=0.3)
         dev = list(Dataset(tmp_path / kind).rows(Split.DEV))
         devs.append([rows.index(row) for row in dev])
-    assert devs[0] == devs[1] == devs[2]
+    assert devs[0] == devs[1] == devs[2] == devs[3]
     assert 30 <= len(devs[0]) <= 90
 
 
@@ -257,8 +272,34 @@ def test_no_response_stands_in_two_splits_by_response(tmp_path: Path) -> None:
     assert manifest.rows + manifest.split_across == len(rows)
 
 
-def test_only_comparisons_are_split_by_response(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="only comparisons"):
+def test_feedback_splits_by_response_as_comparisons_do(tmp_path: Path) -> None:
+    asked = Conversation.of("Which is kinder?")
+    thumbs = [Feedback(prompt=asked, response=f"text {i}", good=i % 2 == 0) for i in range(100)]
+    pairs = [
+        Comparison(prompt=asked, responses=(f"text {i}", f"text {i}"), tiers=(0, 0))
+        for i in range(100)
+    ]
+    devs = []
+    for kind, rows in (("feedback", thumbs), ("preferences", pairs)):
+        folder = tmp_path / kind
+        manifest = write_dataset(folder, rows, kind=kind, source="s", unit="response", dev=0.3)
+        assert (manifest.rows, manifest.split_across) == (100, 0)
+        Dataset(folder).verify()
+        devs.append([rows.index(row) for row in Dataset(folder).rows(Split.DEV)])
+    assert devs[0] == devs[1]
+    assert 15 <= len(devs[0]) <= 45
+
+
+def test_a_changed_thumb_is_found(tmp_path: Path) -> None:
+    rows = [Feedback(prompt=Conversation.of(f"q{i}"), response="a", good=True) for i in range(30)]
+    write_dataset(tmp_path / "d", rows, kind="feedback", source="s")
+    change_table(tmp_path / "d" / "part-00000.parquet", "good", 17, False)
+    with pytest.raises(DataError, match="digest"):
+        Dataset(tmp_path / "d").verify()
+
+
+def test_only_rows_with_responses_are_split_by_response(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="only comparisons and feedback"):
         write_dataset(
             tmp_path / "d",
             [Prompt(conversation=Conversation.of("q"))],
@@ -311,7 +352,7 @@ def test_unusable_rows_leave_nothing(
 
 
 def test_an_unknown_kind_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="preferences, demonstrations, prompts"):
+    with pytest.raises(ConfigError, match="preferences, demonstrations, prompts, feedback"):
         write_dataset(tmp_path / "d", [preference(1)], kind="pairs", source="s")
 
 

@@ -34,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("quickstart", _START, "Run everything on a tiny model in a new folder", "quickstart"),
     Command("init", _START, "Make a workspace that explains itself", "init"),
     Command("import", _START, "Bring a file of your own data in", "importing"),
+    Command("export", _START, "Write a data set to a file, for Accord or TRL", "exporting"),
     Command("campaign", _JUDGE, "Ask people about answers: prompts, tasks, raters", "campaign"),
     Command("rate", _JUDGE, "Judge blind answers in the terminal", "rate"),
     Command("label", _JUDGE, "Let simulated people or a rule judge a campaign", "label"),

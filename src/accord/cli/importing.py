@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,9 +13,12 @@ from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import find_workspace
 from accord.collect.formats import FORMATS
+from accord.collect.formats.votes import VOTES
 from accord.collect.importing import AUTO, ImportReport, import_file
+from accord.collect.records import listed
 from accord.core.disk import check_room
 from accord.core.errors import ConfigError
+from accord.pipeline.workspace import Workspace
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +26,7 @@ class Import:
     """Flags of `accord import`."""
 
     file: Annotated[Path, tyro.conf.Positional]
-    """JSON lines (.jsonl, .jsonl.gz) or Parquet."""
+    """JSON lines (.jsonl), a JSON array (.json), either with .gz, or Parquet."""
     name: str | None = None
     """What the set is called in accord.toml; by default the file's name. An earlier set of this
     name is replaced."""
@@ -35,17 +38,25 @@ class Import:
     """Share that is held out for figures during training and evaluation."""
     test: float = 0.0
     """Share that nothing here reads: for judging a release."""
+    judgements: bool = False
+    """Keep each vote of a PandaLM file as a judgement of its rater, in the workspace's database,
+    instead of making comparisons of them."""
 
 
 def main(words: Sequence[str], options: Options) -> int:
     """Import, point the name to it, and say what became of every row."""
     formats = ", ".join((AUTO, *FORMATS))
-    about = f"Bring a file of demonstrations, comparisons or prompts in.\nFormats: {formats}."
+    about = (
+        f"Bring a file of demonstrations, comparisons, feedback or prompts in.\nFormats: {formats}."
+    )
     asked = parse(Import, words, command="import", about=about)
     if not asked.file.is_file():
         raise ConfigError("there is no such file", got=asked.file)
     workspace = find_workspace(options)
     check_room(workspace.artifacts)
+    if asked.judgements:
+        print(_keep_judgements(asked, workspace))
+        return 0
     report = import_file(
         asked.file,
         workspace.artifacts,
@@ -64,6 +75,29 @@ def main(words: Sequence[str], options: Options) -> int:
     return 0
 
 
+def _keep_judgements(asked: Import, workspace: Workspace) -> str:
+    from accord.collect.judged import import_judgements
+    from accord.store.database import open_database
+
+    plain = Import(file=asked.file, name=asked.name, judgements=True)
+    if replace(asked, format=AUTO) != plain or asked.format not in (AUTO, VOTES.name):
+        raise ConfigError(
+            "judgements are neither split nor read in another format than PandaLM's",
+            got="--judgements with --format, --unit, --dev or --test",
+            do="leave those out; they count when judgements are frozen",
+        )
+    with open_database(workspace.database_place()) as database:
+        done = import_judgements(database, asked.file, name=asked.name)
+    kept, people = done.used * len(done.raters), ", ".join(done.raters)
+    lines = [
+        f"{done.file.name}: {done.rows} rows read",
+        f"  {kept} judgements as {done.name!r}, {done.new} of them new, by {people}",
+    ]
+    if done.rejected:
+        lines += [f"  {len(done.rejected)} left out:", *(f"    {row}" for row in done.rejected)]
+    return "\n".join(lines)
+
+
 def told(report: ImportReport, name: str) -> str:
     """What became of the rows, one fact a line."""
     lines = [f"{report.file.name}: {report.rows} rows read"]
@@ -77,7 +111,7 @@ def told(report: ImportReport, name: str) -> str:
     if report.duplicates:
         lines.append(f"  {report.duplicates} with the words of an earlier row, kept")
     if report.ignored_columns:
-        lines.append(f"  columns not read: {', '.join(report.ignored_columns)}")
+        lines.append(f"  columns not read: {listed(report.ignored_columns)}")
     if report.rejected:
         lines.append(f"  {report.rejected} left out, listed in {report.datasets[0].folder.name}:")
         lines += [f"    {rejected}" for rejected in report.first_rejected]

@@ -44,7 +44,7 @@ def main(words: Sequence[str], options: Options) -> int:
 
 
 def _data(session: Session) -> list[str]:
-    kinds = ("demonstrations", "preferences", "prompts")
+    kinds = ("demonstrations", "preferences", "prompts", "feedback")
     return [
         f"data {artifact.name}  {artifact.digest[:16]}"
         for kind in kinds

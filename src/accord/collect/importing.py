@@ -16,11 +16,11 @@ from typing import IO
 
 from accord.collect.formats import Format, Row, format_called, format_of
 from accord.collect.reading import Raw, raw_rows
-from accord.collect.records import Record, Rejected, Unusable
+from accord.collect.records import Record, Rejected, Unusable, listed
 from accord.core.disk import Guarded
 from accord.core.errors import ConfigError, DataError
 from accord.core.hashing import digest, file_digest
-from accord.core.types import Comparison
+from accord.core.types import Comparison, Feedback
 from accord.store.manifest import DatasetKind, DatasetManifest
 from accord.store.splits import Splitter, Unit, unit_of
 from accord.store.writing import DatasetWriter
@@ -97,9 +97,8 @@ class RowReader:
             return format_of(present)
         missing = sorted(self._format.required - present)
         if missing:
-            shown = ", ".join(sorted(present)) or "none"
             raise Unusable(
-                f"the columns ({shown}) lack {' and '.join(missing)}, "
+                f"the columns ({listed(present)}) lack {' and '.join(missing)}, "
                 f"which {self._format.name} needs"
             )
         return self._format
@@ -169,13 +168,7 @@ def import_file(
     the file is unusable or has no usable row, WorkspaceError where the disk refuses; nothing
     half-written stays.
     """
-    name = path.name.split(".")[0] if name is None else name
-    if not _NAME.fullmatch(name):
-        raise ConfigError(
-            "a data set's name must be letters, digits, '.', '_' or '-', at most 64",
-            got=name,
-            do="give another name",
-        )
+    name = checked_name(path, name)
     splitter = Splitter(unit=unit_of(unit), dev=dev, test=test)
     reader = RowReader(path, format=format, source=name)
     tally = _Tally()
@@ -216,6 +209,21 @@ def import_file(
     )
 
 
+def checked_name(path: Path, name: str | None) -> str:
+    """What the rows of a file are called: `name`, or the file's name without its endings.
+
+    Raises ConfigError where that is no name of a folder.
+    """
+    name = path.name.split(".")[0] if name is None else name
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            "a data set's name must be letters, digits, '.', '_' or '-', at most 64",
+            got=name,
+            do="give another name",
+        )
+    return name
+
+
 class _Tally:
     """Counts over the items of a file; 16 bytes are kept for each, to know duplicates."""
 
@@ -244,6 +252,8 @@ def _words(row: Row) -> object:
     """What makes two rows duplicates: prompt and responses in any order, whatever the label."""
     if isinstance(row, Comparison):
         return ["comparison", row.prompt.digest, sorted(row.responses)]
+    if isinstance(row, Feedback):
+        return ["feedback", row.prompt.digest, row.response]
     return [type(row).__name__, row.conversation.digest]
 
 

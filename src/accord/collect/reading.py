@@ -1,4 +1,4 @@
-"""Raw rows of JSON Lines (plain or gzip) and Parquet files, streamed.
+"""Raw rows of JSON Lines and JSON arrays (plain or gzip) and of Parquet files, streamed.
 
 A row that is no JSON object is handed on as a `Rejected`; a file that cannot be read to its end is
 one DataError, so that a cut download never passes for a short one.
@@ -17,13 +17,15 @@ from typing import IO, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from accord.collect.arrays import JsonArray
 from accord.collect.records import Rejected
 from accord.core.errors import DataError
 
 Raw = tuple[int, Mapping[str, object]] | Rejected
 """Row number and columns, or why there are none."""
 
-ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", ".parquet")
+ARRAYS = (".json", ".json.gz")
+ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz", *ARRAYS, ".parquet")
 LONGEST_LINE = 64 << 20
 """Bytes of one line; a longer one is not JSON Lines."""
 BATCH_ROWS = 256
@@ -47,7 +49,10 @@ def raw_rows(path: Path) -> Iterator[Raw]:
             got=path.name,
             do=f"use one of {', '.join(ENDINGS)}",
         )
-    rows = _parquet(path) if path.name.endswith(".parquet") else _json_lines(path)
+    if path.name.endswith(".parquet"):
+        rows = _parquet(path)
+    else:
+        rows = _json(path)
     empty = True
     for row in rows:
         empty = False
@@ -56,22 +61,10 @@ def raw_rows(path: Path) -> Iterator[Raw]:
         raise DataError("the file has no row", where=path)
 
 
-def _json_lines(path: Path) -> Iterator[Raw]:
+def _json(path: Path) -> Iterator[Raw]:
     try:
         with _opened(path) as file:
-            number = 0
-            while line := file.readline(LONGEST_LINE + 1):
-                number += 1
-                if len(line) > LONGEST_LINE:
-                    raise DataError(
-                        f"a line is longer than {LONGEST_LINE >> 20} MiB",
-                        where=f"{path}, row {number}",
-                        do="write one JSON object a line",
-                    )
-                if number == 1:
-                    line = line.removeprefix(BOM)
-                if line.strip():
-                    yield _parsed(number, line)
+            yield from (_array if path.name.endswith(ARRAYS) else _lines)(file, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             "the compressed file is damaged or cut off",
@@ -81,6 +74,32 @@ def _json_lines(path: Path) -> Iterator[Raw]:
         ) from None
     except OSError as error:
         raise DataError("the file cannot be read", got=error.strerror, where=path) from None
+
+
+def _lines(file: IO[bytes], path: Path) -> Iterator[Raw]:
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise DataError(
+                f"a line is longer than {LONGEST_LINE >> 20} MiB",
+                where=f"{path}, row {number}",
+                do="write one JSON object a line",
+            )
+        if number == 1:
+            line = line.removeprefix(BOM)
+        if line.strip():
+            yield _parsed(number, line)
+
+
+def _array(file: IO[bytes], path: Path) -> Iterator[Raw]:
+    for number, (value, fault) in enumerate(JsonArray(file, path), start=1):
+        if fault is not None:
+            yield Rejected(number, f"is not valid JSON: {fault}")
+        elif not isinstance(value, dict):
+            yield Rejected(number, f"must be a JSON object, got a {type(value).__name__}")
+        else:
+            yield number, value
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -118,18 +137,35 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
 
+_ARROW = (
+    pa.ArrowException,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    MemoryError,
+    OverflowError,
+)
+"""What the library may say of a damaged file, or of values that Python has none for."""
+
+
 def _parquet(path: Path) -> Iterator[Raw]:
     number = 0
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             promised = file.metadata.num_rows
+            names = file.schema_arrow.names
+            if len(set(names)) < len(names):
+                raise DataError("the Parquet file has two columns of one name", where=path)
             for batch in file.iter_batches(batch_size=BATCH_ROWS):
                 for values in batch.to_pylist():
                     number += 1
                     yield number, values
-    except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
+    except DataError:
+        raise
+    except _ARROW as error:
         raise DataError(
-            "the Parquet file is damaged or cut off",
+            "the Parquet file is damaged, cut off, or holds values that cannot be read",
             got=str(error).splitlines()[0] if str(error) else type(error).__name__,
             where=path,
             do="fetch the file again",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from accord.core.errors import DataError
@@ -11,6 +11,8 @@ from accord.core.types import Conversation, Message, Speaker
 
 MOST_SHOWN = 60
 """Characters of a value that a reason shows."""
+MOST_NAMES = 30
+"""Columns that a reason names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,21 @@ def finite(value: object, column: str) -> float:
     return number
 
 
+def listed(names: Iterable[str]) -> str:
+    """Names of columns for a message: in order, short, and printable whatever they hold."""
+    shown = (name if name.isprintable() else ascii(name) for name in sorted(names))
+    found = [name[:MOST_SHOWN] for name in shown]
+    more = [] if len(found) <= MOST_NAMES else [f"{len(found) - MOST_NAMES} more"]
+    return ", ".join(found[:MOST_NAMES] + more) or "none"
+
+
+def truth(value: object, column: str) -> bool:
+    """`value` as true or false; 0 and 1 are refused: they may be ranks."""
+    if not isinstance(value, bool):
+        raise Unusable(f"must be true or false, got {_kind(value)}", column)
+    return value
+
+
 def sequence(value: object, column: str) -> Sequence[object]:
     """`value` as a list that is not empty."""
     if not isinstance(value, list):
@@ -154,11 +171,9 @@ def messages(value: object, column: str) -> Conversation:
     for index, item in enumerate(sequence(value, column)):
         place = f"{column}[{index}]"
         fields = mapping(item, place)
-        extra = sorted(
-            str(name) for name in fields.keys() - {"role", "content"} if fields[name] is not None
-        )
+        extra = [name for name in fields.keys() - {"role", "content"} if fields[name] is not None]
         if extra:
-            raise Unusable(f"has fields that Accord does not read: {', '.join(extra)}", place)
+            raise Unusable(f"has fields that Accord does not read: {listed(extra)}", place)
         for name in ("role", "content"):
             if fields.get(name) is None:
                 raise Unusable(f"has no {name}", place)

@@ -216,6 +216,34 @@ class Demonstration:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Feedback:
+    """One response to a prompt with a thumb up or down."""
+
+    prompt: Conversation
+    response: str
+    good: bool
+    """Whether the thumb is up."""
+    weight: float = 1.0
+    """Weight of the row in the loss; at least 0."""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.prompt.awaits_answer:
+            raise DataError("the prompt of a feedback must wait for an answer")
+        if not self.response.strip():
+            raise DataError("a feedback has an empty response", do="drop the row or fill it")
+        if not isinstance(self.good, bool):
+            raise DataError("a thumb is up (true) or down (false)", got=repr(self.good)[:80])
+        if not (math.isfinite(self.weight) and self.weight >= 0):
+            raise DataError("a weight must be finite and at least 0", got=self.weight)
+
+    @property
+    def digest(self) -> str:
+        """Content hash over every field."""
+        return digest(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
     """Two responses of one comparison: how probable it is that the first is the better one."""
 
@@ -262,7 +290,7 @@ class Comparison:
             )
         if any(not text.strip() for text in self.responses):
             raise DataError("a comparison has an empty response", do="drop the row or fill it")
-        if sorted(set(self.tiers)) != list(range(max(self.tiers) + 1)):
+        if set(self.tiers) != set(range(len(set(self.tiers)))):
             raise DataError(
                 "tiers must count 0, 1, 2 ... without gaps, 0 the best", got=list(self.tiers)
             )

@@ -210,7 +210,7 @@ class Workspace:
             write_atomic(pointer, json.dumps(body, indent=2, sort_keys=True) + "\n")
 
     def datasets(self, kind: str) -> tuple[Artifact, ...]:
-        """All imported sets of a kind (demonstrations, preferences, prompts), by name."""
+        """All imported sets of a kind (a name of `DatasetKind`), by name."""
         pointers = sorted((self.root / "data").glob("*.json"))
         return tuple(
             self._dataset(kind, path) for path in pointers if kind in self._read_pointer(path)
@@ -227,6 +227,11 @@ class Workspace:
                 do=f"`accord import FILE --name {name}`; there are: {known}",
             )
         return self._dataset(kind, path)
+
+    def kinds(self, name: str) -> tuple[str, ...]:
+        """Kinds of the imported sets of this name; none where there is no such name."""
+        path = self.root / "data" / f"{name}.json"
+        return tuple(self._read_pointer(path)) if path.is_file() else ()
 
     def _dataset(self, kind: str, pointer: Path) -> Artifact:
         entry = self._read_pointer(pointer)[kind]

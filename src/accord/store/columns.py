@@ -11,17 +11,19 @@ from accord.core.types import (
     Comparison,
     Conversation,
     Demonstration,
+    Feedback,
     Message,
     Prompt,
     Speaker,
     Split,
 )
 from accord.store.manifest import SCHEMA, DatasetKind
-from accord.store.splits import Row
+from accord.store.splits import Row, conversation_of
 
-_MESSAGES = pa.list_(
+MESSAGES = pa.list_(
     pa.struct([pa.field("role", pa.string(), False), pa.field("content", pa.string(), False)])
 )
+"""A conversation as a column."""
 _FRAME = [pa.field("source", pa.string(), False), pa.field("split", pa.string(), False)]
 _JUDGED_FIELDS = [
     pa.field("strength", pa.int32(), True),
@@ -33,30 +35,34 @@ JUDGED: Mapping[str, object] = {"strength": None, "inclusion": 1.0, "rater": "",
 """Columns of how a comparison was judged, since layout 2, with what they are where nothing is
 known."""
 
+_OWN = {
+    DatasetKind.PREFERENCES: (
+        pa.field("responses", pa.list_(pa.string()), False),
+        pa.field("tiers", pa.list_(pa.int32()), False),
+        pa.field("weight", pa.float64(), False),
+        pa.field("margin", pa.float64(), False),
+        pa.field("label", pa.float64(), True),
+    ),
+    DatasetKind.FEEDBACK: (
+        pa.field("response", pa.string(), False),
+        pa.field("good", pa.bool_(), False),
+        pa.field("weight", pa.float64(), False),
+    ),
+}
+
 
 def schema_of(kind: DatasetKind, layout: int = SCHEMA) -> pa.Schema:
     """Columns of a data set of `kind` in a layout of `accord.store.manifest.SCHEMA` or before."""
-    if kind is not DatasetKind.PREFERENCES:
-        return pa.schema([pa.field("messages", _MESSAGES, False), *_FRAME])
-    return pa.schema(
-        [
-            pa.field("messages", _MESSAGES, False),
-            pa.field("responses", pa.list_(pa.string()), False),
-            pa.field("tiers", pa.list_(pa.int32()), False),
-            pa.field("weight", pa.float64(), False),
-            pa.field("margin", pa.float64(), False),
-            pa.field("label", pa.float64(), True),
-            *(_JUDGED_FIELDS if layout >= 2 else ()),
-            *_FRAME,
-        ]
-    )
+    judged = _JUDGED_FIELDS if kind is DatasetKind.PREFERENCES and layout >= 2 else ()
+    own = _OWN.get(kind, ())
+    return pa.schema([pa.field("messages", MESSAGES, False), *own, *judged, *_FRAME])
 
 
 def to_record(row: Row, split: Split) -> dict[str, object]:
     """`row` as plain values, one a column."""
-    conversation = row.prompt if isinstance(row, Comparison) else row.conversation
+    said = conversation_of(row).messages
     record: dict[str, object] = {
-        "messages": [{"role": m.role.value, "content": m.content} for m in conversation.messages],
+        "messages": [{"role": m.role.value, "content": m.content} for m in said],
         "source": row.source,
         "split": split.value,
     }
@@ -72,6 +78,8 @@ def to_record(row: Row, split: Split) -> dict[str, object]:
             "rater": row.rater,
             "all_bad": row.all_bad,
         }
+    elif isinstance(row, Feedback):
+        record |= {"response": row.response, "good": row.good, "weight": float(row.weight)}
     return record
 
 
@@ -103,6 +111,14 @@ def from_record(record: Mapping[str, Any], kind: DatasetKind) -> Row:
             return Demonstration(conversation=conversation, source=record["source"])
         case DatasetKind.PROMPTS:
             return Prompt(conversation=conversation, source=record["source"])
+        case DatasetKind.FEEDBACK:
+            return Feedback(
+                prompt=conversation,
+                response=record["response"],
+                good=record["good"],
+                weight=record["weight"],
+                source=record["source"],
+            )
         case DatasetKind.PREFERENCES:
             return Comparison(
                 prompt=conversation,

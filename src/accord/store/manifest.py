@@ -10,7 +10,7 @@ from pathlib import Path
 
 from accord.core.errors import ConfigError, DataError, WorkspaceError
 from accord.core.hashing import plain
-from accord.core.types import Comparison, Demonstration, Prompt, Split
+from accord.core.types import Comparison, Demonstration, Feedback, Prompt, Split
 from accord.store.splits import Row, Unit
 
 MANIFEST = "manifest.json"
@@ -25,6 +25,7 @@ class DatasetKind(StrEnum):
     PREFERENCES = "preferences"
     DEMONSTRATIONS = "demonstrations"
     PROMPTS = "prompts"
+    FEEDBACK = "feedback"
 
     @property
     def row_type(self) -> type[Row]:
@@ -36,6 +37,8 @@ class DatasetKind(StrEnum):
                 return Demonstration
             case DatasetKind.PROMPTS:
                 return Prompt
+            case DatasetKind.FEEDBACK:
+                return Feedback
 
     @classmethod
     def of(cls, row: Row) -> DatasetKind:

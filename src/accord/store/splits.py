@@ -16,13 +16,14 @@ from accord.core.types import (
     Comparison,
     Conversation,
     Demonstration,
+    Feedback,
     Message,
     Prompt,
     Speaker,
     Split,
 )
 
-Row = Comparison | Demonstration | Prompt
+Row = Comparison | Demonstration | Prompt | Feedback
 """What a data set holds."""
 
 _SALT = "accord split 1"
@@ -38,8 +39,8 @@ class Unit(StrEnum):
     begin alike stay together, so no prompt is in two splits, nor in a split as a part of a longer
     prompt from another."""
     RESPONSE = "response"
-    """The text of a response, for comparisons of texts without a prompt of their own. A comparison
-    whose responses fall into different splits belongs to none."""
+    """The text of a response, for texts without a prompt of their own. A comparison whose responses
+    fall into different splits belongs to none."""
 
 
 def unit_of(name: str) -> Unit:
@@ -75,16 +76,16 @@ class Splitter:
     def split(self, row: Row) -> Split | None:
         """The split of `row`; None for a comparison whose responses disagree (unit "response").
 
-        Raises ConfigError where the unit is "response" and the row has no two responses.
+        Raises ConfigError where the unit is "response" and the row has none of its own.
         """
         if self.unit is Unit.PROMPT:
             return self._part([[m.role, m.content] for m in opening(row)])
-        if not isinstance(row, Comparison):
+        if not isinstance(row, Comparison | Feedback):
             raise ConfigError(
-                'only comparisons can be split by response: use unit "prompt"',
+                'only comparisons and feedback can be split by response: use unit "prompt"',
                 got=type(row).__name__,
             )
-        parts = {self._part(text) for text in row.responses}
+        parts = {self._part(text) for text in responses_of(row)}
         return parts.pop() if len(parts) == 1 else None
 
     def _part(self, words: object) -> Split:
@@ -97,8 +98,24 @@ class Splitter:
 
 def opening(row: Row) -> tuple[Message, ...]:
     """What decides a row's split by prompt: its messages up to the first of the user."""
-    conversation: Conversation = row.prompt if isinstance(row, Comparison) else row.conversation
+    conversation = conversation_of(row)
     for index, message in enumerate(conversation.messages):
         if message.role is Speaker.USER:
             return conversation.messages[: index + 1]
     return conversation.messages
+
+
+def conversation_of(row: Row) -> Conversation:
+    """What a row says before its responses: the prompt, or a demonstration as a whole."""
+    return row.prompt if isinstance(row, Comparison | Feedback) else row.conversation
+
+
+def responses_of(row: Row) -> tuple[str, ...]:
+    """The responses that stand beside a row's conversation: none for demonstrations and prompts."""
+    match row:
+        case Comparison():
+            return row.responses
+        case Feedback():
+            return (row.response,)
+        case _:
+            return ()

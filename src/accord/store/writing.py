@@ -20,7 +20,7 @@ from accord.core.hashing import digest
 from accord.core.types import Comparison, Split
 from accord.store.columns import hashed, schema_of, to_batch, to_record
 from accord.store.manifest import MANIFEST, DatasetKind, DatasetManifest, kind_of
-from accord.store.splits import Row, Splitter
+from accord.store.splits import Row, Splitter, conversation_of, responses_of
 
 GROUP_ROWS = 512
 """Most rows that are held at once, in writing and in reading."""
@@ -207,9 +207,9 @@ class DatasetWriter:
 
 
 def _texts(row: Row) -> list[str]:
-    conversation = row.prompt if isinstance(row, Comparison) else row.conversation
-    texts = [row.source, *(message.content for message in conversation.messages)]
-    return [*texts, row.rater, *row.responses] if isinstance(row, Comparison) else texts
+    said = (message.content for message in conversation_of(row).messages)
+    rater = [row.rater] if isinstance(row, Comparison) else []
+    return [row.source, *said, *rater, *responses_of(row)]
 
 
 def _refuse_half_characters(texts: list[str], where: str) -> None:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 
-from accord.collect.formats import conversations, dialogues, instructions, pairs, tiers
+from accord.collect.formats import (
+    conversations,
+    dialogues,
+    instructions,
+    pairs,
+    thumbs,
+    tiers,
+    votes,
+)
 from accord.collect.formats.shape import Format, Row
-from accord.collect.records import Unusable
+from accord.collect.records import Unusable, listed
 from accord.core.errors import ConfigError
 
 FORMATS: dict[str, Format] = {
@@ -20,6 +29,8 @@ FORMATS: dict[str, Format] = {
         tiers.TIERS,
         dialogues.DIALOGUES,
         instructions.INSTRUCTIONS,
+        thumbs.THUMBS,
+        votes.VOTES,
     )
 }
 """Every format by its name."""
@@ -43,28 +54,44 @@ def format_called(name: str) -> Format:
 
 
 def format_of(columns: Iterable[str]) -> Format:
-    """The format whose deciding columns are exactly those among `columns`.
+    """The format whose deciding columns are all of those among `columns`.
 
     Raises Unusable where none or several fit, naming the columns found and what the nearest lacks:
-    a row with `prompt` and `chosen` is a broken pair, not a prompt.
+    a row with `prompt` and `chosen` is a broken pair, not a prompt. A column that decides for
+    another format is never read over: the `label` of a demonstration may say that it is a bad one.
     """
-    found = set(columns)
-    deciding = found & KNOWN
+    made = _decided(frozenset(columns))
+    if isinstance(made, str):
+        raise Unusable(made)
+    return made
+
+
+@lru_cache(maxsize=256)
+def _decided(found: frozenset[str]) -> Format | str:
+    """The format, or why there is none; looked up once a set of columns, not once a row."""
     nearest = max(FORMATS.values(), key=lambda made: _likeness(made, found))
     missing = sorted(nearest.required - found)
-    shown = ", ".join(sorted(found)) or "none"
+    told = listed(found)
     if missing:
-        raise Unusable(
-            f"the columns ({shown}) fit no format; the nearest is {nearest.name}, "
+        return (
+            f"the columns ({told}) fit no format; the nearest is {nearest.name}, "
             f"which lacks {' and '.join(missing)}"
         )
-    if deciding != nearest.required:
-        names = [made.name for made in FORMATS.values() if made.required <= deciding]
-        raise Unusable(f"the columns ({shown}) fit several formats: {', '.join(names)}; name one")
-    return nearest
+    strange = sorted((found & KNOWN) - nearest.required - nearest.optional)
+    if not strange:
+        return nearest
+    whole = [made for made in FORMATS.values() if made.required <= found]
+    names = [made.name for made in whole if not made.required < nearest.required]
+    if len(names) > 1:
+        return f"the columns ({told}) fit several formats: {', '.join(names)}; name one"
+    others = [made.name for made in FORMATS.values() if made.required & set(strange)]
+    return (
+        f"the columns ({told}) fit {nearest.name}, but {' and '.join(strange)} would decide for "
+        f"{' and '.join(others)}; name the format, or rename the columns"
+    )
 
 
-def _likeness(made: Format, columns: set[str]) -> tuple[float, int]:
+def _likeness(made: Format, columns: frozenset[str]) -> tuple[float, int]:
     """How much of a format is there: whole columns first, then misspelt ones."""
     missing = made.required - columns
     misspelt = sum(bool(get_close_matches(name, columns, n=1)) for name in missing)

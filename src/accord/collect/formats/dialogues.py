@@ -20,7 +20,11 @@ def _dialogue(value: object, column: str) -> tuple[Message, ...]:
         return messages(value, column).messages
     before, *parts = _TURN.split(checked_text(value, column))
     if not parts or before.strip():
-        raise Unusable(r"must begin with '\n\nHuman:' or be a list of messages", column)
+        raise Unusable(
+            r"must begin with '\n\nHuman:' or be a list of messages; where in other text the "
+            "prompt ends is not guessed: give it a column `prompt`",
+            column,
+        )
     roles, texts = parts[::2], parts[1::2]
     return tuple(
         Message(role=_ROLE[role], content=filled(text.strip(), f"{column}, turn {index}"))

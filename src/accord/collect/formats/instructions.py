@@ -25,14 +25,18 @@ def _instances(record: Record) -> Iterator[Row | Rejected]:
         place = f"instances[{index}]"
         try:
             fields = mapping(item, place)
-            given = fields.get("input")
-            text = "" if given is None else checked_text(given, f"{place}.input")
+            asked = asked_with(instruction, fields.get("input"), f"{place}.input")
             output = filled(_there(fields, "output", place), f"{place}.output")
         except Unusable as error:
             yield Rejected(record.row, error.what, error.column)
             continue
-        asked = f"{instruction}\n\n{text}" if text.strip() else instruction
-        yield Demonstration(conversation=Conversation.of(asked).answered(output), source=source)
+        yield Demonstration(conversation=asked.answered(output), source=source)
+
+
+def asked_with(instruction: str, given: object, column: str) -> Conversation:
+    """The prompt of an instruction and its input, which may be missing, null or blank."""
+    text = "" if given is None else checked_text(given, column)
+    return Conversation.of(f"{instruction}\n\n{text}" if text.strip() else instruction)
 
 
 def _there(fields: object, name: str, place: str) -> object:

@@ -1,4 +1,4 @@
-"""Two answers to one prompt, the better one named."""
+"""Two answers to one prompt, the better one named, as TRL pairs them; `margin` is Llama 2's."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from accord.collect.records import Record, Rejected, Unusable, checked_text
 from accord.core.errors import DataError
-from accord.core.types import Comparison, Conversation, Demonstration, Prompt
+from accord.core.types import Comparison, Conversation, Demonstration, Feedback, Prompt
 
-Row = Comparison | Demonstration | Prompt
+Row = Comparison | Demonstration | Prompt | Feedback
 """What a row becomes."""
 
 
@@ -36,18 +36,20 @@ PREFERENCE_COLUMNS = frozenset(
 
 
 def comparison(
-    record: Record, prompt: Conversation, responses: tuple[str, ...], tiers: tuple[int, ...]
+    record: Record,
+    prompt: Conversation,
+    responses: tuple[str, ...],
+    tiers: tuple[int, ...],
+    label: float | None = None,
 ) -> Comparison:
-    """A comparison with the row's optional columns.
+    """A comparison with the row's optional columns; `label` by default the row's own.
 
-    Raises Unusable where a rule of comparisons is broken or one text stands in two tiers.
+    Raises Unusable where a rule of comparisons is broken or one text is better than itself.
     """
-    ranks: dict[str, int] = {}
-    for text, tier in zip(responses, tiers, strict=False):
-        if ranks.setdefault(text, tier) != tier:
-            raise Unusable("the same response is said to be better than itself")
     weight, margin = record.number("weight"), record.number("margin")
     inclusion = record.number("inclusion")
+    label = record.number("label") if label is None else label
+    _refuse_doubles(responses, tiers, label)
     try:
         return Comparison(
             prompt=prompt,
@@ -55,7 +57,7 @@ def comparison(
             tiers=tiers,
             weight=1.0 if weight is None else weight,
             margin=0.0 if margin is None else margin,
-            label=record.number("label"),
+            label=label,
             source=record.origin(),
             strength=_strength(record),
             inclusion=1.0 if inclusion is None else inclusion,
@@ -65,8 +67,24 @@ def comparison(
     except Unusable:
         raise
     except DataError as error:
-        got = "" if error.got is None else f", got {error.got}"
-        raise Unusable(f"{error.what}{got}", _column(error.what)) from None
+        raise Unusable(*fault_of(error)) from None
+
+
+def fault_of(error: DataError) -> tuple[str, str | None]:
+    """What rule of a domain value a row breaks, and in which column where that is known."""
+    got = "" if error.got is None else f", got {error.got}"
+    return f"{error.what}{got}", _column(error.what)
+
+
+def _refuse_doubles(
+    responses: tuple[str, ...], tiers: tuple[int, ...], label: float | None
+) -> None:
+    ranks: dict[str, int] = {}
+    better = any(
+        ranks.setdefault(text, tier) != tier for text, tier in zip(responses, tiers, strict=False)
+    )
+    if better or (len(ranks) == 1 and label not in (None, 0.5)):
+        raise Unusable("the same response is said to be better than itself")
 
 
 def _strength(record: Record) -> int | None:

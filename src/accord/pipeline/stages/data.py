@@ -8,11 +8,19 @@ from typing import TypeVar
 
 from accord.core.errors import DataError
 from accord.core.protocols import RewardFn
-from accord.core.types import Comparison, Conversation, Demonstration, Message, Prompt, Split
+from accord.core.types import (
+    Comparison,
+    Conversation,
+    Demonstration,
+    Feedback,
+    Message,
+    Prompt,
+    Split,
+)
 from accord.pipeline.stage import StageContext
 from accord.rewards.gold import GrammarGold
 from accord.store.datasets import Dataset
-from accord.store.splits import Unit, opening
+from accord.store.splits import Row, Unit, opening
 from accord.text import grammar
 
 T = TypeVar("T")
@@ -146,11 +154,11 @@ def _trained(sets: list[Dataset]) -> frozenset[Opening]:
     return frozenset(opening(row) for dataset in sets for row in dataset.rows(Split.TRAIN))
 
 
-def _prompt_of(row: Comparison | Demonstration | Prompt) -> Prompt | None:
+def _prompt_of(row: Row) -> Prompt | None:
     match row:
         case Prompt():
             return row
-        case Comparison():
+        case Comparison() | Feedback():
             return Prompt(conversation=row.prompt, source=row.source)
         case _:
             question = question_of(row.conversation)

@@ -81,21 +81,24 @@ class Sieve:
     def comparisons(self, rows: Iterable[Comparison]) -> tuple[TokenComparisons, list[int]]:
         """Tokens of the usable comparisons, and their numbers."""
         passed: list[int] = []
-        prompts: list[Conversation] = []
+        beginnings: list[str] = []
 
         def sayable() -> Iterator[Comparison]:
             for number, row in enumerate(rows):
                 if self._sayable(number, row.prompt, *row.responses):
                     passed.append(number)
-                    prompts.append(row.prompt)
                     yield row
 
         made = TokenComparisons.build(
-            sayable(), self.template.tokenize_answer, max_tokens=self.limit
+            sayable(),
+            self.template.tokenize_answer,
+            max_tokens=self.limit,
+            on_left_out=lambda row: beginnings.append(_beginning(row.prompt)),
         )
-        for places, why in ((made.too_long, Why.TOO_LONG), (made.weightless, Why.WEIGHTLESS)):
-            for place in places:
-                self._leave(passed[place], why, prompts[place])
+        reasons = dict.fromkeys(made.too_long, Why.TOO_LONG)
+        reasons |= dict.fromkeys(made.weightless, Why.WEIGHTLESS)
+        for place, text in zip(sorted(reasons), beginnings, strict=True):
+            self.left_out.append(LeftOut(str(self.split), passed[place], reasons[place], text))
         return made, [passed[place] for place in made.kept]
 
     def counts(self) -> dict[str, int]:
@@ -123,8 +126,12 @@ class Sieve:
         return True
 
     def _leave(self, number: int, why: Why, conversation: Conversation) -> None:
-        text = conversation.messages[0].content[:SHOWN]
+        text = _beginning(conversation)
         self.left_out.append(LeftOut(str(self.split), number, why, text))
+
+
+def _beginning(conversation: Conversation) -> str:
+    return conversation.messages[0].content[:SHOWN]
 
 
 def list_left_out(context: StageContext, *sieves: Sieve) -> None:
