@@ -15,10 +15,10 @@ P(a rated above b) + half P(equal) over all pairs of their ratings. That is why 
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import random
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,4 +85,7 @@ def _lines(files: tarfile.TarFile, name: str) -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("folder", type=Path)
+    main(**vars(parser.parse_args()))
