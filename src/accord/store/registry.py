@@ -19,7 +19,7 @@ from accord.core.hashing import digest, plain
 from accord.core.types import Conversation, Message, Prompt, Response, Speaker
 from accord.store.event import Entry
 from accord.store.log import append
-from accord.store.tables import guidelines, payloads, prompts, raters, responses
+from accord.store.tables import guidelines, identities, payloads, prompts, raters, responses
 
 SYSTEM = "system"
 TEXT = "text"
@@ -52,6 +52,37 @@ def register_rater(
     row = {"id": name, "seq": done.event.seq, "kind": kind, "role": role, "state": "new"}
     connection.execute(sa.insert(raters), [row | {"since": datetime.now(UTC)}])
     return name
+
+
+def person(connection: Connection, name: str, *, role: str = "rater") -> str:
+    """The pseudonym of the person called `name`, registered now where nobody is called so.
+
+    The name is kept apart, as the person's identity, and nowhere else. Raises ConflictError where
+    the person is known under another role.
+    """
+    found = connection.execute(
+        sa.select(raters.c.id, raters.c.role, identities.c.body)
+        .join(identities, identities.c.rater == raters.c.id)
+        .where(identities.c.name == "identity", raters.c.kind == "human")
+    )
+    for row in found:
+        if row.body is not None and json.loads(row.body).get("name") == name:
+            if row.role != role:
+                raise ConflictError("this person has another role", got=row.role, where=name)
+            return str(row.id)
+    return register_rater(connection, kind="human", role=role, identity={"name": name})
+
+
+def guideline_text(connection: Connection, version: str) -> str:
+    """The words of the guidelines of this version. Raises DataError where there are none."""
+    body = connection.execute(
+        sa.select(payloads.c.body)
+        .join(guidelines, guidelines.c.seq == payloads.c.seq)
+        .where(guidelines.c.version == version, payloads.c.name == TEXT)
+    ).scalar_one_or_none()
+    if body is None:
+        raise DataError("there are no such guidelines", got=version)
+    return str(json.loads(body))
 
 
 def set_rater_state(connection: Connection, rater: str, state: str, *, actor: str = SYSTEM) -> None:
