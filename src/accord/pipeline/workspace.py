@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,16 +198,26 @@ class Workspace:
             else:
                 aside.rename(final)
 
-    def point(self, name: str, sets: Mapping[str, tuple[Path, str]]) -> None:
-        """Let `name` mean these imported sets: kind -> (folder in `artifacts`, digest)."""
+    def point(self, name: str, sets: Mapping[str, tuple[Path, str]]) -> dict[str, str]:
+        """Let `name` mean these imported sets: kind -> (folder in `artifacts`, digest).
+
+        What the name meant of other kinds stays. Gives back what it meant before, of any kind:
+        kind -> digest.
+        """
         body = {
             kind: {"artifact": folder.name, "digest": digest}
             for kind, (folder, digest) in sets.items()
         }
         pointer = self.root / "data" / f"{name}.json"
+        before: dict[str, Any] = {}
+        if pointer.is_file():
+            with suppress(WorkspaceError):  # a damaged one says: import again
+                before = self._read_pointer(pointer)
         with Guarded(pointer):
             pointer.parent.mkdir(exist_ok=True)
-            write_atomic(pointer, json.dumps(body, indent=2, sort_keys=True) + "\n")
+            text = json.dumps({**before, **body}, indent=2, sort_keys=True)
+            write_atomic(pointer, text + "\n")
+        return {kind: str(entry.get("digest")) for kind, entry in before.items()}
 
     def datasets(self, kind: str) -> tuple[Artifact, ...]:
         """All imported sets of a kind (demonstrations, preferences, prompts), by name."""
