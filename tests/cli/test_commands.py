@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 import accord as package
+from accord.algorithms.settings.ppo import KLSettings
 from accord.cli.commands import BY_NAME, COMMANDS, overview
+from accord.cli.flags import parse
+from accord.cli.importing import Import
 from accord.cli.main import main
 from accord.core.errors import InvariantError
 from accord.pipeline.config import STAGES
@@ -146,23 +149,45 @@ def test_mistakes_are_one_message_and_exit_2(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["ppo", "--stpes", "3"], "--steps"),
-        (["ppo", "--steps", "three"], "--steps"),
-        (["ppo", "--steps", "0"], "steps must be at least 1"),
-        (["run", "--too", "sft"], "--to"),
-        (["status", "--all"], "--all"),
-        (["init"], "PATH"),
+        (["ppo", "--stpes", "3"], "did you mean --steps?"),
+        (["ppo", "--kl.coeficient=3"], "did you mean --kl.coefficient?"),
+        (["ppo", "--steps", "three"], "--steps takes a whole number\n  got:   three\n"),
+        (["ppo", "--steps", "0"], "steps must be at least 1\n  got:   0\n"),
+        (["ppo", "--kl.budget", "much"], "--kl.budget takes a number or none\n  got:   much\n"),
+        (["ppo", "--kl.budget"], "--kl.budget needs a value"),
+        (["run", "--too", "sft"], "did you mean --to?"),
+        (["status", "--all"], "no such option\n  got:   --all\n  where: accord status\n"),
+        (["init"], "a word is missing: PATH"),
+        (["init", "a", "b"], "a word too many\n  got:   b\n"),
+        (["import", "f", "--unit", "promt"], "did you mean prompt? use one of prompt, response"),
     ],
 )
 def test_wrong_flags_exit_2(
     workspace: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    assert caught.value.code == 2
+    assert main(words) == 2
     out, err = capsys.readouterr()
-    assert told in out + err
+    assert err.startswith("error: ")
+    assert told in err
+    assert "  do:    " in err
+    assert out == ""
     assert not (workspace / "artifacts").exists()
+
+
+def test_no_value_is_written_as_in_the_settings(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word in ("none", "None"):
+        assert parse(KLSettings, ["--budget", word], command="x", about="").budget is None
+    assert parse(KLSettings, ["--budget", "2"], command="x", about="").budget == 2.0
+    asked = parse(Import, ["f", "--name", "none"], command="import", about="")
+    assert asked.name == "none"
+    with pytest.raises(SystemExit):
+        main(["ppo", "--help"])
+    told = capsys.readouterr().out
+    assert "--kl.budget FLOAT|none" in told
+    assert "{None}" not in told
+    assert "--strict" in told.partition("options")[2]
 
 
 def test_unknown_key_has_file_and_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
