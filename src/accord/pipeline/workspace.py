@@ -31,7 +31,7 @@ from accord.pipeline.artifact import (
     read_manifest,
 )
 from accord.pipeline.config import PipelineConfig
-from accord.pipeline.lock import locked
+from accord.pipeline.lock import Holder, holder, locked
 
 SCHEMA = 1
 """Version of the workspace's form."""
@@ -62,7 +62,7 @@ class Workspace:
                 )
             made = not folder.exists()
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                _make(folder)
                 check_room(folder)
                 (folder / "data").mkdir()
                 write_atomic(folder / "guidelines.md", starter.guidelines())
@@ -167,6 +167,10 @@ class Workspace:
                 write_atomic(self._last, json.dumps(plain(remember)) + "\n")
             yield
 
+    def holder(self) -> Holder | None:
+        """The process that works here now, if one does."""
+        return holder(self.root / ".accord" / "lock")
+
     def last_run(self) -> Mapping[str, Any] | None:
         """What the last run was asked for; None before the first."""
         try:
@@ -263,6 +267,19 @@ class Workspace:
                 where=path,
                 do="import the file again",
             ) from None
+
+
+def _make(folder: Path) -> None:
+    """Make a folder; some places hold none, whoever asks."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise WorkspaceError(
+            "no folder can be made there",
+            got=error.strerror,
+            where=folder,
+            do="name another folder",
+        ) from None
 
 
 def _write_version(root: Path) -> None:
