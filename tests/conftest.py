@@ -8,6 +8,8 @@ from collections.abc import Generator
 import hypothesis
 import pytest
 
+pytest_plugins = ("tests.databases",)
+
 hypothesis.settings.register_profile(
     "accord", deadline=None, derandomize=True, max_examples=50, print_blob=True
 )

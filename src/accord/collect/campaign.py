@@ -16,7 +16,7 @@ from accord.core.hashing import plain
 from accord.store.event import Entry
 from accord.store.log import append
 from accord.store.registry import SYSTEM
-from accord.store.tables import campaigns, guidelines, memberships, raters
+from accord.store.tables import campaigns, guidelines, memberships, raters, tasks
 
 
 class CampaignState(StrEnum):
@@ -188,6 +188,27 @@ def membership_of(connection: Connection, campaign: Campaign, rater: str) -> Mem
         )
     ).scalar_one_or_none()
     return None if found is None else Membership(found)
+
+
+def join(
+    connection: Connection, campaign: Campaign, rater: str, *, actor: str = SYSTEM
+) -> Membership:
+    """Let a rater in: on trial where the campaign has qualification tasks. Inside `write`.
+
+    Who joined before stays as they are. Raises DataError for a rater who is not registered.
+    """
+    known = membership_of(connection, campaign, rater)
+    if known is not None:
+        return known
+    asked = sa.select(tasks.c.id).where(
+        tasks.c.campaign == campaign.id,
+        tasks.c.purpose == "qualification",
+        tasks.c.state == "open",
+    )
+    on_trial = connection.execute(asked.limit(1)).scalar_one_or_none() is not None
+    stand = Membership.TRIAL if on_trial else Membership.ACTIVE
+    set_membership(connection, campaign, rater, stand, actor=actor)
+    return stand
 
 
 def set_membership(

@@ -88,7 +88,6 @@ def add_task(
     about = {
         "campaign": campaign.id,
         "prompt": prompt,
-        "responses": places,
         "purpose": purpose.value,
         "selected_by": selected_by,
         "inclusion": inclusion,
@@ -97,25 +96,16 @@ def add_task(
         "repeats": repeats,
         "for_rater": for_rater,
     }
-    event = append(connection, Entry(type="task.added", actor=actor, parts={"task": about})).event
-    row = {
+    parts = {"task": about | {"responses": places}}
+    event = append(connection, Entry(type="task.added", actor=actor, parts=parts)).event
+    row = about | {
         "id": event.subject,
         "seq": event.seq,
-        "campaign": campaign.id,
-        "prompt": prompt,
         "kind": "compare",
-        "purpose": purpose.value,
         "state": TaskState.OPEN.value,
         "made": datetime.now(UTC),
         "priority": priority,
-        "overlap": overlap,
         "fence": 0,
-        "selected_by": selected_by,
-        "inclusion": inclusion,
-        "gold": answer,
-        "round": None,
-        "repeats": repeats,
-        "for_rater": for_rater,
     }
     connection.execute(sa.insert(tasks), [row])
     shown = [

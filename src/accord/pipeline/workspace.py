@@ -8,6 +8,7 @@ artifacts/       finished folders          runs/            unfinished stages, c
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -115,6 +116,10 @@ class Workspace:
     def runs(self) -> Path:
         """Where unfinished stages are."""
         return self.root / "runs"
+
+    def database_place(self) -> str | Path:
+        """Where judgements are kept: ACCORD_DATABASE_URL, or a file of this workspace."""
+        return os.environ.get("ACCORD_DATABASE_URL") or self.root / "accord.db"
 
     def artifact_folder(self, name: str, key: str) -> Path:
         """Where the artifact of this name and key is, or would be."""

@@ -26,6 +26,7 @@ from accord.store.turns import Turns
 BUSY_SECONDS = 30.0
 """How long a writer waits for the one before it, and a connection for the server."""
 _WRITER = {schema.WRITER: True}
+_HASTY = {"accord_hasty": True}
 _BARE = {"accord_bare": True}
 """For statements of SQLite that work outside of transactions only."""
 _LOCK = 0x6163636F7264
@@ -64,9 +65,11 @@ class Database:
                 yield reader
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *, durable: bool = True) -> Iterator[sa.Connection]:
         """The only writing transaction at this time; all of it is kept, or nothing.
 
+        Without `durable` the disk is not waited for: a power failure may undo the transaction, and
+        nothing before it. For what nobody was told to rely on, such as a lease.
         Raises StoreError where the database cannot be written, DataError for a row that breaks a
         constraint, InvariantError inside another `write` of the same thread.
         """
@@ -75,10 +78,12 @@ class Database:
             self._turn_of_this_thread(),
             self.engine.connect() as connection,
         ):
-            writer = connection.execution_options(**_WRITER)
+            writer = connection.execution_options(**_WRITER, **({} if durable else _HASTY))
             with writer.begin():
                 if not self.is_sqlite:
                     wait_for_other_writers(writer)
+                    if not durable:
+                        writer.exec_driver_sql("SET LOCAL synchronous_commit = off")
                 yield writer
 
     def scrub(self) -> None:
@@ -205,7 +210,6 @@ def _prepare_sqlite(connection: sa.engine.interfaces.DBAPIConnection, _: object)
     cursor = connection.cursor()
     for pragma in (
         f"busy_timeout = {round(BUSY_SECONDS * 1000)}",
-        "synchronous = FULL",
         "fullfsync = ON",
         "foreign_keys = ON",
         "secure_delete = ON",
@@ -217,6 +221,9 @@ def _prepare_sqlite(connection: sa.engine.interfaces.DBAPIConnection, _: object)
 def _begin_sqlite(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     if not options.get("accord_bare"):
+        # Outside of a transaction, and each time: the connection comes back from a pool.
+        level = "NORMAL" if options.get("accord_hasty") else "FULL"
+        connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if schema.writes(connection) else "BEGIN")
 
 

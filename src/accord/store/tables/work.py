@@ -153,7 +153,7 @@ assignments = sa.Table(
     sa.Column("leased_until", Time, nullable=False),
     sa.Column("order_seed", sa.BigInteger, nullable=False),
     sa.Column("shown", Json, nullable=False, comment="places in the order on the screen"),
-    one_of("state", "leased", "submitted", "late", "released", "expired"),
+    one_of("state", "leased", "submitted", "late", "skipped", "released", "expired"),
     sa.CheckConstraint("fence >= 1", name="fence"),
     sa.CheckConstraint("order_seed >= 0", name="order_seed"),
     sa.UniqueConstraint("task", "rater"),

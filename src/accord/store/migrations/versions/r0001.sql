@@ -319,7 +319,7 @@ CREATE TABLE assignments (
     order_seed BIGINT NOT NULL,
     shown TEXT NOT NULL,
     CONSTRAINT pk_assignments PRIMARY KEY (id),
-    CONSTRAINT ck_assignments_state CHECK (state IN ('leased', 'submitted', 'late', 'released', 'expired')),
+    CONSTRAINT ck_assignments_state CHECK (state IN ('leased', 'submitted', 'late', 'skipped', 'released', 'expired')),
     CONSTRAINT ck_assignments_fence CHECK (fence >= 1),
     CONSTRAINT ck_assignments_order_seed CHECK (order_seed >= 0),
     CONSTRAINT uq_assignments_task_rater UNIQUE (task, rater),

@@ -1,0 +1,315 @@
+"""Taking an answer in, once: idempotent by key, under the lease that the task was opened with.
+
+An answer whose lease had run out is kept and marked late, never lost. What follows from an answer
+(a task that is done, a split that a lead must decide, a trial that is passed) is written in the
+same transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from accord.collect.assigning import (
+    ANSWERED,
+    EXPIRED,
+    LATE,
+    RELEASED,
+    SKIPPED,
+    SUBMITTED,
+    Lease,
+)
+from accord.collect.campaign import Campaign, Membership, membership_of, set_membership
+from accord.collect.gold import is_right
+from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
+from accord.collect.tasks import Purpose, TaskState, add_task, responses_of
+from accord.core.errors import ConflictError, DataError
+from accord.store.database import Database
+from accord.store.judgements import Judgement, Verdict, submit
+from accord.store.log import Appended
+from accord.store.tables import assignments, events, judgements, responses, tasks
+
+ADJUDICATE_FIRST = 1000
+"""Priority of tasks that a lead must decide."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """What became of an answer."""
+
+    seq: int
+    """Number of its event: the rater's receipt, and what a correction names."""
+    new: bool
+    """False where the same submission had been accepted before."""
+    late: bool
+    """Whether the lease had run out."""
+
+
+def answer(
+    database: Database,
+    campaign: Campaign,
+    lease: Lease,
+    opinion: Opinion,
+    *,
+    key: str,
+    ui: str,
+    now: datetime | None = None,
+) -> Answered:
+    """Keep what a rater says of a leased task; it is on the disk when this returns.
+
+    `key` is the sender's, random and the same for every attempt: however often it arrives, the
+    judgement is there once. `ui` is the version of the page or program that asked.
+    Raises ConflictError where the task was opened again since, given back, or answered before under
+    another key, or the key was used for other words; DataError for an opinion that does not fit.
+    """
+    now = now or datetime.now(UTC)
+    with database.write() as connection:
+        row = connection.execute(
+            sa.select(assignments).where(assignments.c.id == lease.assignment)
+        ).one_or_none()
+        if row is None or row.rater != lease.rater:
+            raise DataError("there is no such assignment", got=lease.assignment)
+        known = connection.execute(
+            sa.select(judgements.c.late)
+            .where(judgements.c.assignment == row.id, judgements.c.supersedes.is_(None))
+            .limit(1)
+        ).one_or_none()
+        if known is None:
+            _check_lease(row, lease)
+        over = row.state == EXPIRED or row.leased_until <= now
+        late = bool(known.late) if known is not None else over
+        judgement = _judgement(connection, campaign, row, opinion, ui=ui, late=late)
+        done = _submit(connection, judgement, key, known is not None)
+        if done.new:
+            skipped = opinion.verdict is Verdict.SKIP
+            state = SKIPPED if skipped else (LATE if late else SUBMITTED)
+            _follow(connection, campaign, row, state)
+        return Answered(seq=done.event.seq, new=done.new, late=late)
+
+
+def correct(
+    database: Database, campaign: Campaign, seq: int, opinion: Opinion, *, key: str, ui: str
+) -> Answered:
+    """Replace judgement `seq` by another of the same rater on the same sheet; the first one stays
+    in the log. Idempotent by `key`.
+
+    Raises DataError where `seq` is no judgement of a task of this campaign, ConflictError where it
+    was corrected before.
+    """
+    with database.write() as connection:
+        older = connection.execute(
+            sa.select(judgements.c.rater, judgements.c.late, assignments.c.state, assignments)
+            .join(assignments, assignments.c.id == judgements.c.assignment)
+            .where(judgements.c.seq == seq)
+        ).one_or_none()
+        if older is None:
+            raise DataError("this event is no judgement of a task", got=f"event {seq}")
+        row = connection.execute(sa.select(assignments).where(assignments.c.id == older.id)).one()
+        judgement = _judgement(connection, campaign, row, opinion, ui=ui, late=bool(older.late))
+        done = submit(connection, judgement, key=key, corrects=seq)
+        if done.new:
+            skipped = opinion.verdict is Verdict.SKIP
+            state = SKIPPED if skipped else (LATE if older.late else SUBMITTED)
+            _follow(connection, campaign, row, state)
+        return Answered(seq=done.event.seq, new=done.new, late=bool(older.late))
+
+
+def is_split(answers: Sequence[Any]) -> bool:
+    """Whether no answer has more than half: for each answer, what its rater put first."""
+    return not answers or 2 * max(Counter(answers).values()) <= len(answers)
+
+
+# ---- one judgement -------------------------------------------------------------------------------
+
+
+def _check_lease(row: sa.Row[Any], lease: Lease) -> None:
+    if row.fence != lease.fence:
+        raise ConflictError(
+            "this task was opened again since",
+            got=f"token {lease.fence}, the newest is {row.fence}",
+            do="answer on the page that was opened last",
+        )
+    if row.state == RELEASED:
+        raise ConflictError("this task was given back", got=row.task, do="ask for the next one")
+
+
+def _submit(connection: Connection, judgement: Judgement, key: str, answered: bool) -> Appended:
+    if answered:
+        known = connection.execute(sa.select(events.c.seq).where(events.c.key == key)).one_or_none()
+        if known is None:
+            raise ConflictError(
+                "this task was answered before",
+                got=judgement.task,
+                do="correct that answer instead",
+            )
+    return submit(connection, judgement, key=key)
+
+
+def _judgement(
+    connection: Connection,
+    campaign: Campaign,
+    row: sa.Row[Any],
+    opinion: Opinion,
+    *,
+    ui: str,
+    late: bool,
+) -> Judgement:
+    """The opinion with its values moved from the screen's order to the canonical one."""
+    shown = tuple(row.shown)
+    _check_ratings(opinion, campaign, len(shown))
+    if opinion.tiers is not None and len(opinion.tiers) != len(shown):
+        raise DataError("a ranking names every response", got=list(opinion.tiers))
+
+    def canonical(values: Sequence[Any]) -> tuple[Any, ...]:
+        placed = dict(zip(shown, values, strict=True))
+        return tuple(placed[place] for place in range(len(shown)))
+
+    if any(place is not None and not 0 <= place < len(shown) for place, _ in opinion.flags):
+        raise DataError("a flag names a place that was not shown", got=opinion.flags)
+    ids = responses_of(connection, row.task)
+    said_by = sa.select(responses.c.id, responses.c.policy).where(responses.c.id.in_(ids))
+    policy = {one.id: one.policy for one in connection.execute(said_by)}
+    known = all(policy[one] for one in ids)
+    return Judgement(
+        rater=row.rater,
+        responses=tuple(ids),
+        verdict=opinion.verdict,
+        tiers=None if opinion.tiers is None else canonical(opinion.tiers),
+        strength=opinion.strength,
+        ratings={name: canonical(given) for name, given in opinion.ratings.items()},
+        flags=tuple((None if p is None else shown[p], why) for p, why in opinion.flags),
+        reason=opinion.reason,
+        rationale=opinion.rationale,
+        shown=shown,
+        order_seed=row.order_seed,
+        task=row.task,
+        assignment=row.id,
+        guideline=campaign.settings.guideline,
+        ui=ui,
+        policies=tuple(policy[one] for one in ids) if known else (),
+        opened=opinion.opened,
+        seconds=opinion.seconds,
+        late=late,
+    )
+
+
+def _check_ratings(opinion: Opinion, campaign: Campaign, k: int) -> None:
+    strange = sorted(opinion.ratings.keys() - set(campaign.criteria))
+    if strange:
+        raise DataError(
+            "the guidelines name no such criterion",
+            got=strange[0],
+            do=f"rate {', '.join(campaign.criteria) or 'none'}",
+        )
+    for name, given in opinion.ratings.items():
+        if len(given) != k:
+            raise DataError("a criterion needs one rating a response", got=list(given), where=name)
+        for value in given:
+            if value is not None and not LEAST_RATING <= value <= MOST_RATING:
+                raise DataError(
+                    f"a rating lies from {LEAST_RATING} to {MOST_RATING}", got=value, where=name
+                )
+
+
+# ---- what follows --------------------------------------------------------------------------------
+
+
+def _follow(connection: Connection, campaign: Campaign, row: sa.Row[Any], state: str) -> None:
+    connection.execute(sa.update(assignments).where(assignments.c.id == row.id).values(state=state))
+    task = connection.execute(sa.select(tasks).where(tasks.c.id == row.task)).one()
+    _settle(connection, campaign, task)
+    if task.purpose == Purpose.QUALIFICATION:
+        _qualify(connection, campaign, row.rater)
+
+
+def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
+    """Say of a task whether it is still asked, and ask a lead where raters are split."""
+    counts = Counter(
+        connection.execute(
+            sa.select(assignments.c.state).where(assignments.c.task == task.id)
+        ).scalars()
+    )
+    if sum(counts[state] for state in ANSWERED) >= task.overlap:
+        state = TaskState.DONE
+    elif counts[SKIPPED] >= campaign.settings.most_skips:
+        state = TaskState.WITHDRAWN
+    else:
+        state = TaskState.OPEN
+    connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(state=state.value))
+    wanted = campaign.settings.adjudicate and task.purpose == Purpose.WORK and task.overlap > 1
+    if wanted and state is TaskState.DONE and is_split(_firsts(connection, task.id)):
+        _ask_a_lead(connection, campaign, task)
+
+
+def _firsts(connection: Connection, task: str) -> list[tuple[int, ...]]:
+    """The places that each rater put first; none of them where all were bad."""
+    found = sa.select(judgements.c.verdict, judgements.c.tiers).where(
+        judgements.c.task == task,
+        judgements.c.superseded_by.is_(None),
+        judgements.c.verdict.in_((Verdict.RANKING, Verdict.TIE, Verdict.ALL_BAD)),
+    )
+    return [
+        ()
+        if row.verdict == Verdict.ALL_BAD
+        else tuple(place for place, tier in enumerate(row.tiers) if tier == 0)
+        for row in connection.execute(found)
+    ]
+
+
+def _ask_a_lead(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
+    asked = sa.select(tasks.c.id).where(
+        tasks.c.repeats == task.id, tasks.c.purpose == Purpose.ADJUDICATION
+    )
+    if connection.execute(asked.limit(1)).scalar_one_or_none() is None:
+        add_task(
+            connection,
+            campaign,
+            prompt=task.prompt,
+            responses=responses_of(connection, task.id),
+            purpose=Purpose.ADJUDICATION,
+            selected_by=task.selected_by,
+            inclusion=task.inclusion,
+            priority=ADJUDICATE_FIRST,
+            overlap=1,
+            repeats=task.id,
+        )
+
+
+def _qualify(connection: Connection, campaign: Campaign, rater: str) -> None:
+    """Let a rater on trial work, or not, once every qualification task is answered."""
+    if membership_of(connection, campaign, rater) is not Membership.TRIAL:
+        return
+    asked = connection.execute(
+        sa.select(tasks.c.id, tasks.c.gold).where(
+            tasks.c.campaign == campaign.id,
+            tasks.c.purpose == Purpose.QUALIFICATION,
+            tasks.c.state == TaskState.OPEN,
+        )
+    ).all()
+    given = {
+        row.task: row
+        for row in connection.execute(
+            sa.select(judgements.c.task, judgements.c.tiers).where(
+                judgements.c.rater == rater,
+                judgements.c.superseded_by.is_(None),
+                judgements.c.task.in_([one.id for one in asked]),
+            )
+        )
+    }
+    if len(given) < len(asked):
+        return
+    right = sum(is_right(given[one.id].tiers, one.gold) for one in asked)
+    passed = right >= campaign.settings.qualification_pass * len(asked)
+    set_membership(
+        connection,
+        campaign,
+        rater,
+        Membership.ACTIVE if passed else Membership.FAILED,
+        why={"right": right, "of": len(asked)},
+    )

@@ -1,0 +1,357 @@
+"""Who gets which task, and for how long: leases with fencing tokens, blind and in random order.
+
+Raters never choose: the campaign draws, so that nobody can arrange to meet. A lease that runs out
+is given to somebody else; the token of a task grows with every lease, so that a page left open
+cannot answer for a newer one. Leases are promises and not judgements: they do not wait for the
+disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from accord.collect.campaign import (
+    Campaign,
+    CampaignState,
+    Membership,
+    campaign_called,
+    membership_of,
+)
+from accord.collect.sheet import Sheet
+from accord.collect.tasks import Purpose, TaskState, add_task, responses_of
+from accord.core.errors import ConflictError, DataError
+from accord.core.hashing import digest
+from accord.store.database import Database
+from accord.store.event import new_id
+from accord.store.registry import conversation_of, response_text
+from accord.store.tables import assignments, judgements, raters, responses, task_responses, tasks
+
+LEASED, SUBMITTED, LATE = "leased", "submitted", "late"
+SKIPPED, RELEASED, EXPIRED = "skipped", "released", "expired"
+ANSWERED = (SUBMITTED, LATE)
+TAKEN = (LEASED, *ANSWERED)
+"""States of an assignment that fill a place of the task's overlap."""
+LEADS = ("lead", "admin")
+"""Roles that adjudicate."""
+NEAREST = 16
+"""Tasks among which the draw is made: few, so that begun tasks are finished first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lease:
+    """A task that is one rater's until `leased_until`."""
+
+    assignment: str
+    task: str
+    rater: str
+    fence: int
+    """Token of this lease; an answer under an older one is refused."""
+    sheet: Sheet
+    shown: tuple[int, ...]
+    """Canonical places in the order of the screen."""
+    leased_until: datetime
+
+
+def next_task(
+    database: Database,
+    campaign: Campaign,
+    rater: str,
+    *,
+    holding: Collection[str] = (),
+    now: datetime | None = None,
+) -> Lease | None:
+    """The next task for a rater, leased; None where there is nothing for them now.
+
+    A task that the rater has open comes back (a page was reloaded), unless its assignment is in
+    `holding`: for fetching one ahead. `now` is for tests and defaults to the clock.
+    Raises ConflictError where the campaign hands out no tasks, or not to this rater.
+    """
+    now = now or datetime.now(UTC)
+    with database.write(durable=False) as connection:
+        stand = check_may_work(connection, campaign, rater)
+        _expire(connection, now)
+        open_now = _held(connection, campaign, rater, holding)
+        if open_now is not None:
+            return _lease(connection, campaign, open_now, now)
+        task = _draw(connection, campaign, rater, stand, now)
+        if task is None:
+            return None
+        return _lease(connection, campaign, _assign(connection, campaign, task, rater, now), now)
+
+
+def release(database: Database, lease: Lease) -> None:
+    """Give a task back unanswered. A lease that is no longer held is left alone."""
+    with database.write(durable=False) as connection:
+        connection.execute(
+            sa.update(assignments)
+            .where(
+                assignments.c.id == lease.assignment,
+                assignments.c.fence == lease.fence,
+                assignments.c.state == LEASED,
+            )
+            .values(state=RELEASED)
+        )
+
+
+def lease_of(connection: Connection, campaign: Campaign, assignment: str) -> Lease:
+    """What an assignment's rater saw, whatever became of it: for showing it again."""
+    row = connection.execute(
+        sa.select(assignments).where(assignments.c.id == assignment)
+    ).one_or_none()
+    if row is None:
+        raise DataError("there is no such assignment", got=assignment)
+    return _as_lease(connection, campaign, row._asdict())
+
+
+def check_may_work(connection: Connection, campaign: Campaign, rater: str) -> Membership:
+    """How far a rater may work here. Raises ConflictError where not at all."""
+    state = campaign_called(connection, campaign.settings.name).state
+    if state is not CampaignState.OPEN:
+        raise ConflictError("this campaign hands out no tasks", got=state.value)
+    stand = membership_of(connection, campaign, rater)
+    person = connection.execute(
+        sa.select(raters.c.state).where(raters.c.id == rater)
+    ).scalar_one_or_none()
+    if stand is None or person is None:
+        raise ConflictError(
+            "this rater is no member of the campaign",
+            got=rater,
+            do=f"let them in: `accord campaign join {campaign.settings.name}`",
+        )
+    if stand in (Membership.FAILED, Membership.PAUSED) or person in ("quarantined", "left"):
+        raise ConflictError(
+            "this rater gets no tasks",
+            got=person if person in ("quarantined", "left") else stand.value,
+            do="a lead can change that: `accord raters`",
+        )
+    return stand
+
+
+# ---- which task ----------------------------------------------------------------------------------
+
+
+def _draw(
+    connection: Connection, campaign: Campaign, rater: str, stand: Membership, now: datetime
+) -> str | None:
+    number = _count(connection, campaign, rater)
+    rng = Random(digest([campaign.settings.seed, rater, number, "next"]))
+    if stand is Membership.TRIAL:
+        return _open_task(connection, campaign, rater, Purpose.QUALIFICATION, rng)
+    if _role(connection, rater) in LEADS:
+        found = _open_task(connection, campaign, rater, Purpose.ADJUDICATION, rng)
+        if found is not None:
+            return found
+    chance = rng.random()
+    found = None
+    if chance < campaign.settings.gold_share:
+        found = _open_task(connection, campaign, rater, Purpose.GOLD, rng)
+    elif chance < campaign.settings.gold_share + campaign.settings.repeat_share:
+        found = _repeat(connection, campaign, rater, rng)
+    return found or _open_task(connection, campaign, rater, Purpose.WORK, rng)
+
+
+def _open_task(
+    connection: Connection, campaign: Campaign, rater: str, purpose: Purpose, rng: Random
+) -> str | None:
+    """One of the first tasks with a free place that the rater has not had."""
+    own = sa.exists().where(
+        assignments.c.task == tasks.c.id,
+        assignments.c.rater == rater,
+        assignments.c.state.in_((*TAKEN, SKIPPED)),
+    )
+    erased = sa.exists().where(
+        task_responses.c.task == tasks.c.id,
+        task_responses.c.response == responses.c.id,
+        responses.c.digest.is_(None),
+    )
+    taken = (
+        sa.select(sa.func.count())
+        .where(assignments.c.task == tasks.c.id, assignments.c.state.in_(TAKEN))
+        .correlate(tasks)
+        .scalar_subquery()
+    )
+    found = sa.select(tasks.c.id, tasks.c.priority).where(
+        tasks.c.campaign == campaign.id,
+        tasks.c.state == TaskState.OPEN,
+        tasks.c.purpose == purpose,
+        sa.or_(tasks.c.for_rater.is_(None), tasks.c.for_rater == rater),
+        ~own,
+        ~erased,
+    )
+    if purpose is Purpose.ADJUDICATION:
+        judged = assignments.alias()
+        found = found.where(
+            ~sa.exists().where(
+                judged.c.task == tasks.c.repeats,
+                judged.c.rater == rater,
+                judged.c.state.in_(ANSWERED),
+            )
+        )
+    if purpose in (Purpose.WORK, Purpose.ADJUDICATION):
+        found = found.where(taken < tasks.c.overlap)
+    rows = connection.execute(
+        found.order_by(tasks.c.priority.desc(), tasks.c.id).limit(NEAREST)
+    ).all()
+    first = [row.id for row in rows if row.priority == rows[0].priority]
+    return rng.choice(first) if first else None
+
+
+def _repeat(connection: Connection, campaign: Campaign, rater: str, rng: Random) -> str | None:
+    """A new task that shows an older one of the rater's again; None where none is old enough."""
+    mine = (
+        sa.select(tasks.c.id.label("task"), tasks.c.prompt, tasks.c.purpose)
+        .join(assignments, assignments.c.task == tasks.c.id)
+        .join(judgements, judgements.c.assignment == assignments.c.id)
+        .where(
+            tasks.c.campaign == campaign.id,
+            assignments.c.rater == rater,
+            assignments.c.state.in_(ANSWERED),
+            judgements.c.supersedes.is_(None),
+        )
+        .order_by(judgements.c.seq)
+    )
+    again = sa.select(tasks.c.repeats).where(
+        tasks.c.campaign == campaign.id,
+        tasks.c.purpose == Purpose.REPEAT,
+        tasks.c.for_rater == rater,
+    )
+    known = set(connection.execute(again).scalars())
+    old = connection.execute(mine).all()[: -campaign.settings.repeat_after]
+    choices = [row for row in old if row.purpose == Purpose.WORK and row.task not in known]
+    if not choices:
+        return None
+    chosen = rng.choice(choices)
+    return add_task(
+        connection,
+        campaign,
+        prompt=chosen.prompt,
+        responses=responses_of(connection, chosen.task),
+        purpose=Purpose.REPEAT,
+        overlap=1,
+        repeats=chosen.task,
+        for_rater=rater,
+    )
+
+
+def _count(connection: Connection, campaign: Campaign, rater: str) -> int:
+    """How many tasks of the campaign the rater answered."""
+    found = (
+        sa.select(sa.func.count())
+        .select_from(assignments)
+        .join(tasks, tasks.c.id == assignments.c.task)
+        .where(
+            tasks.c.campaign == campaign.id,
+            assignments.c.rater == rater,
+            assignments.c.state.in_(ANSWERED),
+        )
+    )
+    return int(connection.execute(found).scalar_one())
+
+
+def _role(connection: Connection, rater: str) -> str:
+    return str(
+        connection.execute(sa.select(raters.c.role).where(raters.c.id == rater)).scalar_one()
+    )
+
+
+# ---- the lease -----------------------------------------------------------------------------------
+
+
+def _expire(connection: Connection, now: datetime) -> None:
+    over = (assignments.c.state == LEASED) & (assignments.c.leased_until <= now)
+    connection.execute(sa.update(assignments).where(over).values(state=EXPIRED))
+
+
+def _held(
+    connection: Connection, campaign: Campaign, rater: str, holding: Collection[str]
+) -> dict[str, Any] | None:
+    found = (
+        sa.select(assignments)
+        .join(tasks, tasks.c.id == assignments.c.task)
+        .where(
+            tasks.c.campaign == campaign.id,
+            assignments.c.rater == rater,
+            assignments.c.state == LEASED,
+            assignments.c.id.not_in(list(holding)),
+        )
+        .order_by(assignments.c.leased)
+        .limit(1)
+    )
+    row = connection.execute(found).one_or_none()
+    return None if row is None else row._asdict()
+
+
+def _assign(
+    connection: Connection, campaign: Campaign, task: str, rater: str, now: datetime
+) -> dict[str, Any]:
+    """A new row, or the row of a lease that was not used, under a new token."""
+    connection.execute(sa.update(tasks).where(tasks.c.id == task).values(fence=tasks.c.fence + 1))
+    fence = connection.execute(sa.select(tasks.c.fence).where(tasks.c.id == task)).scalar_one()
+    own = (assignments.c.task == task) & (assignments.c.rater == rater)
+    seed = int(digest([campaign.settings.seed, task, rater, "order"])[:15], 16)
+    values = {"state": LEASED, "fence": fence, "leased": now, "leased_until": now}
+    if connection.execute(sa.update(assignments).where(own).values(**values)).rowcount:
+        return connection.execute(sa.select(assignments).where(own)).one()._asdict()
+    row = values | {
+        "id": new_id(),
+        "task": task,
+        "rater": rater,
+        "order_seed": seed,
+        "shown": _order(connection, campaign, task, rater, seed),
+    }
+    connection.execute(sa.insert(assignments), [row])
+    return row
+
+
+def _order(
+    connection: Connection, campaign: Campaign, task: str, rater: str, seed: int
+) -> list[int]:
+    """Places in a random order; a repeat is shown in the reverse of the first showing."""
+    first = connection.execute(
+        sa.select(assignments.c.shown)
+        .join(tasks, tasks.c.repeats == assignments.c.task)
+        .where(tasks.c.id == task, tasks.c.purpose == Purpose.REPEAT, assignments.c.rater == rater)
+    ).scalar_one_or_none()
+    if first is not None:
+        return list(reversed(first))
+    order = list(range(campaign.settings.responses))
+    Random(seed).shuffle(order)
+    return order
+
+
+def _lease(connection: Connection, campaign: Campaign, row: dict[str, Any], now: datetime) -> Lease:
+    until = now + timedelta(seconds=campaign.settings.lease_seconds)
+    connection.execute(
+        sa.update(assignments).where(assignments.c.id == row["id"]).values(leased_until=until)
+    )
+    return _as_lease(connection, campaign, row | {"leased_until": until})
+
+
+def _as_lease(connection: Connection, campaign: Campaign, row: dict[str, Any]) -> Lease:
+    texts = [response_text(connection, one) for one in responses_of(connection, row["task"])]
+    prompt = connection.execute(
+        sa.select(tasks.c.prompt).where(tasks.c.id == row["task"])
+    ).scalar_one()
+    sheet = Sheet(
+        task=row["task"],
+        prompt=conversation_of(connection, prompt),
+        responses=tuple(texts[place] for place in row["shown"]),
+        criteria=campaign.criteria,
+        number=_count(connection, campaign, row["rater"]),
+    )
+    return Lease(
+        assignment=row["id"],
+        task=row["task"],
+        rater=row["rater"],
+        fence=row["fence"],
+        sheet=sheet,
+        shown=tuple(row["shown"]),
+        leased_until=row["leased_until"],
+    )
