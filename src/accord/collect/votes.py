@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
+from accord.collect.gold import is_right
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, RaterKind
 from accord.collect.tasks import RANDOM, Purpose
 from accord.stats.ratings import Floats, Ratings
@@ -77,11 +78,16 @@ class Vote:
         return top(self.tiers)
 
     @property
+    def answer(self) -> int | None:
+        """`best`, 0 for "all bad", None for a skip."""
+        return 0 if self.verdict is Verdict.ALL_BAD else self.best
+
+    @property
     def right(self) -> bool | None:
-        """Whether the best responses are the known ones; None where either is not told."""
-        if self.gold is None or self.best is None:
+        """Whether it has the known answer; None without one, and for a skip."""
+        if self.gold is None or self.verdict is Verdict.SKIP:
             return None
-        return self.best == top(self.gold)
+        return is_right(self.tiers, self.gold)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -124,7 +130,7 @@ class Votes:
         return self.without(*(name for name, state in self.states.items() if state == QUARANTINED))
 
     def repeated(self) -> tuple[tuple[Vote, Vote], ...]:
-        """(first, second) answer of a rater to the same task, where both order the responses."""
+        """(first, second) answer of a rater to the same task; a skip is no answer."""
         known = {(row.rater, row.task): row for row in self.rows}
         found = (
             (known.get((row.rater, row.repeats)), row)
@@ -134,7 +140,7 @@ class Votes:
         return tuple(
             (before, after)
             for before, after in found
-            if before is not None and before.best is not None and after.best is not None
+            if before is not None and before.answer is not None and after.answer is not None
         )
 
     # ---- tables for the statistics ---------------------------------------------------------------
@@ -152,7 +158,9 @@ class Votes:
             for row in self.rows
             if row.best is not None
         ]
-        return _table(cells, scale=(0, 0.5, 1) if pairs else None)
+        if not pairs:
+            return _table(cells, scale=range(1, 1 << max(len(row.responses) for row in self.rows)))
+        return _table(cells, scale=(0, 0.5, 1))
 
     def pairs(self, *, ties: bool = True) -> Table:
         """Votes on every pair of places of every task, as (task, lower place, higher place).
@@ -234,9 +242,7 @@ def _vote(one: int, other: int) -> float:
     return 0.5 if one == other else float(one < other)
 
 
-def _table(
-    cells: list[tuple[Any, Vote, float]], scale: Iterable[float] | None
-) -> Table:
+def _table(cells: list[tuple[Any, Vote, float]], scale: Iterable[float]) -> Table:
     # Sorted, so that the order in which people judged changes no figure.
     cells = sorted(cells, key=lambda cell: (str(cell[0]), cell[1].rater))
     prompts = {item: row.prompt for item, row, _ in cells}
