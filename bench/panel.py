@@ -56,7 +56,6 @@ class Archetype(StrEnum):
     """Says what another rater says or would say, on everything."""
 
 
-
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class World:
     """Real pairs; index 0 and 1 are the canonical first and second response."""
@@ -69,8 +68,8 @@ class World:
     prompts: tuple[str, ...]
     niche: np.ndarray
     """Whether the minority wants the opposite."""
-    gold: np.ndarray
-    """Pairs that nobody doubts, niche left out."""
+    clear: np.ndarray
+    """Pairs that nobody doubts, but for a minority where it is their niche."""
     taste: float
     noise: float
     tie: float
@@ -129,7 +128,7 @@ def _world(
         lengths=np.array(lengths),
         prompts=tuple(prompts),
         niche=niche,
-        gold=np.flatnonzero(clear & ~niche),
+        clear=np.flatnonzero(clear),
         **more,
     )
 
@@ -143,8 +142,8 @@ class Design:
     """Share of tasks with a known answer."""
     repeats: float
     judgements: int = 60
-    shared: float = 0.0
-    """Share of tasks, among the hardest, that everybody is asked."""
+    of_taste: bool = False
+    """Known answers are drawn from prompts on which a minority wants the opposite too."""
     even: bool = False
     """Known answers and repeats are spread evenly over a rater's judgements, not drawn each time:
     everybody gets the stated share of them."""
@@ -159,6 +158,8 @@ class _Desk:
     kinds: Sequence[Archetype]
     rng: np.random.Generator
     rows: list[Vote] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    """Judgements of each rater."""
     seats: dict[int, list[int]] = field(default_factory=dict)
     """Open work: pair to the raters who had it."""
     fresh: list[int] = field(default_factory=list)
@@ -169,22 +170,20 @@ class _Desk:
 
 
 def simulate(world: World, kinds: Sequence[Archetype], design: Design, seed: int) -> Votes:
-    """One campaign: every rater gives `design.judgements`, tasks drawn as `assigning` draws them."""
+    """One campaign: every rater gives `design.judgements`, tasks drawn as when assigning."""
     rng = np.random.default_rng(seed)
-    desk = _Desk(world=world, design=design, kinds=kinds, rng=rng)
+    desk = _Desk(world=world, design=design, kinds=kinds, rng=rng, done=[0] * len(kinds))
     desk.tastes = rng.normal(size=(len(kinds), len(world.gap))) * world.taste
     for rater, kind in enumerate(kinds):
         if kind is Archetype.TWIN:
             desk.tastes[rater] = desk.tastes[source_of(rater)]
     desk.skill = np.exp(rng.normal(size=len(kinds)) * 0.25)
-    gold = rng.choice(world.gold, size=min(40, len(world.gold)), replace=False)
-    others = np.setdiff1d(np.arange(len(world.gap)), gold)
-    hard = others[np.argsort(np.abs(world.gap[others]), kind="stable")]
-    common = rng.choice(hard[: len(hard) // 4], size=40, replace=False)
-    desk.fresh = rng.permutation(np.setdiff1d(others, common)).tolist()
+    sure = world.clear if design.of_taste else world.clear[~world.niche[world.clear]]
+    gold = rng.choice(sure, size=min(40, len(sure)), replace=False)
+    desk.fresh = rng.permutation(np.setdiff1d(np.arange(len(world.gap)), gold)).tolist()
     for _ in range(design.judgements):
         for rater in rng.permutation(len(kinds)):
-            _judge(desk, int(rater), gold, common)
+            _judge(desk, int(rater), gold)
     return Votes(rows=tuple(desk.rows), states={name_of(r): "new" for r in range(len(kinds))})
 
 
@@ -198,21 +197,19 @@ def source_of(rater: int) -> int:
     return rater - 1 if rater else 1
 
 
-def _judge(desk: _Desk, rater: int, gold: np.ndarray, common: np.ndarray) -> None:
+def _judge(desk: _Desk, rater: int, gold: np.ndarray) -> None:
     chance, design = desk.rng.random(), desk.design
     if design.even:
-        number = sum(row.rater == name_of(rater) for row in desk.rows)
-        chance = _even(design, number)
+        chance = _even(design, desk.done[rater])
+    desk.done[rater] += 1
     purpose, repeats, pair = Purpose.WORK, None, None
     if chance < design.gold:
-        pair = _unseen(desk, rater, gold, "g")
+        pair = _unseen(desk, rater, gold)
         purpose = Purpose.GOLD if pair is not None else purpose
     elif chance < design.gold + design.repeats:
         pair = _old(desk, rater)
         if pair is not None:
             purpose, repeats = Purpose.REPEAT, f"w{pair}"
-    elif chance < design.gold + design.repeats + design.shared:
-        pair = _unseen(desk, rater, common, "w")
     if pair is None:
         pair = _open(desk, rater)
     letter = {Purpose.WORK: "w", Purpose.GOLD: "g", Purpose.REPEAT: f"x{rater}-"}[purpose]
@@ -256,8 +253,8 @@ def _even(design: Design, number: int) -> float:
     return design.gold if again else 1.0
 
 
-def _unseen(desk: _Desk, rater: int, pool: np.ndarray, letter: str) -> int | None:
-    left = [int(pair) for pair in pool if (f"{letter}{pair}", rater) not in desk.said]
+def _unseen(desk: _Desk, rater: int, gold: np.ndarray) -> int | None:
+    left = [int(pair) for pair in gold if (f"g{pair}", rater) not in desk.said]
     return int(desk.rng.choice(left)) if left else None
 
 

@@ -28,9 +28,9 @@ from accord.collect.votes import WORK, Vote, Votes
 from accord.stats import intervals, rater_bias
 from accord.stats.guessing import Guessing, Pool, Told, Trials, excuse_of, guessing
 from accord.stats.intervals import Interval
+from accord.stats.rater_bias import Finding
 from accord.stats.raters import reliability_intervals
 from accord.stats.ratings import Floats, Ratings
-from accord.stats.rater_bias import Finding
 from accord.store.judgements import Verdict
 
 SHARED = (Purpose.WORK, Purpose.GOLD)
@@ -320,9 +320,7 @@ def _beside(votes: Votes, level: float) -> dict[Habit, Findings]:
     return {
         Habit.CONSENSUS: _named(rater_bias.consensus_agreement(table, level=level)),
         Habit.DRIFT: _named(drifted),
-        Habit.FOLLOWING: _named(
-            rater_bias.following(wide, _times(shared, wide), level=level)
-        ),
+        Habit.FOLLOWING: _named(rater_bias.following(wide, _times(shared, wide), level=level)),
     }
 
 

@@ -90,7 +90,7 @@ class Pool:
     """Share of known answers that a rater who looks gets right."""
     repeats: float = 0.85
     """Share of repeats that they answer the same way."""
-    guessers: float = 0.2
+    guessers: float = 0.3
     """Share of raters who guess."""
     weight: float = 10.0
     alike: float = 40.0
