@@ -20,9 +20,11 @@ from accord.collect.assigning import (
     ANSWERED,
     EXPIRED,
     LATE,
+    LEASED,
     RELEASED,
     SKIPPED,
     SUBMITTED,
+    TAKEN,
     Lease,
 )
 from accord.collect.campaign import Campaign, Membership, membership_of, set_membership
@@ -32,7 +34,6 @@ from accord.collect.tasks import Purpose, TaskState, add_task, responses_of
 from accord.core.errors import ConflictError, DataError
 from accord.store.database import Database
 from accord.store.judgements import Judgement, Verdict, submit
-from accord.store.log import Appended
 from accord.store.tables import assignments, events, judgements, responses, tasks
 
 ADJUDICATE_FIRST = 1000
@@ -75,49 +76,47 @@ def answer(
         ).one_or_none()
         if row is None or row.rater != lease.rater:
             raise DataError("there is no such assignment", got=lease.assignment)
-        known = connection.execute(
-            sa.select(judgements.c.late)
-            .where(judgements.c.assignment == row.id, judgements.c.supersedes.is_(None))
-            .limit(1)
-        ).one_or_none()
+        known = _known(connection, key)
         if known is None:
             _check_lease(row, lease)
-        over = row.state == EXPIRED or row.leased_until <= now
-        late = bool(known.late) if known is not None else over
+            late = row.state == EXPIRED or row.leased_until <= now
+        else:
+            late = bool(known.late)
         judgement = _judgement(connection, campaign, row, opinion, ui=ui, late=late)
-        done = _submit(connection, judgement, key, known is not None)
+        done = submit(connection, judgement, key=key)
         if done.new:
-            skipped = opinion.verdict is Verdict.SKIP
-            state = SKIPPED if skipped else (LATE if late else SUBMITTED)
-            _follow(connection, campaign, row, state)
+            _follow(connection, campaign, row, judgement)
         return Answered(seq=done.event.seq, new=done.new, late=late)
 
 
 def correct(
     database: Database, campaign: Campaign, seq: int, opinion: Opinion, *, key: str, ui: str
 ) -> Answered:
-    """Replace judgement `seq` by another of the same rater on the same sheet; the first one stays
-    in the log. Idempotent by `key`.
+    """Replace judgement `seq` by another of the same rater on the same sheet.
 
-    Raises DataError where `seq` is no judgement of a task of this campaign, ConflictError where it
-    was corrected before.
+    The first one stays in the log. Idempotent by `key`. A skip whose place was given away since
+    becomes a late answer.
+    Raises DataError where `seq` is no judgement of a task, ConflictError where it was corrected
+    before.
     """
     with database.write() as connection:
         older = connection.execute(
-            sa.select(judgements.c.rater, judgements.c.late, assignments.c.state, assignments)
-            .join(assignments, assignments.c.id == judgements.c.assignment)
-            .where(judgements.c.seq == seq)
+            sa.select(judgements.c.assignment, judgements.c.late).where(judgements.c.seq == seq)
         ).one_or_none()
-        if older is None:
+        if older is None or older.assignment is None:
             raise DataError("this event is no judgement of a task", got=f"event {seq}")
-        row = connection.execute(sa.select(assignments).where(assignments.c.id == older.id)).one()
-        judgement = _judgement(connection, campaign, row, opinion, ui=ui, late=bool(older.late))
+        row = connection.execute(
+            sa.select(assignments).where(assignments.c.id == older.assignment)
+        ).one()
+        known = _known(connection, key)
+        late = bool(known.late if known is not None else older.late)
+        if known is None and row.state == SKIPPED and opinion.verdict is not Verdict.SKIP:
+            late = late or not _has_place(connection, row.task)
+        judgement = _judgement(connection, campaign, row, opinion, ui=ui, late=late)
         done = submit(connection, judgement, key=key, corrects=seq)
         if done.new:
-            skipped = opinion.verdict is Verdict.SKIP
-            state = SKIPPED if skipped else (LATE if older.late else SUBMITTED)
-            _follow(connection, campaign, row, state)
-        return Answered(seq=done.event.seq, new=done.new, late=bool(older.late))
+            _follow(connection, campaign, row, judgement)
+        return Answered(seq=done.event.seq, new=done.new, late=late)
 
 
 def is_split(answers: Sequence[Any]) -> bool:
@@ -126,6 +125,15 @@ def is_split(answers: Sequence[Any]) -> bool:
 
 
 # ---- one judgement -------------------------------------------------------------------------------
+
+
+def _known(connection: Connection, key: str) -> sa.Row[Any] | None:
+    """What was accepted under this key before."""
+    return connection.execute(
+        sa.select(judgements.c.late)
+        .join(events, events.c.seq == judgements.c.seq)
+        .where(events.c.key == key)
+    ).one_or_none()
 
 
 def _check_lease(row: sa.Row[Any], lease: Lease) -> None:
@@ -137,18 +145,18 @@ def _check_lease(row: sa.Row[Any], lease: Lease) -> None:
         )
     if row.state == RELEASED:
         raise ConflictError("this task was given back", got=row.task, do="ask for the next one")
+    if row.state not in (LEASED, EXPIRED):
+        raise ConflictError(
+            "this task was answered before", got=row.task, do="correct that answer instead"
+        )
 
 
-def _submit(connection: Connection, judgement: Judgement, key: str, answered: bool) -> Appended:
-    if answered:
-        known = connection.execute(sa.select(events.c.seq).where(events.c.key == key)).one_or_none()
-        if known is None:
-            raise ConflictError(
-                "this task was answered before",
-                got=judgement.task,
-                do="correct that answer instead",
-            )
-    return submit(connection, judgement, key=key)
+def _has_place(connection: Connection, task: str) -> bool:
+    taken = sa.select(sa.func.count()).where(
+        assignments.c.task == task, assignments.c.state.in_(TAKEN)
+    )
+    overlap = sa.select(tasks.c.overlap).where(tasks.c.id == task)
+    return bool(connection.execute(taken).scalar_one() < connection.execute(overlap).scalar_one())
 
 
 def _judgement(
@@ -220,7 +228,13 @@ def _check_ratings(opinion: Opinion, campaign: Campaign, k: int) -> None:
 # ---- what follows --------------------------------------------------------------------------------
 
 
-def _follow(connection: Connection, campaign: Campaign, row: sa.Row[Any], state: str) -> None:
+def _follow(
+    connection: Connection, campaign: Campaign, row: sa.Row[Any], judgement: Judgement
+) -> None:
+    if judgement.verdict is Verdict.SKIP:
+        state = SKIPPED
+    else:
+        state = LATE if judgement.late else SUBMITTED
     connection.execute(sa.update(assignments).where(assignments.c.id == row.id).values(state=state))
     task = connection.execute(sa.select(tasks).where(tasks.c.id == row.task)).one()
     _settle(connection, campaign, task)

@@ -8,6 +8,7 @@ disk.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,21 +18,25 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from accord.collect.campaign import (
-    Campaign,
-    CampaignState,
-    Membership,
-    campaign_called,
-    membership_of,
-)
+from accord.collect.campaign import Campaign, CampaignState, Membership
 from accord.collect.sheet import Sheet
 from accord.collect.tasks import Purpose, TaskState, add_task, responses_of
 from accord.core.errors import ConflictError, DataError
 from accord.core.hashing import digest
 from accord.store.database import Database
 from accord.store.event import new_id
-from accord.store.registry import conversation_of, response_text
-from accord.store.tables import assignments, judgements, raters, responses, task_responses, tasks
+from accord.store.registry import TEXT, conversation_of
+from accord.store.tables import (
+    assignments,
+    campaigns,
+    judgements,
+    memberships,
+    payloads,
+    raters,
+    responses,
+    task_responses,
+    tasks,
+)
 
 LEASED, SUBMITTED, LATE = "leased", "submitted", "late"
 SKIPPED, RELEASED, EXPIRED = "skipped", "released", "expired"
@@ -77,13 +82,17 @@ def next_task(
     with database.write(durable=False) as connection:
         stand = check_may_work(connection, campaign, rater)
         _expire(connection, now)
-        open_now = _held(connection, campaign, rater, holding)
-        if open_now is not None:
-            return _lease(connection, campaign, open_now, now)
-        task = _draw(connection, campaign, rater, stand, now)
-        if task is None:
-            return None
-        return _lease(connection, campaign, _assign(connection, campaign, task, rater, now), now)
+        until = now + timedelta(seconds=campaign.settings.lease_seconds)
+        row = _held(connection, campaign, rater, holding)
+        if row is not None:
+            same = sa.update(assignments).where(assignments.c.id == row["id"])
+            connection.execute(same.values(leased_until=until))
+        else:
+            task = _draw(connection, campaign, rater, stand)
+            if task is None:
+                return None
+            row = _assign(connection, campaign, task, rater, now)
+        return _lease(connection, campaign, row | {"leased_until": until})
 
 
 def release(database: Database, lease: Lease) -> None:
@@ -107,44 +116,61 @@ def lease_of(connection: Connection, campaign: Campaign, assignment: str) -> Lea
     ).one_or_none()
     if row is None:
         raise DataError("there is no such assignment", got=assignment)
-    return _as_lease(connection, campaign, row._asdict())
+    return _lease(connection, campaign, row._asdict())
 
 
-def check_may_work(connection: Connection, campaign: Campaign, rater: str) -> Membership:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stand:
+    """What a rater may do in a campaign now."""
+
+    membership: Membership
+    role: str
+
+
+def check_may_work(connection: Connection, campaign: Campaign, rater: str) -> Stand:
     """How far a rater may work here. Raises ConflictError where not at all."""
-    state = campaign_called(connection, campaign.settings.name).state
-    if state is not CampaignState.OPEN:
-        raise ConflictError("this campaign hands out no tasks", got=state.value)
-    stand = membership_of(connection, campaign, rater)
-    person = connection.execute(
-        sa.select(raters.c.state).where(raters.c.id == rater)
-    ).scalar_one_or_none()
-    if stand is None or person is None:
+    row = connection.execute(
+        sa.select(
+            campaigns.c.state,
+            raters.c.state.label("person"),
+            raters.c.role,
+            memberships.c.state.label("membership"),
+        )
+        .select_from(campaigns)
+        .outerjoin(raters, raters.c.id == rater)
+        .outerjoin(
+            memberships,
+            (memberships.c.campaign == campaigns.c.id) & (memberships.c.rater == raters.c.id),
+        )
+        .where(campaigns.c.id == campaign.id)
+    ).one()
+    if row.state != CampaignState.OPEN:
+        raise ConflictError("this campaign hands out no tasks", got=row.state)
+    if row.membership is None:
         raise ConflictError(
             "this rater is no member of the campaign",
             got=rater,
             do=f"let them in: `accord campaign join {campaign.settings.name}`",
         )
-    if stand in (Membership.FAILED, Membership.PAUSED) or person in ("quarantined", "left"):
+    shut_out = row.person if row.person in ("quarantined", "left", "erased") else None
+    if shut_out or row.membership in (Membership.FAILED, Membership.PAUSED):
         raise ConflictError(
             "this rater gets no tasks",
-            got=person if person in ("quarantined", "left") else stand.value,
+            got=shut_out or row.membership,
             do="a lead can change that: `accord raters`",
         )
-    return stand
+    return Stand(membership=Membership(row.membership), role=row.role)
 
 
 # ---- which task ----------------------------------------------------------------------------------
 
 
-def _draw(
-    connection: Connection, campaign: Campaign, rater: str, stand: Membership, now: datetime
-) -> str | None:
+def _draw(connection: Connection, campaign: Campaign, rater: str, stand: Stand) -> str | None:
     number = _count(connection, campaign, rater)
     rng = Random(digest([campaign.settings.seed, rater, number, "next"]))
-    if stand is Membership.TRIAL:
+    if stand.membership is Membership.TRIAL:
         return _open_task(connection, campaign, rater, Purpose.QUALIFICATION, rng)
-    if _role(connection, rater) in LEADS:
+    if stand.role in LEADS:
         found = _open_task(connection, campaign, rater, Purpose.ADJUDICATION, rng)
         if found is not None:
             return found
@@ -197,7 +223,7 @@ def _open_task(
     if purpose in (Purpose.WORK, Purpose.ADJUDICATION):
         found = found.where(taken < tasks.c.overlap)
     rows = connection.execute(
-        found.order_by(tasks.c.priority.desc(), tasks.c.id).limit(NEAREST)
+        found.order_by(tasks.c.priority.desc(), tasks.c.id.desc()).limit(NEAREST)
     ).all()
     first = [row.id for row in rows if row.priority == rows[0].priority]
     return rng.choice(first) if first else None
@@ -255,12 +281,6 @@ def _count(connection: Connection, campaign: Campaign, rater: str) -> int:
     return int(connection.execute(found).scalar_one())
 
 
-def _role(connection: Connection, rater: str) -> str:
-    return str(
-        connection.execute(sa.select(raters.c.role).where(raters.c.id == rater)).scalar_one()
-    )
-
-
 # ---- the lease -----------------------------------------------------------------------------------
 
 
@@ -292,22 +312,24 @@ def _assign(
     connection: Connection, campaign: Campaign, task: str, rater: str, now: datetime
 ) -> dict[str, Any]:
     """A new row, or the row of a lease that was not used, under a new token."""
-    connection.execute(sa.update(tasks).where(tasks.c.id == task).values(fence=tasks.c.fence + 1))
-    fence = connection.execute(sa.select(tasks.c.fence).where(tasks.c.id == task)).scalar_one()
+    raised = sa.update(tasks).where(tasks.c.id == task).values(fence=tasks.c.fence + 1)
+    fence = connection.execute(raised.returning(tasks.c.fence)).scalar_one()
     own = (assignments.c.task == task) & (assignments.c.rater == rater)
+    until = now + timedelta(seconds=campaign.settings.lease_seconds)
+    values = {"state": LEASED, "fence": fence, "leased": now, "leased_until": until}
+    again = sa.update(assignments).where(own).values(**values).returning(*assignments.c)
+    if (row := connection.execute(again).one_or_none()) is not None:
+        return row._asdict()
     seed = int(digest([campaign.settings.seed, task, rater, "order"])[:15], 16)
-    values = {"state": LEASED, "fence": fence, "leased": now, "leased_until": now}
-    if connection.execute(sa.update(assignments).where(own).values(**values)).rowcount:
-        return connection.execute(sa.select(assignments).where(own)).one()._asdict()
-    row = values | {
+    new = values | {
         "id": new_id(),
         "task": task,
         "rater": rater,
         "order_seed": seed,
         "shown": _order(connection, campaign, task, rater, seed),
     }
-    connection.execute(sa.insert(assignments), [row])
-    return row
+    connection.execute(sa.insert(assignments), [new])
+    return new
 
 
 def _order(
@@ -326,22 +348,20 @@ def _order(
     return order
 
 
-def _lease(connection: Connection, campaign: Campaign, row: dict[str, Any], now: datetime) -> Lease:
-    until = now + timedelta(seconds=campaign.settings.lease_seconds)
-    connection.execute(
-        sa.update(assignments).where(assignments.c.id == row["id"]).values(leased_until=until)
-    )
-    return _as_lease(connection, campaign, row | {"leased_until": until})
-
-
-def _as_lease(connection: Connection, campaign: Campaign, row: dict[str, Any]) -> Lease:
-    texts = [response_text(connection, one) for one in responses_of(connection, row["task"])]
-    prompt = connection.execute(
-        sa.select(tasks.c.prompt).where(tasks.c.id == row["task"])
-    ).scalar_one()
+def _lease(connection: Connection, campaign: Campaign, row: dict[str, Any]) -> Lease:
+    found = connection.execute(
+        sa.select(task_responses.c.place, tasks.c.prompt, payloads.c.body)
+        .join(tasks, tasks.c.id == task_responses.c.task)
+        .join(responses, responses.c.id == task_responses.c.response)
+        .join(payloads, (payloads.c.seq == responses.c.seq) & (payloads.c.name == TEXT))
+        .where(task_responses.c.task == row["task"])
+    ).all()
+    if any(one.body is None for one in found):
+        raise DataError("the words of this task were erased", got=row["task"])
+    texts = {one.place: str(json.loads(one.body)) for one in found}
     sheet = Sheet(
         task=row["task"],
-        prompt=conversation_of(connection, prompt),
+        prompt=conversation_of(connection, found[0].prompt),
         responses=tuple(texts[place] for place in row["shown"]),
         criteria=campaign.criteria,
         number=_count(connection, campaign, row["rater"]),
