@@ -23,7 +23,7 @@ from accord.store.registry import SYSTEM, set_rater_state
 
 ACTIVE = "active"
 """State of a rater whom a lead let in or out of quarantine."""
-ACCUSING = (Habit.POSITION, Habit.FOLLOWING, Habit.COPYING)
+ACCUSING = (Habit.GOLD, Habit.CONSISTENCY, Habit.POSITION, Habit.FOLLOWING, Habit.COPYING)
 """Habits that can lead to quarantine by themselves; their q is over these alone."""
 
 
@@ -38,6 +38,10 @@ class TrustSettings:
     """Quarantine from this probability of guessing on: likelier than not."""
     least_trials: int = 8
     """Known answers and repeats before that probability counts."""
+    least_right: float = 0.75
+    """Failed known answers: the upper limit of the share that is right is below it."""
+    least_same: float = 0.6
+    """Failed repeats: the upper limit of the share with the same answer is below it."""
     least_place: float = 0.6
     """A habit of the screen: the lower limit of how often the favoured place wins is above it."""
     least_later: float = 0.5
@@ -49,8 +53,8 @@ class TrustSettings:
     """With few raters the cap above is impossible: it is then so many times an even share."""
 
     def __post_init__(self) -> None:
-        shares = ("false_discovery", "guesses", "least_place", "least_later", "most_share")
-        for name in shares:
+        shares = ("false_discovery", "guesses", "least_right", "least_same", "least_place")
+        for name in (*shares, "least_later", "most_share"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name} lies between 0 and 1", got=getattr(self, name))
         if self.least_trials < 1 or self.spread < 1:
@@ -88,14 +92,14 @@ def decide(
     q = dict(zip(keys, adjusted.tolist(), strict=True))
     found = []
     for report in reports:
-        accused = _accusations(report, {h: q[report.rater, h] for h in ACCUSING}, rules)
-        noticed = _notices(report, rules, accused)
+        accused, told = _accusations(report, {h: q[report.rater, h] for h in ACCUSING}, rules)
+        noticed = _notices(report, rules, told)
         by_lead = report.state in (QUARANTINED, ACTIVE)
         quarantined = report.state == QUARANTINED or (bool(accused) and not by_lead)
-        why = [*accused.values(), *noticed]
+        why = [*accused, *noticed]
         if by_lead:
-            told = "put into quarantine" if quarantined else "trusted"
-            why.insert(0, f"{told} by a lead")
+            done = "put into quarantine" if quarantined else "trusted"
+            why.insert(0, f"{done} by a lead")
         found.append(
             Trust(
                 rater=report.rater,
@@ -138,54 +142,61 @@ def _guesses(report: RaterReport, rules: TrustSettings) -> float:
 
 def _accusations(
     report: RaterReport, q: Mapping[Habit, float], rules: TrustSettings
-) -> dict[Habit, str]:
-    """What leads to quarantine, by the habit behind it."""
-    found = {}
-    gold, same = report.findings[Habit.GOLD], report.findings[Habit.CONSISTENCY]
-    if _guesses(report, rules) >= rules.guesses:
-        found[Habit.GOLD] = (
-            f"guesses with probability {report.guesses:.2f}: {_counted(gold)} known answers right,"
-            f" {_counted(same)} repeats the same"
-        )
-    place = report.findings[Habit.POSITION].interval
-    strong = place.low > rules.least_place or place.high < 1 - rules.least_place
-    if q[Habit.POSITION] <= rules.false_discovery and strong:
-        found[Habit.POSITION] = _position(report.findings[Habit.POSITION])
-    if q[Habit.FOLLOWING] <= rules.false_discovery:
-        behind = _counted(report.findings[Habit.FOLLOWING])
-        found[Habit.FOLLOWING] = f"repeats the answer that is there: {behind}"
+) -> tuple[list[str], set[Habit]]:
+    """What leads to quarantine, in words, and the habits that were told by it."""
+    found, copy = report.findings, report.copies
+    right, same = found[Habit.GOLD].interval, found[Habit.CONSISTENCY].interval
+    place = found[Habit.POSITION].interval
+    strong = {
+        Habit.GOLD: right.high < rules.least_right,
+        Habit.CONSISTENCY: same.high < rules.least_same,
+        Habit.POSITION: place.low > rules.least_place or place.high < 1 - rules.least_place,
+        Habit.FOLLOWING: True,
+        Habit.COPYING: copy is not None and copy.later.low > rules.least_later,
+    }
+    called = [h for h in ACCUSING if strong[h] and q[h] <= rules.false_discovery]
+    if _guesses(report, rules) < rules.guesses:
+        return [_words(habit, report, accused=True) for habit in called], set(called)
+    trials = {Habit.GOLD, Habit.CONSISTENCY}
+    guess = (
+        f"guesses with probability {report.guesses:.2f}: {_counted(found[Habit.GOLD])} known"
+        f" answers right, {_counted(found[Habit.CONSISTENCY])} repeats the same"
+    )
+    others = [_words(habit, report, accused=True) for habit in called if habit not in trials]
+    return [guess, *others], trials | set(called)
+
+
+def _notices(report: RaterReport, rules: TrustSettings, told: Collection[Habit]) -> list[str]:
+    """What else stands out, in words."""
+    return [
+        _words(habit, report, accused=False)
+        for habit, found in report.findings.items()
+        if habit not in told and found.q <= rules.false_discovery
+    ]
+
+
+def _words(habit: Habit, report: RaterReport, *, accused: bool) -> str:
+    found = report.findings[habit]
+    words: Mapping[Habit, str] = {
+        Habit.GOLD: f"few known answers right: {_counted(found)}",
+        Habit.CONSISTENCY: f"few repeats the same: {_counted(found)}",
+        Habit.POSITION: _position(found),
+        Habit.LENGTH: _length(found),
+        Habit.CONSENSUS: f"another taste, or less care: agrees on {_counted(found)}",
+        Habit.DRIFT: f"changed: agreement {found.interval.estimate:+.0%} in the second half",
+        Habit.FOLLOWING: f"repeats the answer that is there: {_counted(found)}",
+        Habit.COPYING: _alike(report, accused=accused),
+        Habit.SKIPPING: f"skips or rejects much: {_counted(found)}",
+    }
+    return words[habit]
+
+
+def _alike(report: RaterReport, *, accused: bool) -> str:
     copy = report.copies
-    surely = copy is not None and copy.later.low > rules.least_later
-    if copy is not None and surely and q[Habit.COPYING] <= rules.false_discovery:
-        found[Habit.COPYING] = f"copies {copy.whom}: {copy.same} of {copy.tasks} the same"
-    return found
-
-
-def _notices(report: RaterReport, rules: TrustSettings, accused: Collection[Habit]) -> list[str]:
-    """What stands out and is no reason for quarantine."""
-    told = []
-    for habit, found in report.findings.items():
-        if habit in accused or not found.q <= rules.false_discovery:
-            continue
-        words: Mapping[Habit, str] = {
-            Habit.GOLD: f"few known answers right: {_counted(found)}",
-            Habit.CONSISTENCY: f"few repeats the same: {_counted(found)}",
-            Habit.POSITION: _position(found),
-            Habit.LENGTH: _length(found),
-            Habit.CONSENSUS: f"another taste, or less care: agrees on {_counted(found)}",
-            Habit.DRIFT: f"changed: agreement {found.interval.estimate:+.0%} in the second half",
-            Habit.FOLLOWING: f"often says what was there: {_counted(found)}",
-            Habit.COPYING: _alike(report),
-            Habit.SKIPPING: f"skips or rejects much: {_counted(found)}",
-        }
-        told.append(words[habit])
-    return told
-
-
-def _alike(report: RaterReport) -> str:
-    copy = report.copies
-    assert copy is not None
-    return f"answers like {copy.whom}: {copy.same} of {copy.tasks}; who came first cannot be told"
+    if copy is None:
+        return "answers like somebody else"
+    alike = f"{copy.whom}: {copy.same} of {copy.tasks} the same"
+    return f"copies {alike}" if accused else f"answers like {alike}; who was first is not clear"
 
 
 def _position(found: Finding) -> str:
