@@ -28,6 +28,7 @@ class Options:
 
 
 _START, _RUN, _LOOK, _SINGLE = "Start", "The whole pipeline", "Look", "One stage, any setting"
+_JUDGED = "Judgements"
 
 COMMANDS: tuple[Command, ...] = (
     Command("quickstart", _START, "Run everything on a tiny model in a new folder", "quickstart"),
@@ -38,6 +39,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("status", _RUN, "Show what is done, stale or waiting, and why", "status"),
     Command("sample", _LOOK, "Ask a trained policy something", "sample"),
     Command("report", _LOOK, "Write report.html from what was run", "report"),
+    Command(
+        "agreement", _JUDGED, "How far raters agree, and what that allows a model", "agreement"
+    ),
+    Command("raters", _JUDGED, "Whom to believe, and what changes without somebody", "raters"),
     Command("pretrain", _SINGLE, "Next-token prediction from scratch", "stage"),
     Command("sft", _SINGLE, "Supervised fine-tuning on demonstrations", "stage"),
     Command("compare", _SINGLE, "Let simulated raters compare answers", "stage"),

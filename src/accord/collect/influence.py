@@ -10,15 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from accord.collect.consensus import consensus
 from accord.collect.quality import percent_agreement
 from accord.collect.trust import Trust, TrustSettings
 from accord.collect.votes import WORK, Votes
 from accord.core.errors import DataError
-from accord.stats.raters import majority
 
 SAME = 1e-12
+Pair = tuple[str, int, int]
+"""A task, its lower and its higher place."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,21 +47,25 @@ class Influence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Without:
-    """What changes when a rater is removed. Winners are majorities over work tasks."""
+    """What changes when a rater is removed, over the pairs of work tasks.
+
+    One vote less never makes a majority the opposite one, only a tie of votes; it can turn what
+    Dawid-Skene believes, because the others are believed differently then.
+    """
 
     rater: str
     judgements: int
-    """Of the rater, on work tasks."""
-    tasks: int
-    """That have a judgement now."""
-    flipped: tuple[str, ...]
-    """Tasks whose winner becomes another one."""
-    opened: tuple[str, ...]
-    """Tasks that had a winner and have none: a tie of votes."""
-    settled: tuple[str, ...]
-    """Tasks that had none and have one."""
-    lost: tuple[str, ...]
-    """Tasks that nobody else judged."""
+    """Of the rater, on work tasks; 0 for one in quarantine."""
+    pairs: int
+    """That have a vote now."""
+    flipped: tuple[Pair, ...]
+    """Pairs whose likeliest answer by one-coin Dawid-Skene becomes another."""
+    opened: tuple[Pair, ...]
+    """Pairs that had a majority and have none."""
+    settled: tuple[Pair, ...]
+    """Pairs that had none and have one."""
+    lost: tuple[Pair, ...]
+    """Pairs that nobody else judged: comparisons that are gone."""
     agreement_before: float
     """Percent agreement of pairs of raters on pairs of responses; NaN where nobody shares one."""
     agreement_after: float
@@ -146,30 +150,20 @@ def without(votes: Votes, rater: str) -> Without:
             got=rater,
             do=f"name one of: {', '.join(votes.raters) or 'nobody did'}",
         )
-    work = votes.of(*WORK)
+    work = votes.trusted().of(*WORK)
     rest = work.without(rater)
-    now, then = winners(work), winners(rest)
+    now, then = (
+        {(one.task, one.one, one.other): one for one in consensus(some)} for some in (work, rest)
+    )
     both = sorted(now.keys() & then.keys())
     return Without(
         rater=rater,
         judgements=len(work.rows) - len(rest.rows),
-        tasks=len(now),
-        flipped=tuple(t for t in both if None not in (now[t], then[t]) and now[t] != then[t]),
-        opened=tuple(t for t in both if now[t] is not None and then[t] is None),
-        settled=tuple(t for t in both if now[t] is None and then[t] is not None),
+        pairs=len(now),
+        flipped=tuple(pair for pair in both if now[pair].believed != then[pair].believed),
+        opened=tuple(p for p in both if then[p].majority is None is not now[p].majority),
+        settled=tuple(p for p in both if now[p].majority is None is not then[p].majority),
         lost=tuple(sorted(now.keys() - then.keys())),
         agreement_before=percent_agreement(work),
         agreement_after=percent_agreement(rest),
     )
-
-
-def winners(votes: Votes) -> dict[str, float | None]:
-    """The choice with most votes of each task (`Votes.choices`), None where several lead."""
-    if not any(row.best is not None for row in votes.rows):
-        return {}
-    ratings = votes.choices().ratings
-    labels = majority(ratings).label
-    return {
-        str(task): None if np.isnan(label) else float(label)
-        for task, label in zip(ratings.items, labels, strict=True)
-    }

@@ -216,30 +216,21 @@ def _figure(
 
 def _tau(votes: Votes, level: float, resamples: int, seed: int) -> Figure:
     rankings, prompts = votes.rankings()
-    defined = ~np.isnan(item_taus(rankings)) if rankings else np.zeros(0, dtype=bool)
-    kept = [(r, p) for r, p, there in zip(rankings, prompts, defined, strict=True) if there]
-    clusters = [prompt for _, prompt in kept]
-    interval, why = None, ""
-    if len(set(clusters)) < 2:
-        why = "needs two prompts whose responses two raters ranked"
-    else:
-        interval = mean_tau_b(
-            [ranks for ranks, _ in kept],
-            clusters=clusters,
-            level=level,
-            resamples=resamples,
-            seed=seed,
-        )
-    tasks = {row.task for row in votes.rows if row.best is not None}
-    ranked = votes.only(lambda row: row.best is not None and row.task in tasks)
+    defined = ~np.isnan(item_taus(rankings))
+    kept = [ranks for ranks, there in zip(rankings, defined, strict=True) if there]
+    clusters = [prompt for prompt, there in zip(prompts, defined, strict=True) if there]
+    interval, why = None, "needs two prompts whose responses two raters put in an order"
+    if len(set(clusters)) > 1:
+        why = ""
+        interval = mean_tau_b(kept, clusters=clusters, level=level, resamples=resamples, seed=seed)
     return Figure(
         about=ORDER,
         coefficient=TAU,
         interval=interval,
-        judgements=sum(len(ranks) for ranks, _ in kept),
+        judgements=sum(len(ranks) for ranks in kept),
         items=len(kept),
         prompts=len(set(clusters)),
-        raters=len(ranked.raters),
+        raters=len({row.rater for row in votes.rows if row.best is not None}),
         why=why,
     )
 

@@ -164,8 +164,9 @@ def excuse_of(
 
     `others` has the answers of other raters on each of the same items. A rater who looks draws from
     a share a of what others say there (smoothed towards what all others say everywhere, worth
-    `smoothing` answers) and 1 - a of their own habit; the best a in [0, 1] is taken, and a = 0 is
-    the guess: so this is never negative, and near 0 for a taste of one's own.
+    `smoothing` answers) and 1 - a of their own habit; the best a is taken, a = 0 being the guess,
+    and one nat off for having chosen it (Akaike 1974). Never negative; near 0 for a taste of one's
+    own.
     """
     kinds = sorted({*answers, *(one for row in others for one in row)}, key=str)
     if not answers or len(kinds) < 2:
@@ -184,4 +185,5 @@ def excuse_of(
     items = np.arange(len(said))
     shares = np.linspace(0, 0.98, 50)[:, None]
     mixed = shares * known[items, said] + (1 - shares) * habit[said]
-    return float(np.log(mixed).sum(axis=1).max() - np.log(habit[said]).sum())
+    gain = float(np.log(mixed).sum(axis=1).max() - np.log(habit[said]).sum())
+    return max(0.0, gain - 1)
