@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
@@ -68,6 +69,23 @@ def comparisons(folder: Path, count: int, *, seed: int = 0) -> TokenComparisons:
     return TokenComparisons.build(
         raw_comparisons(count, seed=seed), chat.tokenize_answer, max_tokens=500
     )
+
+
+def judged_again(rows: list[Comparison]) -> tuple[list[Comparison], list[Comparison]]:
+    """Three judgements of the same responses for each row: side by side, and apart.
+
+    They disagree, tie, weigh different amounts and were picked with different probability.
+    """
+    said = [
+        [
+            row,
+            replace(row, tiers=tuple(max(row.tiers) - t for t in row.tiers), weight=0.25),
+            replace(row, tiers=(0,) * len(row.tiers), label=None, weight=0.5, inclusion=0.4),
+        ]
+        for row in rows
+    ]
+    together = [one for task in said for one in task]
+    return together, [task[n] for n in range(3) for task in said]
 
 
 def weights(state: TrainState) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 
 from accord.algorithms.comparisons import TokenComparisons
 from accord.core.types import Comparison, Conversation
+from accord.objectives import reward
+from accord.objectives.pairs import totals
 from accord.text.tokenized import Tokenized
-from tests.algorithms.loops import comparisons, raw_comparisons, template
+from tests.algorithms.loops import comparisons, judged_again, raw_comparisons, template
 
 
 def tokenize(prompt: Conversation, answer: str) -> Tokenized:
@@ -83,6 +86,86 @@ def test_cuts_never_part_a_prompt(tokens: int, order: list[int]) -> None:
     for part in parts:
         held = [data.tokens(c) for c in range(3) if len(part.rows)]
         assert sum(len(row.ids) for row in part.rows) <= max(tokens, *held)
+
+
+def judgements() -> list[Comparison]:
+    """Two raters of one task who disagree, another task, and a third rater of the first."""
+    one = Comparison(prompt=ASK, responses=("a", "bb"), tiers=(0, 1), weight=0.5, inclusion=0.25)
+    return [
+        one,
+        replace(one, tiers=(1, 0), weight=0.25, margin=0.5, rater="r"),
+        Comparison(prompt=ASK, responses=("c", "d", "eee"), tiers=(0, 1, 0), weight=3.0),
+        replace(one, tiers=(0, 0), inclusion=1.0),
+    ]
+
+
+def test_judgements_of_one_task_are_one_unit_by_hand() -> None:
+    data = TokenComparisons.build(judgements(), tokenize, max_tokens=10)
+    assert (len(data), data.pairs, data.kept) == (3, 6, [0, 1, 2, 3])
+    assert data.first_P.tolist() == [0, 1, 2, 2, 4, 5]
+    assert data.second_P.tolist() == [1, 0, 3, 4, 3, 6]
+    assert data.label_P.tolist() == [1, 1, 1, 0.5, 1, 0.5]
+    # .5 / .25 and .25 / .25; three pairs of weight 3; the third rater came after another task.
+    assert data.weight_P.tolist() == [2, 1, 1, 1, 1, 0.5]
+    assert data.margin_P.tolist() == [0, 0.5, 0, 0, 0, 0]
+    batch = data.batch([0])
+    assert [len(row.ids) for row in batch.rows] == [3, 4]
+    assert (batch.first_B.tolist(), batch.second_B.tolist()) == ([0, 1], [1, 0])
+    assert data.tokens(0) == 3 + 4
+
+
+def test_places_are_of_judgements_not_of_units() -> None:
+    rows = judgements()
+    rows[1] = replace(rows[1], weight=0)
+    data = TokenComparisons.build(rows, tokenize, max_tokens=10)
+    assert (len(data), data.kept, data.weightless) == (3, [0, 2, 3], [1])
+    rows[0] = replace(rows[0], weight=0)
+    data = TokenComparisons.build(rows, tokenize, max_tokens=10)
+    assert (len(data), data.kept, data.weightless) == (2, [2, 3], [0, 1])
+    assert len(data.responses) == 5
+    data = TokenComparisons.build(rows, tokenize, max_tokens=3)
+    assert (len(data), data.too_long) == (0, [0, 1, 2, 3])
+
+
+def test_the_order_of_responses_and_the_prompt_make_a_unit() -> None:
+    row = judgements()[0]
+    other = replace(row, prompt=Conversation.of("!"))
+    swapped = replace(row, responses=row.responses[::-1], tiers=(1, 0))
+    data = TokenComparisons.build([row, row, other, swapped, row], tokenize, max_tokens=10)
+    assert (len(data), data.pairs) == (4, 5)
+
+
+def test_a_unit_computes_less_and_has_the_loss_and_gradient_of_its_judgements() -> None:
+    """In float64, with a score for each text that learns by itself."""
+    together, apart = judged_again(raw_comparisons(12))
+
+    def learn(rows: list[Comparison]) -> tuple[int, float, dict[str, float]]:
+        data = TokenComparisons.build(rows, tokenize, max_tokens=500)
+        batch = data.batch(range(len(data)))
+        texts = ["".join(chr(i) for i in row.ids[1:-1]) for row in batch.rows]
+        known = sorted(set(texts))
+        score = torch.linspace(-1, 1, len(known), dtype=torch.float64, requires_grad=True)
+        score_R = score[[known.index(text) for text in texts]]
+        weight, clear = totals(label_B=batch.label_B, weight_B=batch.weight_B)
+        loss = reward.bradley_terry(
+            first_B=score_R[batch.first_B],
+            second_B=score_R[batch.second_B],
+            label_B=batch.label_B.double(),
+            weight_B=batch.weight_B.double(),
+            margin_B=batch.margin_B.double(),
+            global_weight=weight,
+            global_clear=clear,
+        )
+        loss.value.backward()
+        assert score.grad is not None
+        return len(texts), loss.value.item(), dict(zip(known, score.grad.tolist(), strict=True))
+
+    once, loss, gradient = learn(together)
+    thrice, same_loss, same_gradient = learn(apart)
+    assert thrice == 3 * once
+    assert loss == pytest.approx(same_loss, rel=1e-12)
+    assert gradient == pytest.approx(same_gradient, rel=1e-9, abs=1e-15)
+    assert max(abs(value) for value in gradient.values()) > 1e-4
 
 
 def test_answers_of_the_tiny_world_end_with_their_stop_token(tiny_folder: Path) -> None:

@@ -23,6 +23,7 @@ from tests.algorithms.loops import (
     check_resume,
     comparisons,
     first_gradients,
+    judged_again,
     pads_left,
     raw_comparisons,
     template,
@@ -82,6 +83,22 @@ def test_at_the_reference_the_loss_is_log_2(tiny_folder: Path) -> None:
     assert first["preference/margin"] == pytest.approx(0, abs=1e-6)
     assert first["dpo/chosen_drift"] == pytest.approx(0, abs=1e-4)
     assert first["grad_norm"] > 0
+
+
+def test_judgements_of_one_task_are_computed_once(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair, chat = roles(tiny_folder), template(tiny_folder)
+    monkeypatch.setattr(direct, "batch_rows", lambda rows, *_: list(range(rows)))
+    together, apart = (
+        TokenComparisons.build(rows, chat.tokenize_answer, max_tokens=500)
+        for rows in judged_again(raw_comparisons(6))
+    )
+    metrics, gradients = first_gradients(monkeypatch, direct, run(pair, together)[1])
+    plain, same = first_gradients(monkeypatch, direct, run(pair, apart)[1])
+    assert 3 * metrics.pop("tokens") == plain.pop("tokens")
+    assert metrics == pytest.approx(plain, rel=5e-5, abs=2e-5)
+    assert furthest(gradients, same) < 5e-5
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -25,6 +25,7 @@ from tests.algorithms.loops import (
     close,
     comparisons,
     first_gradients,
+    judged_again,
     pads_left,
     raw_comparisons,
     template,
@@ -118,6 +119,23 @@ def test_the_loss_pair_by_pair(tiny_folder: Path, monkeypatch: pytest.MonkeyPatc
     assert metrics["loss"] == pytest.approx(total.item() / weight, rel=1e-5)
     assert metrics["preference/accuracy"] == pytest.approx(right / clear)
     assert furthest(gradients, take_gradients(state.parameters.items())) < 2e-5
+
+
+def test_judgements_of_one_task_are_computed_once(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, chat = scorer(tiny_folder), template(tiny_folder)
+    monkeypatch.setattr(reward_model, "batch_rows", lambda rows, *_: list(range(rows)))
+    together, apart = (
+        TokenComparisons.build(rows, chat.tokenize_answer, max_tokens=500)
+        for rows in judged_again(raw_comparisons(6))
+    )
+    assert (len(together), len(apart)) == (6, 18)
+    metrics, gradients = first_gradients(monkeypatch, reward_model, run(model, together)[1])
+    plain, same = first_gradients(monkeypatch, reward_model, run(model, apart)[1])
+    assert 3 * metrics.pop("tokens") == plain.pop("tokens")
+    close(metrics, plain)
+    assert furthest(gradients, same) < 2e-5
 
 
 def test_it_learns_who_is_better(tiny_folder: Path) -> None:

@@ -19,6 +19,7 @@ SYSTEM = {"role": "system", "content": "Short."}
 SAID = {"role": "assistant", "content": "Blue"}
 PROMPT = Conversation.of("Hi")
 HUMAN = "\n\nHuman: Hi\n\nAssistant:"
+JUDGED: dict[str, object] = {"prompt": "Hi", "responses": ["a", "b"], "tiers": [0, 1]}
 GOOD: dict[str, tuple[dict[str, object], Row]] = {
     "conversation": (
         {"messages": [SYSTEM, ASKED, SAID], "source": "me"},
@@ -55,6 +56,29 @@ GOOD: dict[str, tuple[dict[str, object], Row]] = {
     "tiers with a tie": (
         {"prompt": "Hi", "responses": ["a", "b", "c"], "tiers": [1, 0, 1]},
         Comparison(prompt=PROMPT, responses=("a", "b", "c"), tiers=(1, 0, 1), source="f"),
+    ),
+    "one judgement with all that is known of it": (
+        {
+            "prompt": "Hi",
+            "responses": ["a", "b"],
+            "tiers": [0, 0],
+            "weight": 0.5,
+            "strength": 3.0,
+            "inclusion": 0.25,
+            "rater": "r",
+            "all_bad": True,
+        },
+        Comparison(
+            prompt=PROMPT,
+            responses=("a", "b"),
+            tiers=(0, 0),
+            weight=0.5,
+            source="f",
+            strength=3,
+            inclusion=0.25,
+            rater="r",
+            all_bad=True,
+        ),
     ),
     "prompt": ({"prompt": "Hi", "label": None}, Prompt(conversation=PROMPT, source="f")),
     "dialogues": (
@@ -147,6 +171,12 @@ BAD: list[tuple[dict[str, object], str | None, str]] = [
     ({"instruction": "", "instances": [{"output": "a"}]}, "instruction", "is empty"),
     ({"instruction": "Hi", "instances": []}, "instances", "is an empty list"),
     ({"instruction": "Hi", "instances": [3]}, "instances[0]", "must be an object"),
+    (JUDGED | {"strength": 5}, "strength", "1, 2, 3 or 4"),
+    (JUDGED | {"strength": 1.5}, "strength", "whole number"),
+    (JUDGED | {"inclusion": 0}, "inclusion", "lies in (0, 1]"),
+    (JUDGED | {"inclusion": 1e-300, "weight": 1e300}, "inclusion", "must be finite"),
+    (JUDGED | {"rater": 7}, "rater", "must be text"),
+    (JUDGED | {"all_bad": "yes"}, "all_bad", "true or false"),
     ({"instruction": "Hi", "instances": [{"input": "x"}]}, "instances[0]", "has no output"),
     ({"instruction": "Hi", "instances": [{"output": ""}]}, "instances[0].output", "is empty"),
 ]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.collect.consensus import consensus
-from accord.collect.influence import cap_for, capped, influence, without
+from accord.collect.influence import cap_for, capped, influence, rater_weights, without
 from accord.collect.tasks import Purpose
 from accord.collect.trust import Trust, TrustSettings
 from accord.collect.votes import Votes
@@ -90,6 +90,25 @@ def test_influence_is_trust_and_cap_together() -> None:
     assert shares["a"].weight == pytest.approx(5 / 6)
     assert (shares["b"].weight, shares["c"].weight, shares["e"].weight) == (0.5, 1, 0)
     assert math.fsum(one.after for one in found.shares) == pytest.approx(1)
+
+
+def test_weights_of_a_whole_campaign() -> None:
+    """Whoever takes what stands first weighs nothing; ten others are below the cap of a fifth."""
+    word = "ABBA" * 6
+    votes = panel(dict.fromkeys("abcdefghij", word))
+    turned = tuple(
+        replace(row, shown=(0, 1) if (place + row.seq) % 2 else (1, 0))
+        for place, row in enumerate(votes.rows)
+    )
+    first = panel({"first": "AB" * 12})
+    bad = tuple(
+        replace(row, seq=900 + n, shown=(0, 1) if row.best == 1 else (1, 0))
+        for n, row in enumerate(first.rows)
+    )
+    found = rater_weights(Votes(rows=(*turned, *bad)))
+    assert found.pop("first") == 0
+    assert set(found) == set("abcdefghij")
+    assert min(found.values()) > 0.9
 
 
 def test_only_what_trains_has_influence() -> None:

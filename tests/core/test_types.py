@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 from itertools import combinations
 
 import pytest
@@ -247,8 +248,50 @@ def test_a_comparison_is_named_by_everything_it_holds() -> None:
         comparison((0, 1), margin=1.0),
         comparison((0, 1), label=1.0),
         comparison((0, 1), source="x"),
+        comparison((0, 1), strength=2),
+        comparison((0, 1), inclusion=0.5),
+        comparison((0, 1), rater="r"),
+        comparison((0, 1), all_bad=True),
     ]
-    assert len({c.digest for c in (base, *changed)}) == 7
+    assert len({c.digest for c in (base, *changed)}) == 11
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("strength", value) for value in (0, 5, -1, 2.0, True)),
+        *(("inclusion", value) for value in (0.0, -0.1, 1.01, math.nan, math.inf)),
+        *(("all_bad", value) for value in (None, 0, "no")),
+    ],
+)
+def test_how_a_comparison_was_judged_is_checked(field: str, value: object) -> None:
+    with pytest.raises(DataError, match=field if field == "all_bad" else field[:8]):
+        comparison((0, 1), **{field: value})
+
+
+def test_what_was_seldom_picked_counts_for_more() -> None:
+    assert comparison((0, 1)).training_weight == 1
+    assert comparison((0, 1), weight=0.5, inclusion=0.2).training_weight == 2.5
+    assert comparison((0, 1), weight=0.0, inclusion=0.2).training_weight == 0
+    with pytest.raises(DataError, match="must be finite"):
+        comparison((0, 1), weight=1e308, inclusion=1e-3)
+
+
+def test_weights_over_inclusion_estimate_the_whole() -> None:
+    """Horvitz-Thompson: however unevenly rows are picked, the weighted sum is right on average."""
+    rng = random.Random(5)
+    values = [rng.random() for _ in range(400)]
+    chance = [0.1 + 0.8 * value for value in values]  # large ones are picked more often
+    total, plain = [], []
+    for _ in range(300):
+        picked = [n for n in range(400) if rng.random() < chance[n]]
+        rows = [(values[n], comparison((0, 1), inclusion=chance[n])) for n in picked]
+        weight = sum(row.training_weight for _, row in rows)
+        total.append(sum(value * row.training_weight for value, row in rows) / weight)
+        plain.append(sum(value for value, _ in rows) / len(rows))
+    mean = sum(values) / 400
+    assert sum(total) / 300 == pytest.approx(mean, abs=0.005)
+    assert sum(plain) / 300 > mean + 0.05
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,16 @@ def test_where_all_have_one_prompt_the_comparisons_are_what_was_drawn() -> None:
     assert alone["interval"] is None
 
 
+def test_several_judgements_of_the_same_answers_are_one_draw() -> None:
+    rows = planted(40, seed=2, prompts=1)
+    thrice = [row for row in rows for _ in range(3)]
+    signs = np.array([1, -1] * 20)
+    once: dict[str, Any] = audit(KNOWN, rows, leads(rows) * signs)
+    found: dict[str, Any] = audit(KNOWN, thrice, leads(thrice) * np.repeat(signs, 3))
+    assert found["pairs"] == 3 * once["pairs"]
+    assert found["interval"] == pytest.approx(once["interval"])
+
+
 def test_slices_know_that_pairs_of_one_prompt_go_together() -> None:
     """Many pairs a prompt that all fall out the same way are few draws."""
     rng = np.random.default_rng(1)

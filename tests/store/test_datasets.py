@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,7 +27,9 @@ from accord.core.types import (
     Speaker,
     Split,
 )
-from accord.store.datasets import Dataset, DatasetManifest, Row, write_dataset
+from accord.store.columns import JUDGED, schema_of
+from accord.store.datasets import Dataset, DatasetKind, DatasetManifest, Row, write_dataset
+from accord.store.manifest import SCHEMA
 
 words = st.text(max_size=30)
 said = words.filter(lambda text: bool(text.strip()))
@@ -68,6 +71,10 @@ def comparisons(draw: st.DrawFn) -> Comparison:
         margin=draw(numbers),
         label=draw(soft),
         source=draw(words),
+        strength=draw(st.none() | st.integers(1, 4)),
+        inclusion=draw(st.floats(min_value=1e-6, max_value=1)),
+        rater=draw(words),
+        all_bad=draw(st.booleans()),
     )
 
 
@@ -127,6 +134,51 @@ def test_digest_depends_on_order_content_and_split(tmp_path: Path) -> None:
     assert made("c", rows[::-1]) != first
     assert made("d", rows[:-1]) != first
     assert made("e", rows, dev=0.5) != first
+
+
+def test_sets_of_the_first_layout_are_read_as_they_were(tmp_path: Path) -> None:
+    """Without the columns of how a row was judged; the digest is that of the same rows today."""
+    rows = [preference(i) for i in range(20)]
+    manifest = write_dataset(tmp_path / "old", rows, kind="preferences", source="s")
+    (name,) = manifest.shards
+    table = pq.read_table(tmp_path / "old" / name).drop_columns(list(JUDGED))
+    old = schema_of(DatasetKind.PREFERENCES, 1)
+    pq.write_table(table.cast(old), tmp_path / "old" / name, write_page_checksum=True)
+    path = tmp_path / "old" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 1}))
+    Dataset(tmp_path / "old").verify()
+    assert list(Dataset(tmp_path / "old").rows()) == rows
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2}))
+    with pytest.raises(DataError, match="not what its manifest says"):
+        Dataset(tmp_path / "old").verify()
+
+
+def test_the_digest_of_rows_without_more_is_that_of_the_first_layout(tmp_path: Path) -> None:
+    rows = [
+        Comparison(
+            prompt=Conversation.of(f"question {n}"),
+            responses=(f"good {n}", f"bad {n}"),
+            tiers=(0, 1),
+            weight=2,
+            margin=0.5,
+            label=0.75,
+        )
+        for n in range(3)
+    ]
+    manifest = write_dataset(tmp_path / "d", rows, kind="preferences", source="s")
+    # Computed before there were columns of how a row was judged.
+    assert manifest.digest == "2ff4ba7a49988ee84c7a58cd585d68da89675a38ed94fad91d6581f7d603e886"
+
+
+@pytest.mark.parametrize(
+    "said", [{"strength": 2}, {"inclusion": 0.5}, {"rater": "r"}, {"all_bad": True}]
+)
+def test_how_a_row_was_judged_is_in_the_digest(tmp_path: Path, said: dict[str, object]) -> None:
+    first = write_dataset(tmp_path / "a", [preference(0)], kind="preferences", source="s")
+    row = replace(preference(0), **said)  # type: ignore[arg-type]
+    second = write_dataset(tmp_path / "b", [row], kind="preferences", source="s")
+    assert first.digest != second.digest
+    assert list(Dataset(tmp_path / "b").rows()) == [row]
 
 
 def test_whole_numbers_and_floats_have_one_digest(tmp_path: Path) -> None:
@@ -402,7 +454,7 @@ def test_a_manifest_that_is_none_is_named(folder: Path, text: str) -> None:
 
 def test_a_newer_layout_asks_for_an_upgrade(folder: Path) -> None:
     path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": SCHEMA + 1}))
     with pytest.raises(DataError, match="upgrade accord"):
         Dataset(folder)
 
@@ -422,6 +474,7 @@ STREAM = """
 import resource, sys
 from pathlib import Path
 from accord.core.types import Comparison, Conversation
+from accord.store.columns import JUDGED, schema_of
 from accord.store.datasets import Dataset, write_dataset
 def rows(n):
     for i in range(n):

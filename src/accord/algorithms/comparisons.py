@@ -1,12 +1,13 @@
 """Comparisons as tokens: what reward models and direct alignment are trained on.
 
-Shape letters: C = comparisons; P = pairs of all comparisons; B = pairs of one batch.
+Shape letters: P = pairs of all comparisons; B = pairs of one batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ Tokenize = Callable[[Conversation, str], Tokenized]
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:
-    """Responses of some comparisons with the pairs among them.
+    """Responses of some units with the pairs among them.
 
     `first_B` and `second_B` index `rows`; `response_ids` are the rows' numbers in the data set.
     """
@@ -52,15 +53,19 @@ class _Columns:
 
 
 class TokenComparisons:
-    """Many comparisons in flat arrays. A pair weighs its comparison's weight over its pairs.
+    """Many comparisons in flat arrays, by unit: what is drawn, cut and counted as one.
 
-    So each prompt weighs the same, however many responses it has (Ouyang et al. 2022, 3.5).
+    Comparisons that follow one another with the same prompt and the same responses (judgements of
+    one task) are one unit: the responses are there once, and computed once, with the pairs of all
+    of them. A pair weighs its comparison's training weight over the comparison's pairs, so that a
+    prompt weighs the same however many responses it has (Ouyang et al. 2022, 3.5).
     """
 
     def __init__(self, responses: TokenRows, columns: _Columns) -> None:
         self.responses = responses
         self.kept = columns.kept
-        """Places, among what was read, of the comparisons that are in here."""
+        """Places, among what was read, of the comparisons that are in here; one for each, however
+        many make a unit. `pairs` has theirs in this order."""
         self.too_long = columns.too_long
         """Places of those left out because a response exceeds the limit."""
         self.weightless = columns.weightless
@@ -84,21 +89,23 @@ class TokenComparisons:
         columns = _Columns()
 
         def rows() -> Iterator[Tokenized]:
-            for place, comparison in enumerate(comparisons):
-                answers = [tokenize(comparison.prompt, text) for text in comparison.responses]
+            for (prompt, texts), unit in groupby(enumerate(comparisons), key=_asked):
+                answers = [tokenize(prompt, text) for text in texts]
                 if max(len(row) for row in answers) > max_tokens:
-                    columns.too_long.append(place)
+                    columns.too_long += (place for place, _ in unit)
                     continue
-                if comparison.weight == 0:
-                    columns.weightless.append(place)
-                    continue
-                columns.kept.append(place)
-                _append(columns, comparison)
-                yield from answers
+                judged = list(unit)
+                columns.weightless += (place for place, one in judged if one.weight == 0)
+                weighty = [(place, one) for place, one in judged if one.weight > 0]
+                if weighty:
+                    columns.kept += (place for place, _ in weighty)
+                    _append(columns, [one for _, one in weighty])
+                    yield from answers
 
         return cls(TokenRows.build(rows()), columns)
 
     def __len__(self) -> int:
+        """How many units there are."""
         return len(self._pairs) - 1
 
     @property
@@ -106,16 +113,16 @@ class TokenComparisons:
         """Pairs of all comparisons, P."""
         return len(self.first_P)
 
-    def tokens(self, comparison: int) -> int:
-        """Tokens of all responses of one comparison, prompts included."""
-        here = slice(self._responses[comparison], self._responses[comparison + 1])
+    def tokens(self, unit: int) -> int:
+        """Tokens of all responses of one unit, prompts included."""
+        here = slice(self._responses[unit], self._responses[unit + 1])
         return int(self.responses.lengths[here].sum())
 
-    def batch(self, comparisons: Sequence[int]) -> PairBatch:
-        """The responses and pairs of these comparisons, in their order."""
-        ids = [i for c in comparisons for i in range(self._responses[c], self._responses[c + 1])]
+    def batch(self, units: Sequence[int]) -> PairBatch:
+        """The responses and pairs of these units, in their order."""
+        ids = [i for u in units for i in range(self._responses[u], self._responses[u + 1])]
         place = {response: row for row, response in enumerate(ids)}
-        pairs = [p for c in comparisons for p in range(self._pairs[c], self._pairs[c + 1])]
+        pairs = [p for u in units for p in range(self._pairs[u], self._pairs[u + 1])]
         return PairBatch(
             rows=[self.responses[i] for i in ids],
             response_ids=ids,
@@ -126,20 +133,26 @@ class TokenComparisons:
             margin_B=torch.from_numpy(self.margin_P[pairs]),
         )
 
-    def micro_batches(self, comparisons: Sequence[int], tokens: int) -> Iterator[PairBatch]:
-        """Cut a batch between comparisons, so that all pairs of a prompt stay together."""
-        for group in micro_batches([self.tokens(c) for c in comparisons], tokens):
-            yield self.batch([comparisons[i] for i in group])
+    def micro_batches(self, units: Sequence[int], tokens: int) -> Iterator[PairBatch]:
+        """Cut a batch between units, so that all pairs of a prompt's responses stay together."""
+        for group in micro_batches([self.tokens(u) for u in units], tokens):
+            yield self.batch([units[i] for i in group])
 
 
-def _append(columns: _Columns, comparison: Comparison) -> None:
+def _asked(read: tuple[int, Comparison]) -> tuple[Conversation, tuple[str, ...]]:
+    """What makes comparisons one unit."""
+    return read[1].prompt, read[1].responses
+
+
+def _append(columns: _Columns, unit: Sequence[Comparison]) -> None:
     start = columns.response_offsets[-1]
-    pairs = list(comparison.pairs())
-    for pair in pairs:
-        columns.first.append(start + pair.first)
-        columns.second.append(start + pair.second)
-        columns.label.append(pair.label)
-        columns.weight.append(comparison.weight / len(pairs))
-        columns.margin.append(comparison.margin)
+    for comparison in unit:
+        pairs = list(comparison.pairs())
+        for pair in pairs:
+            columns.first.append(start + pair.first)
+            columns.second.append(start + pair.second)
+            columns.label.append(pair.label)
+            columns.weight.append(comparison.training_weight / len(pairs))
+            columns.margin.append(comparison.margin)
     columns.pair_offsets.append(len(columns.first))
-    columns.response_offsets.append(start + len(comparison.responses))
+    columns.response_offsets.append(start + len(unit[0].responses))

@@ -28,21 +28,24 @@ class Options:
 
 
 _START, _RUN, _LOOK, _SINGLE = "Start", "The whole pipeline", "Look", "One stage, any setting"
-_JUDGED = "Judgements"
+_JUDGE = "Judgements"
 
 COMMANDS: tuple[Command, ...] = (
     Command("quickstart", _START, "Run everything on a tiny model in a new folder", "quickstart"),
     Command("init", _START, "Make a workspace that explains itself", "init"),
     Command("import", _START, "Bring a file of your own data in", "importing"),
+    Command("campaign", _JUDGE, "Ask people about answers: prompts, tasks, raters", "campaign"),
+    Command("rate", _JUDGE, "Judge blind answers in the terminal", "rate"),
+    Command("label", _JUDGE, "Let simulated people or a rule judge a campaign", "label"),
+    Command("agreement", _JUDGE, "How far raters agree, and what that allows", "agreement"),
+    Command("raters", _JUDGE, "Whom to believe, and what changes without somebody", "raters"),
+    Command("freeze", _JUDGE, "Make a campaign's judgements a data set to train on", "freeze"),
+    Command("verify", _JUDGE, "Check that nothing people said was changed", "verify"),
     Command("run", _RUN, "Make everything that is not up to date", "run"),
     Command("resume", _RUN, "Go on with the last run where it stopped", "resume"),
     Command("status", _RUN, "Show what is done, stale or waiting, and why", "status"),
     Command("sample", _LOOK, "Ask a trained policy something", "sample"),
     Command("report", _LOOK, "Write report.html from what was run", "report"),
-    Command(
-        "agreement", _JUDGED, "How far raters agree, and what that allows a model", "agreement"
-    ),
-    Command("raters", _JUDGED, "Whom to believe, and what changes without somebody", "raters"),
     Command("pretrain", _SINGLE, "Next-token prediction from scratch", "stage"),
     Command("sft", _SINGLE, "Supervised fine-tuning on demonstrations", "stage"),
     Command("compare", _SINGLE, "Let simulated raters compare answers", "stage"),

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accord.collect.consensus import consensus
+from accord.collect.habits import rater_report
 from accord.collect.quality import percent_agreement
-from accord.collect.trust import Trust, TrustSettings
+from accord.collect.trust import Trust, TrustSettings, decide
 from accord.collect.votes import WORK, Votes
 from accord.core.errors import DataError
 
@@ -100,6 +101,12 @@ def influence(
             for name in votes.raters
         ),
     )
+
+
+def rater_weights(votes: Votes, settings: TrustSettings | None = None) -> dict[str, float]:
+    """What each judgement of a rater weighs in training by the rules and the cap, in [0, 1]."""
+    trusts = decide(rater_report(votes, resamples=0), settings)
+    return {one.rater: one.weight for one in influence(votes, trusts, settings).shares}
 
 
 def cap_for(raters: int, settings: TrustSettings | None = None) -> tuple[float, str]:

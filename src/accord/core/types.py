@@ -227,7 +227,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """K responses to one prompt in tiers: the training view of judgements.
+    """K responses to one prompt in tiers: the training view of one judgement or of several.
 
     `label` replaces the tiers by a soft label for K = 2: P(first better) in [0, 1].
     """
@@ -236,11 +236,19 @@ class Comparison:
     responses: tuple[str, ...]
     tiers: tuple[int, ...]
     weight: float = 1.0
-    """Weight of the whole prompt in the loss; at least 0."""
+    """Weight of the whole comparison in the loss; at least 0."""
     margin: float = 0.0
     """By how much the winner's score should lead (Llama 2's margin), in score units."""
     label: float | None = None
     source: str = ""
+    strength: int | None = None
+    """How far the first is ahead: 1 negligible, 2 slight, 3 clear, 4 strong; None: not said."""
+    inclusion: float = 1.0
+    """Probability with which these responses were picked to be judged, in (0, 1]."""
+    rater: str = ""
+    """Pseudonym of who judged; empty where it is not known or they were several."""
+    all_bad: bool = False
+    """Whether none of the responses is acceptable, whatever the tiers say of them."""
 
     def __post_init__(self) -> None:
         if not self.prompt.awaits_answer:
@@ -267,11 +275,35 @@ class Comparison:
                 "a soft label belongs to two responses and lies in [0, 1]",
                 got=f"{self.label} for {len(self.responses)} responses",
             )
+        self._check_how_it_was_judged()
+
+    def _check_how_it_was_judged(self) -> None:
+        if self.strength not in (None, 1, 2, 3, 4) or isinstance(self.strength, bool | float):
+            raise DataError("a strength is 1, 2, 3 or 4", got=self.strength)
+        if not 0 < self.inclusion <= 1:
+            raise DataError("an inclusion probability lies in (0, 1]", got=self.inclusion)
+        if not math.isfinite(self.training_weight):
+            raise DataError(
+                "a weight over its inclusion probability must be finite",
+                got=f"{self.weight} / {self.inclusion}",
+            )
+        if not isinstance(self.all_bad, bool):
+            raise DataError("all_bad is true or false", got=self.all_bad)
 
     @property
     def digest(self) -> str:
         """Content hash over every field."""
         return digest(self)
+
+    @property
+    def training_weight(self) -> float:
+        """What the loss weighs this by: `weight / inclusion`.
+
+        A weighted sum divided by the sum of such weights estimates the mean over everything that
+        could have been picked (Horvitz and Thompson 1952; the ratio form is Hajek 1971). The loss
+        divides batch by batch, so that it is that estimate up to the spread of a batch's weight.
+        """
+        return self.weight / self.inclusion
 
     def pairs(self) -> Iterator[Pair]:
         """Every pair of responses, the better first; a tie has label .5.

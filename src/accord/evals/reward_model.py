@@ -29,21 +29,24 @@ class _Pairs:
         self.first: list[str] = []
         self.second: list[str] = []
         prompts: list[str] = []
-        comparison_of: list[str] = []
+        asked: dict[tuple[str, tuple[str, ...]], str] = {}
+        asked_of: list[str] = []
         self.sources: list[str] = []
         label: list[float] = []
-        for number, comparison in enumerate(comparisons):
+        for comparison in comparisons:
             prompt = comparison.prompt.digest
+            number = asked.setdefault((prompt, comparison.responses), str(len(asked)))
             for pair in comparison.pairs():
                 self.first.append(comparison.responses[pair.first])
                 self.second.append(comparison.responses[pair.second])
                 prompts.append(prompt)
-                comparison_of.append(str(number))
+                asked_of.append(number)
                 self.sources.append(comparison.source.partition(":")[0] or "unnamed")
                 label.append(pair.label)
         self.label = np.array(label)
-        # Where everybody answered one prompt, the comparisons are what was drawn.
-        self.clusters = np.array(prompts if len(set(prompts)) > 1 else comparison_of)
+        # Where everybody answered one prompt, what was asked about is what was drawn: several
+        # judgements of the same responses are one draw.
+        self.clusters = np.array(prompts if len(set(prompts)) > 1 else asked_of)
 
 
 def audit(
@@ -53,7 +56,7 @@ def audit(
 
     `lead_P` are raw score differences, first less second, of the pairs of `held` in their order;
     `known` are the training comparisons, which fit the word baseline. Intervals are over prompts,
-    or over comparisons where all have the same prompt.
+    or over sets of responses where all have the same prompt.
     Raises DataError where leads and pairs differ in number.
     """
     pairs = _Pairs(held)

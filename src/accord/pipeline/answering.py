@@ -53,6 +53,76 @@ def _most_trained(workspace: Workspace, stages: Sequence[Stage]) -> Artifact:
     return standing[0]
 
 
+class Voice:
+    """A finished policy, loaded once, that answers conversations.
+
+    Raises WorkspaceError where an artifact that the policy stands on is gone.
+    """
+
+    def __init__(self, workspace: Workspace, policy: Artifact, machine: Machine) -> None:
+        from accord.pipeline.stages.roles import Roles
+
+        stage = Stage(name="sample", kind="answers", config=None, body=lambda _: iter(()))
+        inputs = {**_below(workspace, policy), policy.name: policy}
+        self._machine = machine
+        self._roles = Roles(
+            StageContext(stage=stage, inputs=inputs, output=workspace.root, machine=machine)
+        )
+        trained = policy.name in ("ppo", "dpo")
+        self._role = self._roles.trained(policy.name) if trained else self._roles.start()
+        self._sampler = self._roles.sampler(self._role)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the stack of weights."""
+        return self._role.stack or ""
+
+    def tokens_over(self, conversation: Conversation, settings: SamplingSettings) -> int:
+        """Tokens of a prompt that find no room in the context beside the answer; 0: it fits."""
+        length = len(self._roles.template.prompt_ids(conversation))
+        return max(0, length + settings.max_tokens - self._role.backbone.context)
+
+    def respond(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        settings: SamplingSettings,
+        n: int,
+        seed: int,
+    ) -> list[list[Response]]:
+        """`n` answers to each conversation, in order; the same seed, the same answers.
+
+        Raises DataError where a prompt leaves no room for an answer in the model's context.
+        """
+        template = self._roles.template
+        prompts = [Prompt(conversation=conversation) for conversation in conversations]
+        for conversation in conversations:
+            if over := self.tokens_over(conversation, settings):
+                context = self._role.backbone.context
+                raise DataError(
+                    "a prompt leaves no room for an answer",
+                    got=f"{context + over - settings.max_tokens} tokens; the model holds {context}",
+                    do=f"shorten it, or ask for fewer than {settings.max_tokens} tokens",
+                )
+        ids = [template.prompt_ids(prompt.conversation) for prompt in prompts]
+        with Roomy(self._machine):
+            said = self._sampler.sample(ids, n=n, settings=settings, seed=seed)
+        return [
+            [
+                Response(
+                    prompt_id=prompt.id,
+                    text=template.answer_text(answer.tokens),
+                    stop=answer.stop,
+                    policy=self.digest,
+                    settings=settings,
+                    tokens=answer.tokens,
+                )
+                for answer in group
+            ]
+            for prompt, group in zip(prompts, said, strict=True)
+        ]
+
+
 def respond(
     workspace: Workspace,
     policy: Artifact,
@@ -63,43 +133,12 @@ def respond(
     seed: int,
     machine: Machine,
 ) -> list[list[Response]]:
-    """`n` answers of `policy` to each conversation, in order; the same seed, the same answers.
+    """`n` answers of `policy` to each conversation: a `Voice` that speaks once.
 
-    Raises DataError where a prompt leaves no room for an answer in the model's context, and
-    WorkspaceError where an artifact that the policy stands on is gone.
+    Raises as `Voice` and `Voice.respond` do.
     """
-    from accord.pipeline.stages.roles import Roles
-
-    stage = Stage(name="sample", kind="answers", config=None, body=lambda _: iter(()))
-    inputs = {**_below(workspace, policy), policy.name: policy}
-    roles = Roles(StageContext(stage=stage, inputs=inputs, output=workspace.root, machine=machine))
-    role = roles.trained(policy.name) if policy.name in ("ppo", "dpo") else roles.start()
-    prompts = [Prompt(conversation=conversation) for conversation in conversations]
-    ids = [roles.template.prompt_ids(prompt.conversation) for prompt in prompts]
-    room = role.backbone.context - settings.max_tokens
-    for row in ids:
-        if len(row) > room:
-            raise DataError(
-                "a prompt leaves no room for an answer",
-                got=f"{len(row)} tokens; the model holds {role.backbone.context}",
-                do=f"shorten it, or ask for fewer than {settings.max_tokens} tokens",
-            )
-    with Roomy(machine):
-        said = roles.sampler(role).sample(ids, n=n, settings=settings, seed=seed)
-    return [
-        [
-            Response(
-                prompt_id=prompt.id,
-                text=roles.template.answer_text(answer.tokens),
-                stop=answer.stop,
-                policy=role.stack or "",
-                settings=settings,
-                tokens=answer.tokens,
-            )
-            for answer in group
-        ]
-        for prompt, group in zip(prompts, said, strict=True)
-    ]
+    voice = Voice(workspace, policy, machine)
+    return voice.respond(conversations, settings=settings, n=n, seed=seed)
 
 
 def _below(workspace: Workspace, policy: Artifact) -> Mapping[str, Artifact]:

@@ -2,7 +2,7 @@
 
 accord.toml      settings                  data/NAME.json   which artifact an imported set is
 artifacts/       finished folders          runs/            unfinished stages, checkpoints
-.accord/         version of the form, lock
+.accord/         version of the form, lock, keys
 """
 
 from __future__ import annotations

@@ -16,17 +16,26 @@ from accord.core.types import (
     Speaker,
     Split,
 )
-from accord.store.manifest import DatasetKind
+from accord.store.manifest import SCHEMA, DatasetKind
 from accord.store.splits import Row
 
 _MESSAGES = pa.list_(
     pa.struct([pa.field("role", pa.string(), False), pa.field("content", pa.string(), False)])
 )
 _FRAME = [pa.field("source", pa.string(), False), pa.field("split", pa.string(), False)]
+_JUDGED_FIELDS = [
+    pa.field("strength", pa.int32(), True),
+    pa.field("inclusion", pa.float64(), False),
+    pa.field("rater", pa.string(), False),
+    pa.field("all_bad", pa.bool_(), False),
+]
+JUDGED: Mapping[str, object] = {"strength": None, "inclusion": 1.0, "rater": "", "all_bad": False}
+"""Columns of how a comparison was judged, since layout 2, with what they are where nothing is
+known."""
 
 
-def schema_of(kind: DatasetKind) -> pa.Schema:
-    """Columns of a data set of `kind`."""
+def schema_of(kind: DatasetKind, layout: int = SCHEMA) -> pa.Schema:
+    """Columns of a data set of `kind` in a layout of `accord.store.manifest.SCHEMA` or before."""
     if kind is not DatasetKind.PREFERENCES:
         return pa.schema([pa.field("messages", _MESSAGES, False), *_FRAME])
     return pa.schema(
@@ -37,6 +46,7 @@ def schema_of(kind: DatasetKind) -> pa.Schema:
             pa.field("weight", pa.float64(), False),
             pa.field("margin", pa.float64(), False),
             pa.field("label", pa.float64(), True),
+            *(_JUDGED_FIELDS if layout >= 2 else ()),
             *_FRAME,
         ]
     )
@@ -57,8 +67,22 @@ def to_record(row: Row, split: Split) -> dict[str, object]:
             "weight": float(row.weight),
             "margin": float(row.margin),
             "label": None if row.label is None else float(row.label),
+            "strength": row.strength,
+            "inclusion": float(row.inclusion),
+            "rater": row.rater,
+            "all_bad": row.all_bad,
         }
     return record
+
+
+def hashed(record: Mapping[str, object]) -> dict[str, object]:
+    """What a data set's digest is over: `record` without what is not known of how it was judged.
+
+    So the same rows have the same digest in every layout.
+    """
+    return {
+        name: value for name, value in record.items() if name not in JUDGED or value != JUDGED[name]
+    }
 
 
 def to_batch(records: Sequence[Mapping[str, object]], kind: DatasetKind) -> pa.RecordBatch:
@@ -88,4 +112,5 @@ def from_record(record: Mapping[str, Any], kind: DatasetKind) -> Row:
                 margin=record["margin"],
                 label=record["label"],
                 source=record["source"],
+                **{name: record.get(name, unknown) for name, unknown in JUDGED.items()},
             )

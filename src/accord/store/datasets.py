@@ -57,6 +57,7 @@ class Dataset:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest = DatasetManifest.load(folder)
+        self._schema = schema_of(self.manifest.kind, self.manifest.schema)
 
     def count(self, split: Split | None = None) -> int:
         """Rows of `split`, or of all splits."""
@@ -111,7 +112,7 @@ class Dataset:
     def _batches(self, path: Path) -> Iterator[pa.RecordBatch]:
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                if not file.schema_arrow.equals(schema_of(self.manifest.kind)):
+                if not file.schema_arrow.equals(self._schema):
                     raise self._changed(f"{path.name} has columns {file.schema_arrow.names}")
                 yield from file.iter_batches(batch_size=GROUP_ROWS)
         except (OSError, pa.ArrowException) as error:

@@ -14,8 +14,9 @@ from accord.core.types import Comparison, Demonstration, Prompt, Split
 from accord.store.splits import Row, Unit
 
 MANIFEST = "manifest.json"
-SCHEMA = 1
-"""Layout of manifest and shards; a reader refuses newer ones."""
+SCHEMA = 2
+"""Layout of manifest and shards; a reader refuses newer ones. Layout 1 has no columns for how a
+comparison was judged (`accord.store.columns.JUDGED`): its rows are read with their defaults."""
 
 
 class DatasetKind(StrEnum):

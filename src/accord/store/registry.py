@@ -54,6 +54,18 @@ def register_rater(
     return name
 
 
+def guideline_text(connection: Connection, version: str) -> str:
+    """The words of the guidelines of this version. Raises DataError where there are none."""
+    body = connection.execute(
+        sa.select(payloads.c.body)
+        .join(guidelines, guidelines.c.seq == payloads.c.seq)
+        .where(guidelines.c.version == version, payloads.c.name == TEXT)
+    ).scalar_one_or_none()
+    if body is None:
+        raise DataError("there are no such guidelines", got=version)
+    return str(json.loads(body))
+
+
 def set_rater_state(
     connection: Connection,
     rater: str,

@@ -89,7 +89,7 @@ def verify(
     DataError for a file that is no export, or of a newer form, StoreError for one that cannot be
     read, ValueError for `expected` without `public_keys`.
     """
-    lines = _lines(export)
+    lines = exported_records(export)
     header = next(lines, None)
     if header is None:
         raise DataError("this file is no exported log", where=export)
@@ -159,8 +159,12 @@ def _verify(
     )
 
 
-def _lines(path: Path) -> Iterator[Any]:
-    """The header of an export, then its records; None for a line that is not as it was written."""
+def exported_records(path: Path) -> Iterator[dict[str, Any] | None]:
+    """The header of an export, then its records; None for a line that is not as it was written.
+
+    Raises DataError for a file that is no export, or of a newer form, StoreError for one that
+    cannot be read.
+    """
     try:
         with path.open("rb") as file:
             header = _record(file.readline())

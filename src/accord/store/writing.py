@@ -18,7 +18,7 @@ from accord.core.errors import DataError, InvariantError, WorkspaceError
 from accord.core.files import sync_folder, sync_tree, write_atomic
 from accord.core.hashing import digest
 from accord.core.types import Comparison, Split
-from accord.store.columns import schema_of, to_batch, to_record
+from accord.store.columns import hashed, schema_of, to_batch, to_record
 from accord.store.manifest import MANIFEST, DatasetKind, DatasetManifest, kind_of
 from accord.store.splits import Row, Splitter
 
@@ -38,7 +38,7 @@ class RowsDigest:
 
     def add(self, record: Mapping[str, object]) -> None:
         """Take in the next row as `accord.store.columns.to_record` gives it."""
-        self._sha.update(bytes.fromhex(digest(record)))
+        self._sha.update(bytes.fromhex(digest(hashed(record))))
 
     @property
     def value(self) -> str:
@@ -209,7 +209,7 @@ class DatasetWriter:
 def _texts(row: Row) -> list[str]:
     conversation = row.prompt if isinstance(row, Comparison) else row.conversation
     texts = [row.source, *(message.content for message in conversation.messages)]
-    return texts + list(row.responses) if isinstance(row, Comparison) else texts
+    return [*texts, row.rater, *row.responses] if isinstance(row, Comparison) else texts
 
 
 def _refuse_half_characters(texts: list[str], where: str) -> None:

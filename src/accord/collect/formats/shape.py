@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from accord.collect.records import Record, Rejected, Unusable
+from accord.collect.records import Record, Rejected, Unusable, checked_text
 from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation, Demonstration, Prompt
 
@@ -29,14 +29,16 @@ class Format:
     """Reads one row; raises Unusable where it cannot."""
 
 
-PREFERENCE_COLUMNS = frozenset({"weight", "margin", "label", "source"})
+PREFERENCE_COLUMNS = frozenset(
+    {"weight", "margin", "label", "source", "strength", "inclusion", "rater", "all_bad"}
+)
 """Optional columns of comparisons."""
 
 
 def comparison(
     record: Record, prompt: Conversation, responses: tuple[str, ...], tiers: tuple[int, ...]
 ) -> Comparison:
-    """A comparison with the row's weight, margin, label and source.
+    """A comparison with the row's optional columns.
 
     Raises Unusable where a rule of comparisons is broken or one text stands in two tiers.
     """
@@ -45,6 +47,7 @@ def comparison(
         if ranks.setdefault(text, tier) != tier:
             raise Unusable("the same response is said to be better than itself")
     weight, margin = record.number("weight"), record.number("margin")
+    inclusion = record.number("inclusion")
     try:
         return Comparison(
             prompt=prompt,
@@ -54,12 +57,37 @@ def comparison(
             margin=0.0 if margin is None else margin,
             label=record.number("label"),
             source=record.origin(),
+            strength=_strength(record),
+            inclusion=1.0 if inclusion is None else inclusion,
+            rater=_rater(record),
+            all_bad=_all_bad(record),
         )
+    except Unusable:
+        raise
     except DataError as error:
         got = "" if error.got is None else f", got {error.got}"
         raise Unusable(f"{error.what}{got}", _column(error.what)) from None
 
 
+def _strength(record: Record) -> int | None:
+    number = record.number("strength")
+    if number is not None and not number.is_integer():
+        raise Unusable("must be a whole number, 1 to 4", "strength")
+    return None if number is None else int(number)
+
+
+def _rater(record: Record) -> str:
+    found = record.values.get("rater")
+    return "" if found is None else checked_text(found, "rater")
+
+
+def _all_bad(record: Record) -> bool:
+    found = record.values.get("all_bad")
+    if found is not None and not isinstance(found, bool):
+        raise Unusable("must be true or false", "all_bad")
+    return bool(found)
+
+
 def _column(what: str) -> str | None:
-    columns = ("weight", "margin", "label", "tiers")
+    columns = ("inclusion", "strength", "weight", "margin", "label", "tiers")
     return next((name for name in columns if name.removesuffix("s") in what), None)

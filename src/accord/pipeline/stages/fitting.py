@@ -170,7 +170,8 @@ def compared(context: StageContext, roles: Roles, *, max_tokens: int) -> Compare
     train, _ = known.comparisons(data.comparisons(context, Split.TRAIN))
     rows = list(data.comparisons(context, Split.DEV))
     dev, kept = held.comparisons(rows)
-    context.note("train_comparisons", len(train))
+    context.note("train_comparisons", len(train.kept))
+    context.note("train_units", len(train))
     list_left_out(context, known, held)
     if len(train) == 0:
         raise DataError(
@@ -181,7 +182,7 @@ def compared(context: StageContext, roles: Roles, *, max_tokens: int) -> Compare
     if (train.label_P == 0.5).all():
         raise DataError(
             "every training comparison is a tie: there is nothing to learn from them",
-            got=f"{len(train)} comparisons",
+            got=f"{len(train.kept)} comparisons",
             do="import comparisons in which one answer is better",
         )
     return Compared(train, dev, [rows[number] for number in kept])

@@ -1,0 +1,248 @@
+"""`accord campaign`: what is asked, of whom, by which guidelines; and where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from accord.cli.commands import OPTIONS_HELP, Options
+from accord.cli.flags import parse
+from accord.cli.session import find_workspace
+from accord.collect.campaign import (
+    Campaign,
+    CampaignSettings,
+    CampaignState,
+    all_campaigns,
+    campaign_called,
+    join,
+    open_campaign,
+    set_campaign_state,
+)
+from accord.collect.people import person
+from accord.collect.selection import method_called
+from accord.collect.sheet import CRITERIA
+from accord.collect.standing import Standing, standing
+from accord.core.errors import ConfigError
+from accord.store.database import open_database
+from accord.store.registry import publish_guideline
+
+Words = Sequence[str]
+SUMMARIES: Mapping[str, str] = {
+    "guidelines": "Publish the text that raters follow, under a version that never changes",
+    "open": "Make a campaign that hands out tasks",
+    "prompts": "Put prompts into the pool, and say what it holds",
+    "sample": "Let policies answer prompts, and make tasks of the answers",
+    "work": "Work off the jobs that `sample --queue` left",
+    "tasks": "Make tasks of comparisons whose responses are there",
+    "status": "Show where the campaigns stand",
+    "pause": "Hand out no tasks for now",
+    "resume": "Hand out tasks again",
+    "close": "End a campaign for good",
+    "join": "Let a person rate",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guidelines:
+    """Flags of `accord campaign guidelines`."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """The text, as raters will read it."""
+    version: str
+    """What this text is called from now on; another text needs another version."""
+    criteria: tuple[str, ...] = CRITERIA
+    """What is rated from 1 to 5 beside the order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Named:
+    """The campaign that is meant."""
+
+    name: Annotated[str, tyro.conf.Positional]
+    """The campaign."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """Flags of `accord campaign status`."""
+
+    name: Annotated[str, tyro.conf.Positional] = ""
+    """One campaign; all by default."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Join:
+    """Flags of `accord campaign join`."""
+
+    name: Annotated[str, tyro.conf.Positional]
+    """The campaign."""
+    rater: str
+    """What the person is called; kept apart from what they say, which bears a pseudonym."""
+    role: Literal["rater", "lead"] = "rater"
+    """A lead also decides where raters are split."""
+
+
+def main(words: Words, options: Options) -> int:
+    """Do what the first word says."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        if words:
+            raise SystemExit(0)
+        return 0
+    name, *rest = words
+    if name not in SUMMARIES:
+        near = get_close_matches(name, SUMMARIES, n=1)
+        raise ConfigError(
+            "there is no such part of `accord campaign`",
+            got=name,
+            do=f"did you mean {near[0]}?" if near else f"use {', '.join(SUMMARIES)}",
+        )
+    return _parts()[name](rest, options)
+
+
+def overview() -> str:
+    """The help of `accord campaign`."""
+    lines = [
+        "Ask people to compare answers.",
+        "",
+        "usage: accord campaign PART [OPTIONS]     accord campaign PART --help explains it",
+        "",
+        *(f"  {name:<11} {summary}" for name, summary in SUMMARIES.items()),
+    ]
+    return "\n".join([*lines, "", OPTIONS_HELP])
+
+
+def _parts() -> Mapping[str, Callable[[Words, Options], int]]:
+    from accord.cli import campaign_tasks as making
+
+    return {
+        "guidelines": _guidelines,
+        "open": _open,
+        "prompts": making.prompts,
+        "sample": making.sample,
+        "work": making.work,
+        "tasks": making.tasks,
+        "status": _status,
+        "pause": _setter("pause", CampaignState.PAUSED),
+        "resume": _setter("resume", CampaignState.OPEN),
+        "close": _setter("close", CampaignState.CLOSED),
+        "join": _join,
+    }
+
+
+def _guidelines(words: Words, options: Options) -> int:
+    asked = parse(
+        Guidelines, words, command="campaign guidelines", about=SUMMARIES["guidelines"] + "."
+    )
+    if len(set(asked.criteria)) < len(asked.criteria) or not all(asked.criteria):
+        raise ConfigError("each criterion is named once", got=", ".join(asked.criteria))
+    text = _read(asked.file)
+    with (
+        open_database(find_workspace(options).database_place()) as database,
+        database.write() as connection,
+    ):
+        publish_guideline(connection, asked.version, text, criteria=asked.criteria)
+    print(f"guidelines {asked.version}: {len(text.split())} words; {', '.join(asked.criteria)}")
+    return 0
+
+
+def _open(words: Words, options: Options) -> int:
+    # The name stands alone, as in every other part.
+    given = ["--name", *words] if words and not words[0].startswith("-") else list(words)
+    about = f"{SUMMARIES['open']}.\nusage: accord campaign open NAME --guideline VERSION ..."
+    asked = parse(CampaignSettings, given, command="campaign open", about=about)
+    method_called(asked.selection)
+    with (
+        open_database(find_workspace(options).database_place()) as database,
+        database.write() as connection,
+    ):
+        made = open_campaign(connection, asked)
+    print(f"campaign {asked.name}: {made.state}, {asked.responses} responses a task, ", end="")
+    print(f"{asked.overlap} raters each, guidelines {asked.guideline}")
+    return 0
+
+
+def _setter(part: str, state: CampaignState) -> Callable[[Words, Options], int]:
+    def act(words: Words, options: Options) -> int:
+        asked = parse(Named, words, command=f"campaign {part}", about=SUMMARIES[part] + ".")
+        with (
+            open_database(find_workspace(options).database_place()) as database,
+            database.write() as connection,
+        ):
+            set_campaign_state(connection, campaign_called(connection, asked.name), state)
+        print(f"campaign {asked.name}: {state}")
+        return 0
+
+    return act
+
+
+def _join(words: Words, options: Options) -> int:
+    asked = parse(Join, words, command="campaign join", about=SUMMARIES["join"] + ".")
+    name = asked.rater.strip()
+    if not name or not name.isprintable():
+        raise ConfigError("a rater needs a name", got=repr(asked.rater), do='--rater "Ada"')
+    with (
+        open_database(find_workspace(options).database_place()) as database,
+        database.write() as connection,
+    ):
+        campaign = campaign_called(connection, asked.name)
+        rater = person(connection, name, role=asked.role)
+        stand = join(connection, campaign, rater)
+    print(f"{rater}  {stand} in {asked.name}")
+    return 0
+
+
+def _status(words: Words, options: Options) -> int:
+    asked = parse(Status, words, command="campaign status", about=SUMMARIES["status"] + ".")
+    with (
+        open_database(find_workspace(options).database_place()) as database,
+        database.read() as connection,
+    ):
+        if asked.name:
+            found: tuple[Campaign, ...] = (campaign_called(connection, asked.name),)
+        else:
+            found = all_campaigns(connection)
+        lines = [told(one, standing(connection, one)) for one in found]
+    print("\n".join(lines) or "there is no campaign; open one with `accord campaign open`")
+    return 0
+
+
+def told(campaign: Campaign, now: Standing) -> str:
+    """A campaign's figures, one fact a line."""
+    settings = campaign.settings
+    shape = f"{settings.responses} responses a task, {settings.overlap} raters each"
+    lines = [f"{settings.name}: {campaign.state}, guidelines {settings.guideline}, {shape}"]
+    for purpose, states in now.tasks.items():
+        lines.append(f"  tasks {purpose:<13} {_listed(states)}")
+    if not now.tasks:
+        lines.append("  tasks none yet")
+    said = sum(number for verdict, number in now.judgements.items() if verdict != "skip")
+    late = f", {now.late} late" if now.late else ""
+    lines.append(f"  judgements {said} ({_listed(now.judgements) or 'none'}){late}")
+    lines.append(f"  wanted for work {now.wanted}")
+    lines.append(f"  raters {_listed(now.raters) or 'none'}; tasks open on a screen {now.leases}")
+    for job in now.jobs:
+        why = f": {job.error.splitlines()[0]}" if job.error else ""
+        lines.append(f"  job {job.id} {job.state}{why}")
+    return "\n".join(lines)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items())
+
+
+def _read(file: Path) -> str:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError("the guidelines cannot be read", got=error.strerror, where=file) from None
+    except UnicodeDecodeError:
+        raise ConfigError("the guidelines are not UTF-8", where=file) from None
+    if not text.strip():
+        raise ConfigError("the guidelines are empty", where=file)
+    return text

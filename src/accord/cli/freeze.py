@@ -1,0 +1,115 @@
+"""`accord freeze`: the judgements of a campaign become a data set that stages train on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from accord.cli.commands import Options
+from accord.cli.flags import parse
+from accord.cli.session import find_workspace
+from accord.collect.campaign import Campaign, all_campaigns, campaign_called
+from accord.collect.freezing import FreezeSettings, Frozen, freeze
+from accord.core.disk import check_room
+from accord.core.errors import ConfigError
+from accord.pipeline.logbook import open_log, signing_key
+from accord.store.database import Database
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Freeze:
+    """Flags of `accord freeze`."""
+
+    campaign: Annotated[str | None, tyro.conf.Positional] = None
+    """Its name; not needed where there is one campaign."""
+    name: str | None = None
+    """What the set is called in accord.toml; by default the campaign's name. An earlier set of this
+    name is replaced."""
+    kinds: str = "human"
+    """Kinds of raters whose judgements count, with commas: human, synthetic, rule, model."""
+    purposes: str = "work,adjudication"
+    """What the tasks were asked for; gold, repeat and qualification tasks check raters."""
+    without: str = ""
+    """Raters (pseudonyms, with commas) who are left out."""
+    unit: Literal["prompt", "response"] = "prompt"
+    """What never stands in two splits: a prompt, or a response where all share one prompt."""
+    dev: float = 0.1
+    """Share that is held out for figures during training and evaluation."""
+    test: float = 0.0
+    """Share that nothing here reads: for judging a release."""
+
+
+def main(words: Sequence[str], options: Options) -> int:
+    """Freeze, point the name to the set, and say what became of every judgement."""
+    about = "Make the judgements of a campaign a data set, with a checkpoint of the log."
+    asked = parse(Freeze, words, command="freeze", about=about)
+    workspace = find_workspace(options)
+    with open_log(workspace) as database:
+        campaign = _campaign(database, asked.campaign)
+        name = asked.name or re.sub(r"[^A-Za-z0-9._-]+", "-", campaign.settings.name).strip("-._")
+        settings = FreezeSettings(
+            name=name[:64],
+            kinds=_words(asked.kinds),
+            purposes=_words(asked.purposes),
+            without=_words(asked.without),
+            unit=asked.unit,
+            dev=asked.dev,
+            test=asked.test,
+        )
+        check_room(workspace.artifacts)
+        made = freeze(
+            database, campaign, workspace.artifacts, settings=settings, key=signing_key(workspace)
+        )
+    workspace.point(settings.name, {made.manifest.kind: (made.folder, made.manifest.digest)})
+    print(told(made))
+    return 0
+
+
+def told(made: Frozen) -> str:
+    """What became of the judgements, one fact a line."""
+    manifest, counts = made.manifest, made.counts
+    notes: dict[str, Any] = dict(manifest.notes)
+    known = "" if made.is_new else " (known already)"
+    splits = ", ".join(f"{n} {split}" for split, n in manifest.counts.items() if n)
+    checkpoint, raters = notes["log"]["checkpoint"], notes["raters"]
+    share, drawn = raters["largest_share"], notes["selection"]["random"]
+    digest = f"{manifest.digest[:16]}{known}"
+    lines = [
+        f"{notes['campaign']['name']}: {counts['given']} judgements given",
+        f"  {manifest.rows} {manifest.kind} as {manifest.source!r}: {splits}, digest {digest}",
+        f"    {counts['tasks']} tasks, {drawn:.0%} drawn at random",
+        f"    {raters['count']} raters, the largest has {share:.0%} of the weight",
+    ]
+    if counts["late"]:
+        lines.append(f"    {counts['late']} of them late, kept")
+    if made.excluded:
+        lines.append(f"  {sum(made.excluded.values())} left out, listed in {made.folder.name}:")
+        lines += [f"    {count} {why}" for why, count in made.excluded.items()]
+    lines.append(
+        f"  log: {notes['log']['events']} events, signed at {checkpoint['size']}"
+        f" with key {checkpoint['key']}"
+    )
+    return "\n".join(lines)
+
+
+def _campaign(database: Database, name: str | None) -> Campaign:
+    with database.read() as connection:
+        if name is not None:
+            return campaign_called(connection, name)
+        known = all_campaigns(connection)
+    if len(known) != 1:
+        names = ", ".join(campaign.settings.name for campaign in known)
+        raise ConfigError(
+            "which campaign is to be frozen?" if known else "there is no campaign to freeze",
+            got=names or None,
+            do="name one: `accord freeze CAMPAIGN`" if known else "open one and rate",
+        )
+    return known[0]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())

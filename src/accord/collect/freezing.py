@@ -1,0 +1,234 @@
+"""Freezing: the judgements of a campaign become a preference set that can be traced and verified.
+
+One judgement is one row: ties, strength and disagreement survive. Beside the rows lie
+`origins.parquet` (which judgement each row is) and `excluded.jsonl` (every judgement that is no
+row, and why); the manifest names the state of the log that all of it follows from, and
+`seal.json` signs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from accord.collect.campaign import Campaign
+from accord.collect.campaign_log import Excluded, History, Why, read_history
+from accord.collect.origins import OriginWriter
+from accord.collect.reckoning import FreezeSettings as FreezeSettings
+from accord.collect.reckoning import Origin, check_weights, rows
+from accord.collect.sealing import LOG, account, seal
+from accord.collect.tasks import RANDOM
+from accord.core.disk import Guarded
+from accord.core.errors import ConfigError, DataError
+from accord.core.hashing import canonical_json, digest, plain
+from accord.core.types import Comparison
+from accord.store.checkpoints import Checkpoint, sign_checkpoint
+from accord.store.database import Database
+from accord.store.keys import PublicKey, SigningKey
+from accord.store.manifest import DatasetKind, DatasetManifest
+from accord.store.replay import DatabaseReplay
+from accord.store.writing import DatasetWriter
+
+ORIGINS, EXCLUDED = "origins.parquet", "excluded.jsonl"
+"""Files of the artifact beside the rows."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frozen:
+    """A frozen set."""
+
+    folder: Path
+    manifest: DatasetManifest
+    counts: Mapping[str, object]
+    """What the manifest's `counts` says: `given` is `rows` and all of `excluded`."""
+    excluded: Mapping[str, int]
+    """Judgements left out, by reason."""
+    is_new: bool
+    """False where the same had been frozen before."""
+
+
+def freeze(
+    database: Database,
+    campaign: Campaign,
+    destination_root: Path,
+    *,
+    settings: FreezeSettings,
+    key: SigningKey,
+    weights: Mapping[str, float] | None = None,
+) -> Frozen:
+    """Write the judgements of a campaign into `destination_root`, as the database has them now.
+
+    The folder `NAME-preferences-DIGEST` appears in one step; the same state and settings give the
+    same folder, which is then left as it is. `weights` are the raters' weights in [0, 1], 1 for
+    those that it does not name. `key` signs a checkpoint of the log that covers all that was read.
+    Raises ConfigError for settings that cannot be used, DataError where no judgement counts,
+    WorkspaceError and StoreError where disk or database refuse; nothing half-written stays.
+    """
+    weights = dict(weights or {})
+    check_weights(weights)
+    if not _NAME.fullmatch(settings.name):
+        raise ConfigError(
+            "a data set's name must be letters, digits, '.', '_' or '-', at most 64",
+            got=settings.name,
+            do="give another name",
+        )
+    with DatasetWriter(
+        destination_root,
+        kind=DatasetKind.PREFERENCES,
+        source=settings.name,
+        splitter=settings.splitter,
+    ) as writer:
+        with database.read() as connection:
+            replay = DatabaseReplay(connection)
+            history = read_history(replay, campaign.id)
+            tally = Tally(history)
+            with OriginWriter(writer.temporary / ORIGINS) as origins:
+                for item in rows(replay, history, settings, weights):
+                    tally.add(item)
+                    if isinstance(item, Excluded):
+                        writer.split_across += item.why is Why.ACROSS
+                        continue
+                    writer.add(item[0])
+                    origins.add(item[1])
+        if not tally.rows:
+            raise _nothing(campaign, tally)
+        # After the reading: it covers what was read, and raters were not kept waiting for it.
+        with database.write() as connection:
+            checkpoint = sign_checkpoint(connection, key)
+        with Guarded(writer.temporary):
+            text = "".join(canonical_json(item) + "\n" for item in tally.excluded)
+            (writer.temporary / EXCLUDED).write_text(text, encoding="ascii")
+        notes = tally.notes(settings, weights)
+        notes[LOG] = _log(history, replay.log, checkpoint, key.public)
+        manifest = writer.seal(notes=notes)
+        seal(writer.temporary, manifest, key)
+        return _publish(writer, manifest)
+
+
+class Tally:
+    """What became of every judgement of a campaign, and what the rows weigh."""
+
+    def __init__(self, history: History) -> None:
+        self.rows = 0
+        self._history = history
+        self._left_out: list[Excluded] = []
+        self._counts: dict[str, Counter[str]] = {
+            name: Counter() for name in ("kinds", "verdicts", "purposes", "guidelines")
+        }
+        self._late = 0
+        self._units: dict[str, str] = {}
+        self._weights: dict[str, list[float]] = {}
+        self._origins = hashlib.sha256()
+
+    def add(self, item: tuple[Comparison, Origin] | Excluded) -> None:
+        """The next judgement."""
+        if isinstance(item, Excluded):
+            self._left_out.append(item)
+            return
+        row, origin = item
+        self.rows += 1
+        named = (origin.kind, origin.verdict, origin.purpose, origin.guideline)
+        for counter, word in zip(self._counts.values(), named, strict=True):
+            counter[word] += 1
+        self._late += origin.late
+        self._units[origin.unit] = self._history.tasks[origin.unit].selected_by
+        self._weights.setdefault(origin.rater, []).append(row.training_weight)
+        self._origins.update(bytes.fromhex(digest(origin)))
+
+    @property
+    def excluded(self) -> list[Excluded]:
+        """Judgements left out, by number."""
+        return sorted(self._left_out, key=lambda item: item.seq)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many judgements were left out for each reason."""
+        found = Counter(item.why for item in self._left_out)
+        return {why.value: found[why] for why in Why if why in found}
+
+    def notes(self, settings: FreezeSettings, weights: Mapping[str, float]) -> dict[str, object]:
+        """What the manifest says, the log apart: it follows from history, settings and weights."""
+        picked = Counter(self._units.values())
+        return {
+            "campaign": {"id": self._history.campaign, "name": self._history.name},
+            "settings": plain(settings),
+            "weights": {rater: weights[rater] for rater in sorted(self._weights.keys() & weights)},
+            "counts": {
+                "given": self.rows + len(self._left_out),
+                "rows": self.rows,
+                "tasks": len(self._units),
+                "late": self._late,
+                **{name: dict(sorted(found.items())) for name, found in self._counts.items()},
+            },
+            "excluded": self.reasons,
+            "raters": self._raters(),
+            "selection": {
+                "random": picked[RANDOM] / max(1, len(self._units)),
+                "tasks": dict(sorted(picked.items())),
+            },
+            "digests": {
+                "origins": self._origins.hexdigest(),
+                "excluded": digest(self.excluded),
+            },
+        }
+
+    def _raters(self) -> dict[str, object]:
+        """How much one rater counts for, and by how much unequal weights shrink the set."""
+        shares = {rater: math.fsum(found) for rater, found in sorted(self._weights.items())}
+        total = math.fsum(shares.values())
+        squares = math.fsum(w * w for _, found in sorted(self._weights.items()) for w in found)
+        largest = max(shares, key=lambda rater: shares[rater], default="")
+        return {
+            "count": len(shares),
+            "largest": largest,
+            "largest_share": shares[largest] / total if total else 0.0,
+            # Kish 1965: rows of equal weight that would give means of the same variance.
+            "effective_rows": total * total / squares if squares else 0.0,
+        }
+
+
+def _publish(writer: DatasetWriter, manifest: DatasetManifest) -> Frozen:
+    name = f"{manifest.source}-{manifest.kind}-{account(manifest)[:16]}"
+    folder = writer.temporary.parent / name
+    known = folder.exists() and account(DatasetManifest.load(folder)) == account(manifest)
+    if not known:
+        writer.publish(folder)
+    there = DatasetManifest.load(folder)
+    return Frozen(
+        folder=folder,
+        manifest=there,
+        counts=json.loads(canonical_json(there.notes["counts"])),
+        excluded=json.loads(canonical_json(there.notes["excluded"])),
+        is_new=not known,
+    )
+
+
+def _log(history: History, log: str, checkpoint: Checkpoint, key: PublicKey) -> dict[str, object]:
+    signed = checkpoint.statement() | {"signature": checkpoint.signature}
+    return {
+        "id": log,
+        "events": history.events,
+        "checkpoint": signed,
+        "public_key": key.raw.hex(),
+    }
+
+
+def _nothing(campaign: Campaign, tally: Tally) -> DataError:
+    return DataError(
+        "no judgement of this campaign can be frozen",
+        got=told(tally.reasons) or "nobody has judged yet",
+        where=campaign.settings.name,
+        do="ask for other kinds or purposes, or wait for judgements",
+    )
+
+
+def told(reasons: Mapping[str, int]) -> str:
+    """Reasons with their counts, in words."""
+    return ", ".join(f"{count} {why}" for why, count in reasons.items())

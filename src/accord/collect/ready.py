@@ -1,0 +1,131 @@
+"""Tasks from comparisons whose responses are there already: somebody's file or data set.
+
+For work the tiers of a row are not read: raters are asked afresh. For gold and qualification they
+are the known answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from accord.collect.campaign import Campaign
+from accord.collect.records import Rejected
+from accord.collect.tasks import Purpose, add_task
+from accord.core.hashing import digest
+from accord.core.types import Comparison, Prompt, Response, StopReason
+from accord.store.database import Database
+from accord.store.registry import add_prompt, add_response
+from accord.store.tables import responses, task_responses, tasks
+
+BATCH = 100
+"""Rows in one writing transaction."""
+KNOWN_ANSWER = (Purpose.GOLD, Purpose.QUALIFICATION)
+
+
+@dataclass(slots=True)
+class Made:
+    """What became of rows: `rows` = `tasks` + `known` + `rejected`."""
+
+    rows: int = 0
+    tasks: int = 0
+    known: int = 0
+    """Rows about which the campaign had a task of this purpose already."""
+    rejected: list[Rejected] = field(default_factory=list)
+    """Rows that make no task, with the reason."""
+
+
+def add_tasks(
+    database: Database,
+    campaign: Campaign,
+    rows: Iterable[object],
+    *,
+    purpose: Purpose = Purpose.WORK,
+) -> Made:
+    """One task for each Comparison of `rows`, as `importing.read_rows` or a data set gives them.
+
+    The same rows again make nothing. A row that does not fit the campaign (its number of responses,
+    two with the same text, no known order where one is needed) is listed as rejected.
+    """
+    made = Made()
+    rest = iter(rows)
+    while batch := list(islice(rest, BATCH)):
+        with database.write() as connection:
+            for row in batch:
+                made.rows += 1
+                why = row if isinstance(row, Rejected) else _unfit(row, campaign, purpose)
+                if isinstance(row, Comparison) and why is None:
+                    new = _ask(connection, campaign, row, purpose)
+                    made.tasks += new
+                    made.known += not new
+                elif isinstance(why, Rejected):
+                    made.rejected.append(why)
+                else:
+                    made.rejected.append(Rejected(made.rows, str(why)))
+    return made
+
+
+def task_about(
+    connection: Connection, campaign: Campaign, shown: Sequence[str], purpose: Purpose
+) -> str | None:
+    """The campaign's task of this purpose that shows exactly these responses; None for none."""
+    first = (
+        sa.select(tasks.c.id)
+        .join(task_responses, task_responses.c.task == tasks.c.id)
+        .where(
+            task_responses.c.response == shown[0],
+            tasks.c.campaign == campaign.id,
+            tasks.c.purpose == purpose,
+        )
+    )
+    for name in connection.execute(first).scalars().all():
+        found = sa.select(task_responses.c.response).where(task_responses.c.task == name)
+        if set(connection.execute(found).scalars()) == set(shown):
+            return str(name)
+    return None
+
+
+def _unfit(row: object, campaign: Campaign, purpose: Purpose) -> str | None:
+    if not isinstance(row, Comparison):
+        return f"is a {type(row).__name__.lower()} and compares nothing"
+    wanted = campaign.settings.responses
+    if len(row.responses) != wanted:
+        return f"has {len(row.responses)} responses; the campaign's tasks show {wanted}"
+    if len(set(row.responses)) < wanted:
+        return "has two responses with the same text"
+    if purpose in KNOWN_ANSWER:
+        if row.label is not None:
+            return "has a soft label, which is no known order"
+        if len(set(row.tiers)) == 1:
+            return "ties all responses: every answer would be right"
+    return None
+
+
+def _ask(connection: Connection, campaign: Campaign, row: Comparison, purpose: Purpose) -> bool:
+    """Whether a task was made."""
+    prompt = add_prompt(connection, Prompt(conversation=row.prompt, source=row.source))
+    shown = [_response(connection, prompt, text) for text in row.responses]
+    if task_about(connection, campaign, shown, purpose) is not None:
+        return False
+    gold = row.tiers if purpose in KNOWN_ANSWER else None
+    add_task(connection, campaign, prompt=prompt, responses=shown, purpose=purpose, gold=gold)
+    return True
+
+
+def _response(connection: Connection, prompt: str, text: str) -> str:
+    """The response of unknown origin with this text; put in where it is new."""
+    same = sa.select(responses.c.id).where(
+        responses.c.prompt == prompt,
+        responses.c.digest == digest(text),
+        responses.c.policy.is_(None),
+        responses.c.rater.is_(None),
+    )
+    known = connection.execute(same.order_by(responses.c.seq).limit(1)).scalar_one_or_none()
+    if known is not None:
+        return str(known)
+    said = Response(prompt_id=prompt, text=text, stop=StopReason.STOP)
+    return add_response(connection, prompt, said)

@@ -1,0 +1,89 @@
+"""Where a campaign stands: what is asked, what was said, who works in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from accord.collect.assigning import LEASED
+from accord.collect.campaign import Campaign
+from accord.collect.orders import unfinished
+from accord.collect.tasks import TaskState
+from accord.store.jobs import Job
+from accord.store.tables import assignments, judgements, memberships, tasks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Standing:
+    """A campaign in figures."""
+
+    tasks: Mapping[str, Mapping[str, int]]
+    """Purpose to state (open, done, withdrawn) to tasks."""
+    wanted: int
+    """Judgements that the work tasks which are not withdrawn want in all: their overlap."""
+    judgements: Mapping[str, int]
+    """Verdict to judgements that count; superseded and withdrawn ones left out."""
+    late: int
+    """Of these, how many came after their lease had run out."""
+    raters: Mapping[str, int]
+    """Membership (trial, active, failed, paused) to raters."""
+    leases: int
+    """Tasks that somebody has open."""
+    jobs: tuple[Job, ...]
+    """Jobs that sample for this campaign and are not done."""
+
+
+def standing(
+    connection: Connection, campaign: Campaign, *, now: datetime | None = None
+) -> Standing:
+    """Count. `now` is for tests and defaults to the clock."""
+    now = now or datetime.now(UTC)
+    count = sa.func.count()
+    mine = tasks.c.campaign == campaign.id
+    kinds: dict[str, dict[str, int]] = {}
+    grouped = sa.select(tasks.c.purpose, tasks.c.state, count).where(mine)
+    for purpose, state, number in connection.execute(
+        grouped.group_by(tasks.c.purpose, tasks.c.state).order_by(tasks.c.purpose)
+    ):
+        kinds.setdefault(purpose, {})[state] = number
+    wanted = sa.select(sa.func.coalesce(sa.func.sum(tasks.c.overlap), 0)).where(
+        mine, tasks.c.purpose == "work", tasks.c.state != TaskState.WITHDRAWN
+    )
+    said = (
+        sa.select(
+            judgements.c.verdict, count, sa.func.sum(sa.case((judgements.c.late, 1), else_=0))
+        )
+        .join(tasks, tasks.c.id == judgements.c.task)
+        .where(
+            mine,
+            judgements.c.superseded_by.is_(None),
+            judgements.c.verdict.not_in(("withdrawn", "erased")),
+        )
+        .group_by(judgements.c.verdict)
+        .order_by(judgements.c.verdict)
+    )
+    verdicts = connection.execute(said).all()
+    people = sa.select(memberships.c.state, count).where(memberships.c.campaign == campaign.id)
+    leases = (
+        sa.select(count)
+        .select_from(assignments.join(tasks, tasks.c.id == assignments.c.task))
+        .where(mine, assignments.c.state == LEASED, assignments.c.leased_until > now)
+    )
+    return Standing(
+        tasks=kinds,
+        wanted=int(connection.execute(wanted).scalar_one()),
+        judgements={row[0]: row[1] for row in verdicts},
+        late=sum(int(row[2] or 0) for row in verdicts),
+        raters=_counts(connection, people.group_by(memberships.c.state)),
+        leases=int(connection.execute(leases).scalar_one()),
+        jobs=tuple(job for job, _ in unfinished(connection, campaign)),
+    )
+
+
+def _counts(connection: Connection, found: sa.Select[Any]) -> dict[str, int]:
+    return {row[0]: row[1] for row in connection.execute(found)}

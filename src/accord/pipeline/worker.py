@@ -1,0 +1,236 @@
+"""Works on jobs that ask the workspace's policies for answers.
+
+A worker may be killed at any moment: the job goes to the next one when its lease has run out, and
+goes on after the last prompts that were delivered. The same job gives the same answers, killed or
+not: a chunk of prompts is sampled with a seed of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from accord.collect.candidates import conclude, deliver, remaining
+from accord.collect.orders import SAMPLE, order_of
+from accord.core.errors import AccordError, ConflictError, DataError, InterruptedRun, StoreError
+from accord.core.hashing import digest
+from accord.core.machine import Machine
+from accord.core.types import Conversation, Response, SamplingSettings
+from accord.pipeline.answering import Voice, find_policy
+from accord.pipeline.interrupts import Stop, listening
+from accord.pipeline.stage import Stage
+from accord.pipeline.workspace import Workspace
+from accord.store.database import Database
+from accord.store.event import new_id
+from accord.store.jobs import (
+    Job,
+    JobState,
+    claim,
+    fail,
+    give_back,
+    heartbeat,
+    job_called,
+)
+from accord.store.registry import conversation_of
+from accord.telemetry.sink import Silent, Sink
+
+LEASE_SECONDS = 60.0
+"""How long a job is held without a sign of life; a sign is given four times as often."""
+CHUNK = 32
+"""Prompts that are sampled and delivered together: what a kill can cost."""
+
+
+class Speaker(Protocol):
+    """A loaded policy, as `answering.Voice` is one."""
+
+    def tokens_over(self, conversation: Conversation, settings: SamplingSettings) -> int:
+        """Tokens of a prompt that find no room; 0: it fits."""
+        ...
+
+    def respond(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        settings: SamplingSettings,
+        n: int,
+        seed: int,
+    ) -> list[list[Response]]:
+        """`n` answers to each, in order; the same seed, the same answers."""
+        ...
+
+
+def work(
+    workspace: Workspace,
+    database: Database,
+    *,
+    stages: Sequence[Stage],
+    machine: Callable[[], Machine],
+    once: bool = True,
+    only: str | None = None,
+    sink: Sink | None = None,
+) -> list[Job]:
+    """Do the jobs that wait, with the policies of `workspace`; the jobs that ended here.
+
+    With `once` until none waits, else for ever; with `only` that one job, waiting where another
+    worker holds it. A job that cannot be done has failed, with the reason in it. Raises
+    InterruptedRun where somebody asked to stop: the job is given back as far as it is.
+    """
+
+    def load(policy: str) -> Speaker:
+        return Voice(workspace, find_policy(workspace, stages, policy), machine())
+
+    return work_with(load, database, once=once, only=only, sink=sink)
+
+
+def work_with(
+    load: Callable[[str], Speaker],
+    database: Database,
+    *,
+    once: bool = True,
+    only: str | None = None,
+    sink: Sink | None = None,
+    pause: float = 1.0,
+    lease: float = LEASE_SECONDS,
+) -> list[Job]:
+    """`work` with policies from `load`, by the names that the jobs give them.
+
+    `pause` is the time between two looks at an empty queue, `lease` that which a job is held
+    without a sign of life, both in seconds.
+    """
+    sink = sink or Silent()
+    name = f"{platform.node()[:30]}:{os.getpid()}:{new_id()[:8]}"
+    voices = _Voices(load)
+    ended: list[Job] = []
+    told = False
+    with listening() as stop:
+        while True:
+            if (job := claim(database, (SAMPLE,), name, lease, only=only)) is not None:
+                with _held(database, job, lease):
+                    ended.append(_attempt(database, job, voices, sink, stop))
+                told = False
+                if only is not None:
+                    return ended
+                continue
+            if only is not None:
+                with database.read() as connection:
+                    other = job_called(connection, only)
+                if other.state is not JobState.LEASED:
+                    return ended
+                if not told:
+                    sink.notice("another worker holds this job; if it died, its lease ends soon")
+                    told = True
+            elif once:
+                return ended
+            if stop.requested:
+                raise InterruptedRun("stopped; no job was under way")
+            time.sleep(pause)
+
+
+def _attempt(database: Database, job: Job, voices: _Voices, sink: Sink, stop: Stop) -> Job:
+    """Work on a held job to its end, whichever that is; the job as it is then."""
+    try:
+        _sample(database, job, voices, sink, stop)
+    except InterruptedRun:
+        with database.write() as connection:
+            give_back(connection, job)
+        raise
+    except (ConflictError, StoreError) as error:
+        # Somebody else has it, or nothing can be written: there is nothing to say in the job.
+        sink.notice(f"a job was let go: {error.what}")
+    except AccordError as error:
+        with database.write() as connection:
+            fail(connection, job, str(error))
+        sink.notice(f"a job failed: {error.what}")
+    with database.read() as connection:
+        return job_called(connection, job.id)
+
+
+def _sample(database: Database, job: Job, voices: _Voices, sink: Sink, stop: Stop) -> None:
+    order = order_of(job)
+    places = {prompt: place for place, prompt in enumerate(order.prompts)}
+    with database.read() as connection:
+        left = remaining(connection, job)
+    begun = time.monotonic()
+    done = len(order.prompts) - len(left)
+    sink.started(SAMPLE, steps=len(order.prompts), done=done)
+    for start in range(0, len(left), CHUNK):
+        chunk = left[start : start + CHUNK]
+        asked = _conversations(database, chunk)
+        answers: dict[str, list[Response]] = {prompt: [] for prompt in chunk}
+        for policy in order.policies:
+            voice = voices.of(policy)
+            fit = [p for p in asked if not voice.tokens_over(asked[p], order.settings)]
+            seed = int(digest([order.seed, policy, places[chunk[0]]])[:12], 16)
+            if not fit:
+                continue
+            said = voice.respond(
+                [asked[p] for p in fit], settings=order.settings, n=order.samples, seed=seed
+            )
+            for prompt, group in zip(fit, said, strict=True):
+                answers[prompt] += group
+        deliver(database, job, answers)
+        done += len(chunk)
+        sink.row(done, {"seconds": time.monotonic() - begun})
+        if stop.requested and start + CHUNK < len(left):
+            raise InterruptedRun(
+                "stopped; what was delivered is kept",
+                got=f"{done} of {len(order.prompts)} prompts",
+                do="ask for the same again: it goes on from there",
+            )
+    conclude(database, job)
+    sink.ended(SAMPLE, seconds=time.monotonic() - begun)
+
+
+def _conversations(database: Database, chunk: Sequence[str]) -> dict[str, Conversation]:
+    """Words of the prompts that still have them."""
+    found: dict[str, Conversation] = {}
+    with database.read() as connection:
+        for prompt in chunk:
+            try:
+                found[prompt] = conversation_of(connection, prompt)
+            except DataError:  # erased since it was asked for: counted as unanswered
+                continue
+    return found
+
+
+class _Voices:
+    """The policy that spoke last stays loaded; two at a time could be more than memory holds."""
+
+    def __init__(self, load: Callable[[str], Speaker]) -> None:
+        self._load = load
+        self._last: tuple[str, Speaker] | None = None
+
+    def of(self, policy: str) -> Speaker:
+        """The loaded policy of this name."""
+        if self._last is None or self._last[0] != policy:
+            self._last = None
+            self._last = (policy, self._load(policy))
+        return self._last[1]
+
+
+@contextmanager
+def _held(database: Database, job: Job, lease: float) -> Iterator[None]:
+    """Renew the lease from a thread of its own: sampling takes as long as it takes."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(lease / 4):
+            try:
+                heartbeat(database, job, lease)
+            except ConflictError:
+                return  # lost, and the next delivery is refused; or ended
+            except StoreError:
+                continue  # busy: tried again long before the lease ends
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

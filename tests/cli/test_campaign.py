@@ -1,0 +1,211 @@
+"""`accord campaign` without a model: from guidelines to tasks, and every mistake one message."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from accord.cli.main import main
+from accord.collect.campaign import CampaignSettings, campaign_called
+from accord.store.database import open_database
+from accord.store.log import size
+from accord.store.tables import prompts, tasks
+from tests.cli.small import environment
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace with guidelines and an open campaign, entered."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ACCORD_DATABASE_URL", raising=False)
+    assert main(["init", "ws"]) == 0
+    monkeypatch.chdir(tmp_path / "ws")
+    assert main(["campaign", "guidelines", "guidelines.md", "--version", "v1"]) == 0
+    assert main(["campaign", "open", "pilot", "--guideline", "v1"]) == 0
+    return tmp_path / "ws"
+
+
+def write_rows(path: Path, rows: list[dict[str, object]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def asks(count: int) -> list[dict[str, object]]:
+    return [{"prompt": f"What about number {i}?", "source": f"s{i % 2}"} for i in range(count)]
+
+
+def pairs(count: int) -> list[dict[str, object]]:
+    return [
+        {"prompt": f"Colour {i}?", "chosen": f"Blue {i}.", "rejected": "No."} for i in range(count)
+    ]
+
+
+def last(capsys: pytest.CaptureFixture[str]) -> str:
+    return capsys.readouterr().out
+
+
+def test_help_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["campaign", "--help"])
+    assert caught.value.code == 0
+    told = last(capsys)
+    for part in ("guidelines", "open", "sample", "tasks", "join", "close"):
+        assert f"\n  {part} " in told
+    assert main(["campaign"]) == 0
+    with pytest.raises(SystemExit):
+        main(["campaign", "sample", "--help"])
+    assert "accord campaign sample" in last(capsys)
+
+
+def test_open_takes_every_setting(workspace: Path) -> None:
+    words = "--guideline v1 --responses 3 --overlap 5 --selection coverage --random-share 0.5"
+    assert main(["campaign", "open", "wide", *words.split(), "--no-adjudicate"]) == 0
+    assert main(["campaign", "open", "wide", *words.split(), "--no-adjudicate"]) == 0
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        found = campaign_called(connection, "wide").settings
+    assert found == CampaignSettings(
+        name="wide",
+        guideline="v1",
+        responses=3,
+        overlap=5,
+        selection="coverage",
+        random_share=0.5,
+        adjudicate=False,
+    )
+
+
+def test_prompts_come_from_a_file_and_from_a_set(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*asks(40), {"prompt": "Mail ada@y.example?"}, {"prompt": ""}, {"prompt": "Why?"}]
+    file = write_rows(workspace / "asks.jsonl", rows)
+    assert main(["campaign", "prompts", "pilot", file, "--target", "s0", "0.5"]) == 0
+    told = last(capsys)
+    assert "43 rows: 42 new, 0 known already" in told
+    assert "row 42, prompt: is empty" in told
+    assert "personal data in 1 rows (1 e-mail): 41" in told
+    assert "s0                   20 prompts (48%, wanted 50%), 0 asked" in told
+    assert "not measured: language" in told
+    assert main(["import", file, "--name", "asks", "--test", "0.3"]) == 0
+    capsys.readouterr()
+    assert main(["campaign", "prompts", "pilot", "asks", "--stratum", "mine"]) == 0
+    told = last(capsys)
+    assert " 0 new, " in told
+    assert "left out: the test split" in told
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        strata = set(connection.execute(sa.select(prompts.c.stratum)).scalars())
+    assert strata == {"s0", "s1", "asks.jsonl"}
+
+
+def test_tasks_come_from_comparisons(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_rows(workspace / "pairs.jsonl", [*pairs(9), {"prompt": "Hi", "chosen": "x"}])
+    assert main(["campaign", "tasks", "pilot", file]) == 0
+    told = last(capsys)
+    assert "10 rows: 9 new work tasks, 0 known already" in told
+    assert "row 10" in told
+    gold = write_rows(workspace / "gold.jsonl", pairs(3))
+    assert main(["campaign", "tasks", "pilot", gold, "--gold"]) == 0
+    assert main(["campaign", "tasks", "pilot", gold, "--qualification"]) == 0
+    assert main(["import", file, "--name", "pairs"]) == 0
+    assert main(["campaign", "tasks", "pilot", "pairs"]) == 0
+    assert "0 new work tasks, 9 known already" in last(capsys)
+    assert main(["campaign", "status"]) == 0
+    told = last(capsys)
+    for line in ("pilot: open", "tasks work          9 open", "tasks gold          3 open"):
+        assert line in told
+    assert "tasks qualification 3 open" in told
+    assert "wanted for work 27" in told
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(tasks)).scalar_one() == 15
+
+
+def test_people_join_under_a_pseudonym(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["campaign", "join", "pilot", "--rater", "Ada Lovelace"]) == 0
+    first = capsys.readouterr().out.splitlines()[-1]
+    assert main(["campaign", "join", "pilot", "--rater", " Ada Lovelace "]) == 0
+    assert last(capsys).strip() == first
+    assert first.endswith("active in pilot")
+    assert "Ada" not in first
+    assert main(["campaign", "join", "pilot", "--rater", "Grace", "--role", "lead"]) == 0
+    file = write_rows(workspace / "pairs.jsonl", pairs(3))
+    assert main(["campaign", "tasks", "pilot", file, "--qualification"]) == 0
+    capsys.readouterr()
+    assert main(["campaign", "join", "pilot", "--rater", "Mary"]) == 0
+    assert "trial in pilot" in last(capsys)
+    assert main(["campaign", "status", "pilot"]) == 0
+    assert "raters 2 active, 1 trial" in last(capsys)
+    assert main(["campaign", "join", "pilot", "--rater", "Grace"]) == 2
+    assert "another role" in capsys.readouterr().err
+
+
+def test_states_change_and_a_closed_campaign_stays_closed(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, state in (("pause", "paused"), ("resume", "open"), ("close", "closed")):
+        assert main(["campaign", part, "pilot"]) == 0
+        assert last(capsys).splitlines()[-1] == f"campaign pilot: {state}"
+    assert main(["campaign", "resume", "pilot"]) == 2
+    assert "stays closed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["stats"], "did you mean status?"),
+        (["zzz"], "use guidelines, open"),
+        (["status", "ghost"], "there are: pilot"),
+        (["open", "other", "--guideline", "v9"], "published guidelines"),
+        (["open", "pilot", "--guideline", "v1", "--overlap", "2"], "settings never change"),
+        (["open", "other", "--guideline", "v1", "--selection", "best"], "no such selection"),
+        (["guidelines", "none.md", "--version", "v2"], "cannot be read"),
+        (["guidelines", "accord.toml", "--version", "v1"], "never changes"),
+        (["prompts", "pilot", "none.jsonl"], "no such file"),
+        (["prompts", "pilot", "none"], "no imported set"),
+        (["tasks", "pilot", "none", "--gold", "--qualification"], "gold or for qualification"),
+        (["sample", "pilot", "--policy", "sft"], "accord run"),
+        (["sample", "pilot", "--policy", "reward"], "this is no policy"),
+        (["join", "pilot", "--rater", " "], "needs a name"),
+    ],
+)
+def test_mistakes_are_one_message_and_change_nothing(
+    workspace: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        before = size(connection)
+    assert main(["campaign", *words]) == 2
+    err = capsys.readouterr().err
+    assert told in err
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        assert size(connection) == before
+
+
+def test_a_selection_by_reward_is_refused_before_anything_is_sampled(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["campaign", "open", "keen", "--guideline", "v1", "--selection", "gap"]) == 0
+    words = ["campaign", "sample", "keen", "--policy", "sft", "--tasks", "5"]
+    assert main(words) == 2
+    assert "needs predicted rewards" in capsys.readouterr().err
+
+
+def test_campaigns_load_no_torch(workspace: Path) -> None:
+    write_rows(workspace / "pairs.jsonl", pairs(3))
+    program = (
+        "import sys; from accord.cli import main; code = main(sys.argv[1:]); "
+        "print([n for n in ('torch', 'transformers') if n in sys.modules], code)"
+    )
+    for words in (["status"], ["tasks", "pilot", "pairs.jsonl"], ["work"]):
+        told = subprocess.check_output(
+            [sys.executable, "-c", program, "campaign", *words],
+            env=environment(),
+            cwd=workspace,
+            text=True,
+        )
+        assert told.endswith("[] 0\n")

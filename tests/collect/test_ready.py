@@ -1,0 +1,88 @@
+"""Tasks from comparisons that are there already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from accord.collect.importing import read_rows
+from accord.collect.ready import add_tasks
+from accord.collect.records import Rejected
+from accord.collect.tasks import Purpose, responses_of
+from accord.core.types import Comparison, Conversation, Demonstration
+from accord.store.database import Database
+from accord.store.registry import response_text
+from accord.store.tables import tasks
+from tests.collect.asking import made
+
+
+def compared(number: int, **more: Any) -> Comparison:
+    values: dict[str, Any] = {"responses": (f"Yes {number}.", "No."), "tiers": (0, 1)} | more
+    return Comparison(prompt=Conversation.of(f"Is it {number}?"), source="book", **values)
+
+
+def rows_of(database: Database) -> list[Any]:
+    with database.read() as connection:
+        return list(connection.execute(sa.select(tasks).order_by(tasks.c.seq)).all())
+
+
+def test_rows_become_tasks_once(database: Database) -> None:
+    campaign = made(database, tasks=0)
+    rows = [compared(i) for i in range(7)]
+    first = add_tasks(database, campaign, rows)
+    assert (first.rows, first.tasks, first.known, first.rejected) == (7, 7, 0, [])
+    again = add_tasks(database, campaign, [*rows, compared(9)])
+    assert (again.rows, again.tasks, again.known) == (8, 1, 7)
+    found = rows_of(database)
+    assert len(found) == 8
+    assert {(row.purpose, row.inclusion, row.gold) for row in found} == {("work", 1.0, None)}
+    with database.read() as connection:
+        texts = {response_text(connection, one) for one in responses_of(connection, found[3].id)}
+    assert texts == {"Yes 3.", "No."}
+
+
+@pytest.mark.parametrize("purpose", [Purpose.GOLD, Purpose.QUALIFICATION])
+def test_known_tiers_become_the_known_answer(file_database: Database, purpose: Purpose) -> None:
+    campaign = made(file_database, tasks=0)
+    rows = [compared(1), compared(2, tiers=(1, 0)), compared(3, tiers=(0, 0))]
+    rows.append(compared(4, label=0.7))
+    done = add_tasks(file_database, campaign, rows, purpose=purpose)
+    assert (done.tasks, [str(one) for one in done.rejected]) == (
+        2,
+        [
+            "row 3: ties all responses: every answer would be right",
+            "row 4: has a soft label, which is no known order",
+        ],
+    )
+    with file_database.read() as connection:
+        for row in rows_of(file_database):
+            texts = [response_text(connection, one) for one in responses_of(connection, row.id)]
+            best = texts[row.gold.index(0)]
+            assert best == ("Yes 1." if "Yes 1." in texts else "No.")
+    # Work on the same comparison is another task.
+    assert add_tasks(file_database, campaign, rows[:1]).tasks == 1
+
+
+def test_rows_that_do_not_fit_are_listed(file_database: Database, tmp_path: Path) -> None:
+    campaign = made(file_database, tasks=0)
+    rows = [
+        compared(1, responses=("a", "b", "c"), tiers=(0, 1, 2)),
+        compared(2, responses=("a", "a")),
+        Demonstration(conversation=Conversation.of("Hi?").answered("Hello.")),
+        Rejected(40, "is empty", "chosen"),
+    ]
+    done = add_tasks(file_database, campaign, rows)
+    assert (done.rows, done.tasks) == (4, 0)
+    assert [str(one) for one in done.rejected] == [
+        "row 1: has 3 responses; the campaign's tasks show 2",
+        "row 2: has two responses with the same text",
+        "row 3: is a demonstration and compares nothing",
+        "row 40, chosen: is empty",
+    ]
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"prompt": "Why?", "chosen": "So.", "rejected": "No."}\n{"prompt": 3}\n')
+    done = add_tasks(file_database, campaign, read_rows(path))
+    assert (done.rows, done.tasks, len(done.rejected)) == (2, 1, 1)
