@@ -47,6 +47,7 @@ DESIGNS = {
     ),
 }
 """How known answers and repeats come; the overlap is varied."""
+WORLDS = {"pandalm": pandalm, "hh": hh_harmless}
 LOOKS = (30, 45, 60)
 """Judgements of each rater after which the rules are asked, for raters ever accused."""
 
@@ -58,6 +59,8 @@ class Options:
     campaigns: int = 200
     """Of each pair of planted raters."""
     designs: tuple[str, ...] = tuple(DESIGNS)
+    overlaps: tuple[int, ...] = (3, 5)
+    worlds: tuple[str, ...] = tuple(WORLDS)
     seed: int = FIRST_SEED
     out: Path | None = None
 
@@ -80,8 +83,8 @@ def main(options: Options) -> None:
         sys.exit("ACCORD_DATA, the folder of real data, is not set")
     kept = {} if options.out is None or not options.out.exists() else _read(options.out)
     for name in options.designs:
-        for world in (pandalm(Path(folder)), hh_harmless(Path(folder))):
-            for overlap in (3, 5):
+        for world in (WORLDS[one](Path(folder)) for one in options.worlds):
+            for overlap in options.overlaps:
                 began, design = time.perf_counter(), replace(DESIGNS[name], overlap=overlap)
                 found = condition(world, name, design, options.campaigns, options.seed)
                 found["seconds"] = round(time.perf_counter() - began)
