@@ -38,6 +38,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("campaign", _JUDGE, "Ask people about answers: prompts, tasks, raters", "campaign"),
     Command("rate", _JUDGE, "Judge blind answers in the terminal", "rate"),
     Command("label", _JUDGE, "Let simulated people or a rule judge a campaign", "label"),
+    Command("agreement", _JUDGE, "How far raters agree, and what that allows", "agreement"),
+    Command("raters", _JUDGE, "Whom to believe, and what changes without somebody", "raters"),
     Command("freeze", _JUDGE, "Make a campaign's judgements a data set to train on", "freeze"),
     Command("verify", _JUDGE, "Check that nothing people said was changed", "verify"),
     Command("run", _RUN, "Make everything that is not up to date", "run"),
