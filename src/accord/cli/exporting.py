@@ -15,6 +15,7 @@ from accord.cli.session import find_workspace
 from accord.collect.exporting import MARGIN, TIED, WEIGHTLESS, Exported, export_dataset
 from accord.core.errors import ConfigError
 from accord.core.types import Split
+from accord.pipeline.logbook import export_workspace_log
 from accord.pipeline.workspace import Workspace
 from accord.store.manifest import DatasetKind, DatasetManifest
 
@@ -29,10 +30,12 @@ _WHY = {
 class Export:
     """Flags of `accord export`."""
 
-    name: Annotated[str, tyro.conf.Positional]
-    """The set, by the name that `accord import` gave it."""
-    file: Annotated[Path, tyro.conf.Positional]
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """The set, by the name that `accord import` or `accord freeze` gave it."""
+    file: Annotated[Path | None, tyro.conf.Positional] = None
     """A file that is not there yet: .jsonl, .jsonl.gz or .parquet."""
+    log: Path | None = None
+    """In place of a set: the log of judgements, signed, for `accord verify` anywhere."""
     format: Literal["own", "trl-paired", "trl-margin", "trl-unpaired"] = "own"
     """own loses nothing; the others are what TRL trains on."""
     kind: Literal["preferences", "demonstrations", "prompts", "feedback"] | None = None
@@ -45,7 +48,17 @@ def main(words: Sequence[str], options: Options) -> int:
     """Write the file and say what became of every row."""
     about = "Write a data set to a file of rows. A file that is there is never written over."
     asked = parse(Export, words, command="export", about=about)
-    folder = _folder(find_workspace(options), asked.name, asked.kind)
+    workspace = find_workspace(options)
+    if asked.log is not None:
+        if asked.name is not None:
+            raise ConfigError("a set or the log is exported, not both", got=asked.name)
+        log = export_workspace_log(workspace, asked.log)
+        print(f"{asked.log}: the log of {log.events} events, without names and profiles")
+        print(f"  accord verify {asked.log}")
+        return 0
+    if asked.name is None or asked.file is None:
+        raise ConfigError("an export needs a set and a file", do="accord export NAME FILE")
+    folder = _folder(workspace, asked.name, asked.kind)
     word = asked.split or ("all" if asked.format == "own" else "train")
     split = None if word == "all" else Split(word)
     done = export_dataset(folder, asked.file, format=asked.format, split=split)
