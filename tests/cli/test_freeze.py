@@ -235,7 +235,7 @@ def test_whom_the_rules_do_not_believe_is_left_out_and_the_set_verifies(
     assert main(["freeze", "guessed"]) == 0
     told = capsys.readouterr().out
     assert "8 preferences as 'guessed'" in told
-    assert "4 of a rater whom the rules do not believe" in told
+    assert "16 of a rater whom the rules do not believe" in told
     assert main(["verify", "guessed"]) == 0
     assert main(["freeze", "guessed", "--even"]) == 0
     assert "12 preferences as 'guessed'" in capsys.readouterr().out
