@@ -123,6 +123,7 @@ class Tally:
             name: Counter() for name in ("kinds", "verdicts", "purposes", "guidelines")
         }
         self._late = 0
+        self._raters_seen = {given.rater for given in history.given}
         self._units: dict[str, str] = {}
         self._weights: dict[str, list[float]] = {}
         self._origins = hashlib.sha256()
@@ -159,7 +160,10 @@ class Tally:
         return {
             "campaign": {"id": self._history.campaign, "name": self._history.name},
             "settings": plain(settings),
-            "weights": {rater: weights[rater] for rater in sorted(self._weights.keys() & weights)},
+            # Of those left out for weighing nothing, too: a verifier must come to the same.
+            "weights": {
+                rater: weights[rater] for rater in sorted(self._raters_seen & weights.keys())
+            },
             "counts": {
                 "given": self.rows + len(self._left_out),
                 "rows": self.rows,
