@@ -31,6 +31,7 @@ from accord.core.errors import ConfigError, ModelError
 from accord.core.hashing import digest, file_digest
 from accord.core.machine import Machine
 from accord.models.bars import no_bars
+from accord.models.joint import made_joint
 from accord.models.ragged import Ragged, ragged_attention
 from accord.models.soundness import check_head, packs_right
 
@@ -344,9 +345,9 @@ class Backbone:
             with warnings.catch_warnings():
                 # PEFT 0.21 reads a property that transformers 5.23 has renamed.
                 warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-                self._peft = PeftModel(self.model, config, adapter_name=name)
+                self._peft = PeftModel(self.model, made_joint(config), adapter_name=name)
         else:
-            self._peft.add_adapter(name, config)
+            self._peft.add_adapter(name, made_joint(config))
         for key, parameter in self.adapter_parameters(name):
             if parameter.dtype is not torch.float32:
                 raise ModelError("adapters must be float32", got=f"{key}: {parameter.dtype}")

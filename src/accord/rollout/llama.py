@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from accord.models.joint import stacked
 from accord.models.logprobs import logits
+from accord.models.ragged import causal, next_attention, whole_slots
 from accord.models.role import Role
 
 PATTERN = ("llama", "mistral", "qwen2")
@@ -89,17 +91,10 @@ def product(layers: Sequence[nn.Module], adapters: Sequence[str], dtype: torch.d
         bias = torch.cat([cast(Tensor, base.bias).detach() for base in bases]).to(dtype)
     made = Product(_joined_weight(layers, dtype), bias)
     if adapters:
-        parts = [_adapter(cast(Any, layer), adapters) for layer in layers]
-        made.down = torch.cat([down for down, _ in parts]).to(dtype)
-        made.up = torch.block_diag(*(up for _, up in parts)).to(dtype)
+        parts = [stacked(layer, adapters, dtype) for layer in layers]
+        made.down = torch.cat([down for down, _ in parts]).detach()
+        made.up = torch.block_diag(*(up for _, up in parts)).detach()
     return made
-
-
-def _adapter(layer: Any, names: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """One layer's adapters, stacked: down `[ranks, inputs]` and scaled up `[outputs, ranks]`."""
-    down = torch.cat([layer.lora_A[name].weight.detach() for name in names])
-    ups = [layer.lora_B[name].weight.detach() * layer.scaling[name] for name in names]
-    return down, torch.cat(ups, 1)
 
 
 @dataclass(slots=True)
@@ -188,8 +183,8 @@ class LlamaDecoder:
     def prefill(self, prompts: Sequence[Sequence[int]], n: int, new: int) -> tuple[Cache, Tensor]:
         """Run each prompt once; a cache with `n` rows a prompt and next-token logits `[P, V]`.
 
-        Prompts lie right-aligned in the cache, so that every row writes the same next slot; `new`
-        slots are free behind them.
+        A token lies in the slot of its position, so that its attention sums in the order in which
+        the trainer's does; at least `new` slots are free behind each prompt.
         """
         lengths = [len(prompt) for prompt in prompts]
         device = self.embedding.device
@@ -206,13 +201,7 @@ class LlamaDecoder:
             ):
                 key, value = kp.transpose(0, 1), vp.transpose(0, 1)
                 cache.write_prompt(index, p, key, value)
-                attended = F.scaled_dot_product_attention(
-                    qp.transpose(0, 1)[None],
-                    key[None],
-                    value[None],
-                    is_causal=True,
-                    enable_gqa=True,
-                )
+                attended = causal(qp.transpose(0, 1)[None], key[None], value[None])
                 parts.append(attended[0].transpose(0, 1))
             x = x + layer.out(torch.cat(parts).flatten(1))
             x = self._mlp(layer, x)
@@ -223,56 +212,57 @@ class LlamaDecoder:
         """Append one token a row to the cache; next-token logits `[R, V]`."""
         x = F.embedding(token_R, self.embedding).float()
         cos, sin = self._angles(cache.position_R, x)
-        slots, bias = cache.advance()
+        rows_R, slot_R, slots, bias = cache.advance()
         for index, layer in enumerate(self.layers):
             q, k, v = self._qkv(layer, x, cos, sin)
             keys, values = cache.keys[index], cache.values[index]
-            keys[:, :, slots - 1], values[:, :, slots - 1] = k, v
-            # The G query heads of a key head are G rows of one attention: nothing is repeated.
+            keys[rows_R, :, slot_R], values[rows_R, :, slot_R] = k, v
             grouped = q.view(len(x), self.heads, self.groups, self.head_size)
-            attended = F.scaled_dot_product_attention(
-                grouped, keys[:, :, :slots], values[:, :, :slots], attn_mask=bias
-            )
+            attended = next_attention(grouped, keys[:, :, :slots], values[:, :, :slots], bias)
             x = x + layer.out(attended.reshape(len(x), -1))
             x = self._mlp(layer, x)
         return self._logits(x)
 
 
 class Cache:
-    """Keys and values of all rows: `[R, H, S, D]` a layer, allocated once."""
+    """Keys and values of all rows: `[R, H, S, D]` a layer, allocated once, by position."""
 
     def __init__(self, decoder: LlamaDecoder, lengths: Sequence[int], n: int, new: int) -> None:
-        rows, slots = len(lengths) * n, max(lengths) + new
+        rows, slots = len(lengths) * n, whole_slots(max(lengths) + new)
         shape = (rows, decoder.heads, slots, decoder.head_size)
         device, dtype = decoder.embedding.device, decoder.dtype
         self.n, self.used = n, max(lengths)
-        self.lengths = list(lengths)
         self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in decoder.layers]
         self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in decoder.layers]
         self.position_R = torch.tensor(lengths, device=device).repeat_interleave(n)
-        self.start_R = self.used - self.position_R
-        real_RS = torch.arange(slots, device=device) >= self.start_R[:, None]
+        free_RS = torch.arange(slots, device=device) >= self.position_R[:, None]
         self.bias_RS = torch.zeros(rows, 1, 1, slots, dtype=dtype, device=device)
-        self.bias_RS.masked_fill_(~real_RS[:, None, None], float("-inf"))
+        self.bias_RS.masked_fill_(free_RS[:, None, None], float("-inf"))
 
     def write_prompt(self, layer: int, prompt: int, key: Tensor, value: Tensor) -> None:
         """Put one prompt's keys and values `[H, T, D]` into its `n` rows."""
         rows = slice(prompt * self.n, (prompt + 1) * self.n)
-        place = slice(self.used - self.lengths[prompt], self.used)
-        self.keys[layer][rows, :, place] = key
-        self.values[layer][rows, :, place] = value
+        self.keys[layer][rows, :, : key.shape[1]] = key
+        self.values[layer][rows, :, : value.shape[1]] = value
 
-    def advance(self) -> tuple[int, Tensor | None]:
-        """Take the next slot: how many are now in use, and the bias that hides pads."""
+    def advance(self) -> tuple[Tensor, Tensor, int, Tensor]:
+        """Take each row's next slot.
+
+        Returns the rows' numbers and slots, how many slots to attend to, and the bias that hides
+        those of them that a row has not reached.
+        """
+        slot_R = self.position_R
+        rows_R = torch.arange(len(slot_R), device=slot_R.device)
+        self.bias_RS[rows_R, :, :, slot_R] = 0.0
+        self.position_R = slot_R + 1
         self.used += 1
-        self.position_R = self.position_R + 1
-        uniform = bool((self.start_R == 0).all())
-        return self.used, None if uniform else self.bias_RS[..., : self.used]
+        slots = whole_slots(self.used)
+        return rows_R, slot_R, slots, self.bias_RS[..., :slots]
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but these: finished answers cost nothing more."""
         for layer in range(len(self.keys)):
             self.keys[layer] = self.keys[layer][rows]
             self.values[layer] = self.values[layer][rows]
-        self.position_R, self.start_R = self.position_R[rows], self.start_R[rows]
-        self.bias_RS = self.bias_RS[rows]
+        self.position_R, self.bias_RS = self.position_R[rows], self.bias_RS[rows]
+        self.used = int(self.position_R.max())
