@@ -15,8 +15,8 @@ P(a rated above b) + half P(equal) over all pairs of their ratings. That is why 
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from accord.collect.rated import Rated, derived_comparisons, rated_snippets, shuffled
@@ -55,4 +55,7 @@ def messages(conversation: Conversation) -> list[dict[str, str]]:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("folder", type=Path)
+    main(**vars(parser.parse_args()))

@@ -8,7 +8,7 @@ people's comparisons, `Comparison(prompt=..., responses=(...), tiers=(...))` is 
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -76,4 +76,7 @@ def compare(count: int, *, held_out: bool) -> list[Comparison]:
 
 
 if __name__ == "__main__":
-    print("held-out accuracy: reward model {:.2f}, dpo {:.2f}".format(*main(Path(sys.argv[1]))))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    found = main(parser.parse_args().folder)
+    print("held-out accuracy: reward model {:.2f}, dpo {:.2f}".format(*found))

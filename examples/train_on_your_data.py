@@ -7,8 +7,8 @@ both are made: small, and not worth reading.
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from pathlib import Path
 
 from accord.algorithms import imitation
@@ -76,4 +76,8 @@ def write_talks(path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    print(main(*(Path(word) for word in sys.argv[1:])))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("file", type=Path, nargs="?")
+    parser.add_argument("model", type=Path, nargs="?")
+    print(main(**vars(parser.parse_args())))

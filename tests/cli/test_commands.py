@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 
 import accord as package
+from accord.algorithms.settings.ppo import KLSettings
 from accord.cli.commands import BY_NAME, COMMANDS, overview
+from accord.cli.flags import parse
+from accord.cli.importing import Import
 from accord.cli.main import main
 from accord.core.errors import InvariantError
 from accord.pipeline.config import STAGES
@@ -145,23 +149,45 @@ def test_mistakes_are_one_message_and_exit_2(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["ppo", "--stpes", "3"], "--steps"),
-        (["ppo", "--steps", "three"], "--steps"),
-        (["ppo", "--steps", "0"], "steps must be at least 1"),
-        (["run", "--too", "sft"], "--to"),
-        (["status", "--all"], "--all"),
-        (["init"], "PATH"),
+        (["ppo", "--stpes", "3"], "did you mean --steps?"),
+        (["ppo", "--kl.coeficient=3"], "did you mean --kl.coefficient?"),
+        (["ppo", "--steps", "three"], "--steps takes a whole number\n  got:   three\n"),
+        (["ppo", "--steps", "0"], "steps must be at least 1\n  got:   0\n"),
+        (["ppo", "--kl.budget", "much"], "--kl.budget takes a number or none\n  got:   much\n"),
+        (["ppo", "--kl.budget"], "--kl.budget needs a value"),
+        (["run", "--too", "sft"], "did you mean --to?"),
+        (["status", "--all"], "no such option\n  got:   --all\n  where: accord status\n"),
+        (["init"], "a word is missing: PATH"),
+        (["init", "a", "b"], "a word too many\n  got:   b\n"),
+        (["import", "f", "--unit", "promt"], "did you mean prompt? use one of prompt, response"),
     ],
 )
 def test_wrong_flags_exit_2(
     workspace: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    assert caught.value.code == 2
+    assert main(words) == 2
     out, err = capsys.readouterr()
-    assert told in out + err
+    assert err.startswith("error: ")
+    assert told in err
+    assert "  do:    " in err
+    assert out == ""
     assert not (workspace / "artifacts").exists()
+
+
+def test_no_value_is_written_as_in_the_settings(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for word in ("none", "None"):
+        assert parse(KLSettings, ["--budget", word], command="x", about="").budget is None
+    assert parse(KLSettings, ["--budget", "2"], command="x", about="").budget == 2.0
+    asked = parse(Import, ["f", "--name", "none"], command="import", about="")
+    assert asked.name == "none"
+    with pytest.raises(SystemExit):
+        main(["ppo", "--help"])
+    told = capsys.readouterr().out
+    assert "--kl.budget FLOAT|none" in told
+    assert "{None}" not in told
+    assert "--strict" in told.partition("options")[2]
 
 
 def test_unknown_key_has_file_and_line(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,6 +259,87 @@ def test_imports_of_one_name_replace_each_other(
     assert "(known already)" in capsys.readouterr().out
     assert len(list((workspace / "data").iterdir())) == 1
     assert len(list((workspace / "artifacts").iterdir())) == 2
+
+
+def test_another_kind_of_the_same_name_stays(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what is replaced is named by its digest."""
+    write_rows(workspace / "choices.jsonl", pairs())
+    write_rows(workspace / "answers.jsonl", [{"prompt": "Why?", "response": "Because."}])
+    main(["import", "choices.jsonl", "--name", "mine"])
+    pointer = workspace / "data" / "mine.json"
+    first = json.loads(pointer.read_text())["preferences"]["digest"]
+    capsys.readouterr()
+    main(["import", "answers.jsonl", "--name", "mine"])
+    told = capsys.readouterr().out
+    assert f"the preferences imported as 'mine' before stay, digest {first[:16]}" in told
+    assert json.loads(pointer.read_text()).keys() == {"preferences", "demonstrations"}
+    write_rows(workspace / "choices.jsonl", pairs(30))
+    main(["import", "choices.jsonl", "--name", "mine"])
+    told = capsys.readouterr().out
+    assert f"the preferences imported as 'mine' before are replaced, digest {first[:16]}" in told
+    assert "the demonstrations imported as 'mine' before stay" in told
+    main(["import", "choices.jsonl", "--name", "mine"])
+    assert "replaced" not in capsys.readouterr().out
+    pointer.write_text("{")
+    assert main(["import", "choices.jsonl", "--name", "mine"]) == 0
+
+
+def test_every_row_that_was_read_is_told(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also one between two splits; rows read = rows kept + rows told."""
+    write_rows(workspace / "a.jsonl", [*pairs(), {"prompt": "Why?"}, {"question": "Why?"}])
+    write_rows(
+        workspace / "b.jsonl",
+        [{**pair, "chosen": f"Blue {i}."} for i, pair in enumerate(pairs(60))],
+    )
+    for words in (["a.jsonl"], ["b.jsonl", "--unit", "response", "--dev", "0.4"]):
+        assert main(["import", *words]) == 0
+        told = capsys.readouterr().out
+        read = int(re.match(r"\S+: (\d+) rows read", told)[1])
+        kept = sum(map(int, re.findall(r"^  (\d+) (?:preferences|prompts) as", told, re.MULTILINE)))
+        out = sum(map(int, re.findall(r"^  (\d+) left out", told, re.MULTILINE)))
+        assert read == kept + out
+        assert out > 0
+    assert "left out: their responses fall into different splits" in told
+
+
+def test_an_empty_split_is_told(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"prompt": "A review.", "response": f"Number {i}."} for i in range(50)]
+    write_rows(workspace / "one.jsonl", rows)
+    assert main(["import", "one.jsonl", "--test", "0.1"]) == 0
+    told = capsys.readouterr().out
+    assert "nothing is held out for dev, though --dev 0.1 asks for it: rows are split by" in told
+    assert "nothing is held out for test, though --test 0.1" in told
+    assert main(["import", "one.jsonl", "--dev", "0.9999"]) == 0
+    assert "nothing is left to train on" in capsys.readouterr().out
+    assert main(["import", "one.jsonl", "--dev", "0"]) == 0
+    assert "nothing" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([".", "--name", "x"], "do:    name one file in it: mine.jsonl"),
+        (["empty"], "do:    name a file"),
+        (["none.jsonl"], "do:    check its name"),
+        (["mine.jsonl", "--dev", "1.5"], "do:    give the share"),
+        (["mine.jsonl", "--dev", "0.6", "--test", "0.6"], "do:    lower one"),
+        (["rows.jsonl"], "do:    write one JSON object a line"),
+    ],
+)
+def test_what_cannot_be_imported_says_what_to_do(
+    workspace: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "empty").mkdir()
+    write_rows(workspace / "mine.jsonl", pairs(4))
+    write_rows(workspace / "rows.jsonl", [])
+    assert main(["import", *words]) == 2
+    err = capsys.readouterr().err
+    assert told in err
+    assert "got:" in err
 
 
 def test_import_of_unusable_rows_leaves_nothing(

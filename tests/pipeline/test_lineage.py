@@ -10,7 +10,13 @@ from pathlib import Path
 import accord
 from accord.core.machine import Machine
 from accord.pipeline.artifact import InputEntry, Manifest
-from accord.pipeline.lineage import changes, code_identity, lineage_key, machine_changes
+from accord.pipeline.lineage import (
+    changes,
+    code_identity,
+    lineage_key,
+    machine_changes,
+    machine_told,
+)
 from tests.pipeline.toy import MACHINE, WalkConfig, stages
 
 
@@ -77,6 +83,25 @@ def test_differences_are_told_by_field() -> None:
         "new input x",
     )
     assert changes(manifest(), replace(second, inputs=()), {}, code="1") == ("input first gone",)
+
+
+def test_a_stages_own_settings_have_the_names_of_its_flags() -> None:
+    own = {"epochs": 0.2, "adapter": {"rank": 4}}
+    made = replace(manifest(), config={"own": own, "gold": "none"})
+    asked = {"own": {"epochs": 1.0, "adapter": {"rank": 8}}, "gold": "none"}
+    stage = replace(stages()[1], config=asked)
+    assert changes(made, stage, {"first": "a"}, code="1") == (
+        "adapter.rank 4 -> 8",
+        "epochs 0.2 -> 1.0",
+    )
+
+
+def test_a_changed_setting_is_not_told_as_another_machine() -> None:
+    assert machine_told(MACHINE, MACHINE) == ""
+    told = machine_told(MACHINE, replace(MACHINE, dtype="bfloat16"))
+    assert told == "made with other settings of the machine (dtype float32 -> bfloat16)"
+    told = machine_told(MACHINE, replace(MACHINE, dtype="bfloat16", cpu="AVX512"))
+    assert told == "made on another machine (dtype float32 -> bfloat16, cpu any -> AVX512)"
 
 
 def test_machines_differ_by_field() -> None:

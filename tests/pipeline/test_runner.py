@@ -21,6 +21,7 @@ from accord.pipeline.stage import Stage
 from accord.pipeline.workspace import Workspace
 from accord.telemetry.rows import read
 from accord.telemetry.sink import Silent
+from tests.interrupting import heard
 from tests.pipeline.toy import MACHINE, STEPS, WalkConfig, run_toy, stages, walk
 
 ROOT = Path(__file__).parents[2]
@@ -187,7 +188,7 @@ def test_killed_after_the_last_row_still_counts_all_rows(workspace: Workspace) -
 
 
 def test_ctrl_c_saves_and_ends_between_steps(workspace: Workspace) -> None:
-    with start(workspace) as process:
+    with heard(), start(workspace) as process:
         folder = wait_for_rows(workspace, "first", 8)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)

@@ -116,6 +116,8 @@ def test_wrong_value_has_line(tmp_path: Path, text: str, what: str, line: int) -
     error = refused(tmp_path, 'recipe = "tiny"\n' + text)
     assert error.what.startswith(what)
     assert error.where == f"{tmp_path / 'accord.toml'}:{line}"
+    assert error.got is not None
+    assert error.do
 
 
 def test_recipe_must_exist(tmp_path: Path) -> None:
@@ -131,8 +133,9 @@ def test_not_toml_has_line(tmp_path: Path) -> None:
 
 def test_unreadable_text(tmp_path: Path) -> None:
     (tmp_path / "accord.toml").write_bytes(b"recipe = '\xff\xfe'")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
         load(tmp_path / "accord.toml", RECIPES)
+    assert "UTF-8" in str(caught.value.do)
 
 
 def test_json_of_settings_gives_them_back() -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import replace
 
 import pytest
 
 from accord.core.errors import WorkspaceError
-from accord.pipeline.artifact import Artifact
+from accord.pipeline.artifact import METRICS, Artifact
+from accord.pipeline.execution import RECORD
 from accord.pipeline.runner import Made
 from accord.pipeline.single import newest_artifact, run_single
 from accord.pipeline.status import State, status
 from accord.pipeline.workspace import Workspace
+from accord.telemetry.rows import read
 from accord.telemetry.sink import Silent
-from tests.pipeline.test_runner import Notices, kill_at
+from tests.pipeline.test_runner import Notices, kill_at, start, wait_for_rows
 from tests.pipeline.toy import MACHINE, STEPS, run_toy, stages
 
 
@@ -67,6 +70,48 @@ def test_partial_says_where(workspace: Workspace) -> None:
     assert "accord resume" in one.why
     assert two.state is State.WAITING
     assert two.why == "waits for first"
+
+
+def test_figures_of_a_stopped_run_are_those_of_its_saved_step(workspace: Workspace) -> None:
+    folder = kill_at(workspace, "first", 13)
+    assert len(read(folder / METRICS)) > 12
+    one, _ = status(workspace, stages())
+    (row,) = [row for row in read(folder / METRICS) if row["step"] == one.steps]
+    assert one.last_row == row
+
+
+def test_a_run_under_way_names_its_process(workspace: Workspace) -> None:
+    with start(workspace, pause=0.1) as process:
+        wait_for_rows(workspace, "first", 6)
+        one, two = status(workspace, stages())
+        process.kill()
+    assert one.state is State.RUNNING
+    assert one.why.startswith(f"process {process.pid}; step ")
+    assert one.last_row["step"] == one.steps
+    assert two.state is State.WAITING
+    one, _ = status(workspace, stages())
+    assert one.state is State.PARTIAL
+    assert workspace.holder() is None
+
+
+def test_only_what_this_process_began_is_running(workspace: Workspace) -> None:
+    folder = kill_at(workspace, "first", 12)
+    os.utime(folder / RECORD, (1e9, 1e9))
+    with workspace.lock("second"):
+        assert workspace.holder() is not None
+        assert status(workspace, stages())[0].state is State.PARTIAL
+
+
+def test_one_damaged_artifact_is_a_row_among_the_others(workspace: Workspace) -> None:
+    first, second = run_toy(workspace)
+    (first.artifact.folder / "manifest.json").write_text("{")
+    one, two = status(workspace, stages())
+    assert one.state is State.DAMAGED
+    assert "a manifest is damaged" in one.why
+    assert str(first.artifact.folder) in one.why
+    assert "delete" in one.why
+    assert two.state is State.DONE
+    assert two.key == second.artifact.key
 
 
 def test_status_writes_nothing(workspace: Workspace) -> None:

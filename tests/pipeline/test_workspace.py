@@ -54,6 +54,14 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").is_dir(), reason="needs a folder nobody may write")
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_a_place_that_holds_no_folders() -> None:
+    with pytest.raises(WorkspaceError, match="no folder can be made there") as caught:
+        Workspace.create(Path("/proc/x"), "tiny")
+    assert caught.value.where == Path("/proc/x")
+    assert caught.value.exit_code == 2
+
+
 def test_a_folder_that_nobody_may_write() -> None:
     with pytest.raises(WorkspaceError, match="cannot be written"):
         Workspace.create(Path("/sys/accord-workspace"), "tiny")

@@ -1,5 +1,4 @@
-"""`accord export NAME FILE`: an imported, frozen or simulated data set as a file of rows; with
-`--log FILE` the log of judgements, for `accord verify` anywhere."""
+"""`accord export NAME FILE`: an imported, frozen or simulated data set as a file of rows."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from accord.cli.session import find_workspace
 from accord.collect.exporting import MARGIN, TIED, WEIGHTLESS, Exported, export_dataset
 from accord.core.errors import ConfigError
 from accord.core.types import Split
-from accord.pipeline.logbook import export_workspace_log, signing_key
+from accord.pipeline.logbook import export_workspace_log
 from accord.pipeline.workspace import Workspace
 from accord.store.manifest import DatasetKind, DatasetManifest
 
@@ -31,10 +30,12 @@ _WHY = {
 class Export:
     """Flags of `accord export`."""
 
-    name: Annotated[str, tyro.conf.Positional]
-    """The set, by the name that `accord import` gave it."""
-    file: Annotated[Path, tyro.conf.Positional]
+    name: Annotated[str | None, tyro.conf.Positional] = None
+    """The set, by the name that `accord import` or `accord freeze` gave it."""
+    file: Annotated[Path | None, tyro.conf.Positional] = None
     """A file that is not there yet: .jsonl, .jsonl.gz or .parquet."""
+    log: Path | None = None
+    """In place of a set: the log of judgements, signed, for `accord verify` anywhere."""
     format: Literal["own", "trl-paired", "trl-margin", "trl-unpaired"] = "own"
     """own loses nothing; the others are what TRL trains on."""
     kind: Literal["preferences", "demonstrations", "prompts", "feedback"] | None = None
@@ -43,40 +44,27 @@ class Export:
     """Which rows; by default all in format own, and train in TRL's."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ExportLog:
-    """Flags of `accord export --log`."""
-
-    log: Path
-    """A file that is not there yet: the whole log of judgements, signed, without who raters are."""
-
-
 def main(words: Sequence[str], options: Options) -> int:
     """Write the file and say what became of every row."""
-    if any(word.partition("=")[0] == "--log" for word in words):
-        return _export_log(words, options)
-    about = (
-        "Write a data set to a file of rows. A file that is there is never written over.\n"
-        "`accord export --log FILE` writes the signed log of judgements instead."
-    )
+    about = "Write a data set to a file of rows. A file that is there is never written over."
     asked = parse(Export, words, command="export", about=about)
-    folder = _folder(find_workspace(options), asked.name, asked.kind)
+    workspace = find_workspace(options)
+    if asked.log is not None:
+        if asked.name is not None:
+            raise ConfigError("a set or the log is exported, not both", got=asked.name)
+        if asked.log.exists():
+            raise ConfigError("this file is there already", got=asked.log, do="name a new one")
+        log = export_workspace_log(workspace, asked.log)
+        print(f"{asked.log}: the log of {log.events} events, without names and profiles")
+        print(f"  accord verify {asked.log}")
+        return 0
+    if asked.name is None or asked.file is None:
+        raise ConfigError("an export needs a set and a file", do="accord export NAME FILE")
+    folder = _folder(workspace, asked.name, asked.kind)
     word = asked.split or ("all" if asked.format == "own" else "train")
     split = None if word == "all" else Split(word)
     done = export_dataset(folder, asked.file, format=asked.format, split=split)
     print(told(done, asked.name, DatasetManifest.load(folder)))
-    return 0
-
-
-def _export_log(words: Sequence[str], options: Options) -> int:
-    about = "Sign the log of judgements and write it to a file, for `accord verify` anywhere."
-    asked = parse(ExportLog, words, command="export", about=about)
-    if asked.log.exists():
-        raise ConfigError("this file is there already", got=asked.log, do="name a new one")
-    workspace = find_workspace(options)
-    made = export_workspace_log(workspace, asked.log)
-    key = signing_key(workspace).public.id
-    print(f"{made.path}: {made.events} events, {made.checkpoints} checkpoints, signed by {key}")
     return 0
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
+import io
+import re
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from difflib import get_close_matches
+from itertools import dropwhile, takewhile
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from accord.cli.commands import OPTIONS_HELP
+from accord.core.errors import ConfigError
 
 T = TypeVar("T")
+NONE = ("none", "None")
+"""What stands for no value on the command line, as in accord.toml."""
+_EDGES = "|\N{BOX DRAWINGS LIGHT VERTICAL}"
+_KINDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "a text", "PATH": "a path"}
 
 
 def parse(
@@ -17,10 +29,136 @@ def parse(
 ) -> T:
     """`words` as a value of the dataclass `kind`, on top of `default` where there is one.
 
-    Prints help and exits with 0, or one message and exits with 2, as tyro does.
+    Prints help and exits with 0, as tyro does. Raises ConfigError for words that do not fit.
     """
-    text = f"{about}\n\n{OPTIONS_HELP}"
-    name = f"accord {command}"
-    if default is None:
-        return tyro.cli(kind, args=list(words), prog=name, description=text)
-    return tyro.cli(kind, args=list(words), prog=name, description=text, default=default)
+    shared: dict[str, Any] = {
+        "prog": f"accord {command}",
+        "description": f"{about}\n\n{OPTIONS_HELP}",
+        "registry": _registry(),
+    }
+    if default is not None:
+        shared["default"] = default
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            found, unknown = tyro.cli(kind, args=list(words), return_unknown_args=True, **shared)
+    except ConfigError as error:  # a settings class that refuses its values
+        error.where = error.where or f"accord {command}"
+        raise
+    except SystemExit as end:
+        if not end.code:
+            raise
+        raise _explained(said.getvalue(), words, command) from None
+    if unknown:
+        with redirect_stdout(said), suppress(SystemExit):
+            tyro.cli(kind, args=["--help"], **shared)
+        flags = dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w.-]*", said.getvalue()))
+        raise _unknown(unknown, list(flags), command)
+    value: T = found
+    return value
+
+
+def _unknown(words: Sequence[str], flags: Sequence[str], command: str) -> ConfigError:
+    """What to do about words that no flag of the command takes."""
+    strange = next((word for word in words if word.startswith("-")), None)
+    if strange is None:
+        return ConfigError(
+            "there is a word too many",
+            got=" ".join(words),
+            where=f"accord {command}",
+            do=f"put words with spaces into quotes; `accord {command} --help` lists every option",
+        )
+    name = strange.partition("=")[0]
+    near = get_close_matches(name.replace("_", "-"), flags, n=1)
+    mean = f"did you mean {near[0]}? " if near else ""
+    return ConfigError(
+        "there is no such option",
+        got=name,
+        where=f"accord {command}",
+        do=f"{mean}`accord {command} --help` lists every option",
+    )
+
+
+def _explained(box: str, words: Sequence[str], command: str) -> ConfigError:
+    """What tyro drew as a box around its words, as one of our errors."""
+    body = [line.strip(f"{_EDGES} ") for line in box.splitlines()][1:]  # the first is its title
+    message = takewhile(_has_words, dropwhile(lambda line: not _has_words(line), body))
+    text = " ".join(" ".join(message).split())
+    where, more = f"accord {command}", f"`accord {command} --help` explains it"
+    if found := re.match(r"Error parsing (--\S+): ", text):
+        flag = found[1]
+        takes = re.search(rf"(?m)^{re.escape(flag)} (\S+)$", "\n".join(body))
+        kinds = _in_words(takes[1]) if takes else ""
+        return ConfigError(
+            f"{flag} takes {kinds}" if kinds else f"{flag} has a value that cannot be used",
+            got=_given(flag, words),
+            where=where,
+            do=more,
+        )
+    if found := re.match(r"invalid choice (.+) for argument '(.+?)'\. Expected one of (.+)", text):
+        choices = re.findall(r"'([^']*)'", found[3])
+        near = get_close_matches(found[1].strip("'"), choices, n=1)
+        mean = f"did you mean {near[0]}? " if near else ""
+        return ConfigError(
+            f"{found[2]} has a value that it cannot have",
+            got=found[1].strip("'"),
+            where=where,
+            do=f"{mean}use one of {', '.join(choices)}",
+        )
+    if found := re.match(r"Missing value for argument '(.+?)'", text):
+        return ConfigError(
+            f"{found[1]} needs a value", got="nothing after it", where=where, do=more
+        )
+    if found := re.match(r"Missing from .*?: (\S+) (.*?)(?: \(required\))?$", text):
+        return ConfigError(f"a word is missing: {found[1]}", where=where, do=f"name it. {found[2]}")
+    text = re.sub(r"^Error parsing \w+: ", "", text)
+    flag = f"--{text.partition(' ')[0].rpartition('.')[2].replace('_', '-')}"
+    return ConfigError(
+        text or "these words do not fit", got=_given(flag, words), where=where, do=more
+    )
+
+
+def _has_words(line: str) -> bool:
+    return any(map(str.isalnum, line))
+
+
+def _in_words(metavar: str) -> str:
+    return " or ".join(_KINDS.get(part, part) for part in metavar.split("|"))
+
+
+def _given(flag: str, words: Sequence[str]) -> str:
+    """What the user wrote after a flag; all words where it is not found."""
+    for at, word in enumerate(words):
+        name, given, value = word.partition("=")
+        name = name.replace("_", "-")
+        if name == flag or (name.startswith("--") and name.endswith(f".{flag[2:]}")):
+            return value if given else " ".join(words[at + 1 : at + 2])
+    return " ".join(words)
+
+
+def _registry() -> ConstructorRegistry:
+    registry = ConstructorRegistry()
+    registry.primitive_rule(_perhaps)
+    return registry
+
+
+def _perhaps(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    """A number or text that may be left out: `FLOAT|none` on the command line."""
+    parts = get_args(info.type) if get_origin(info.type) in (Union, UnionType) else ()
+    kinds = [part for part in parts if part is not NoneType]
+    if len(parts) != 2 or len(kinds) != 1 or kinds[0] not in (int, float, str):
+        return None
+    kind = kinds[0]
+    if kind is str:  # "none" is a text too: such a flag is left out to have no value
+        return _one("STR", str, kind)
+    return _one(f"{kind.__name__.upper()}|none", lambda x: None if x in NONE else kind(x), kind)
+
+
+def _one(metavar: str, read: Callable[[str], Any], kind: type) -> PrimitiveConstructorSpec[Any]:
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=metavar,
+        instance_from_str=lambda words: read(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, kind),
+        str_from_instance=lambda value: ["none" if value is None else str(value)],
+    )

@@ -11,11 +11,13 @@ import tyro
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
+from accord.cli.judged import chosen_campaign
 from accord.cli.session import find_workspace
-from accord.collect.campaign import Campaign, all_campaigns, campaign_called
+from accord.collect.campaign import Campaign
 from accord.collect.freezing import FreezeSettings, Frozen, freeze
+from accord.collect.influence import rater_weights
+from accord.collect.votes import load
 from accord.core.disk import check_room
-from accord.core.errors import ConfigError
 from accord.pipeline.logbook import open_log, signing_key
 from accord.store.database import Database
 
@@ -35,6 +37,8 @@ class Freeze:
     """What the tasks were asked for; gold, repeat and qualification tasks check raters."""
     without: str = ""
     """Raters (pseudonyms, with commas) who are left out."""
+    even: bool = False
+    """Let everybody not in quarantine weigh the same, whatever `accord raters` says of them."""
     unit: Literal["prompt", "response"] = "prompt"
     """What never stands in two splits: a prompt, or a response where all share one prompt."""
     dev: float = 0.1
@@ -49,7 +53,8 @@ def main(words: Sequence[str], options: Options) -> int:
     asked = parse(Freeze, words, command="freeze", about=about)
     workspace = find_workspace(options)
     with open_log(workspace) as database:
-        campaign = _campaign(database, asked.campaign)
+        with database.read() as connection:
+            campaign = chosen_campaign(connection, asked.campaign)
         name = asked.name or re.sub(r"[^A-Za-z0-9._-]+", "-", campaign.settings.name).strip("-._")
         settings = FreezeSettings(
             name=name[:64],
@@ -62,11 +67,25 @@ def main(words: Sequence[str], options: Options) -> int:
         )
         check_room(workspace.artifacts)
         made = freeze(
-            database, campaign, workspace.artifacts, settings=settings, key=signing_key(workspace)
+            database,
+            campaign,
+            workspace.artifacts,
+            settings=settings,
+            key=signing_key(workspace),
+            weights=None if asked.even else _weights(database, campaign, settings),
         )
     workspace.point(settings.name, {made.manifest.kind: (made.folder, made.manifest.digest)})
     print(told(made))
     return 0
+
+
+def _weights(database: Database, campaign: Campaign, settings: FreezeSettings) -> dict[str, float]:
+    """What the rules and the cap give each rater, of those whose judgements can count."""
+    with database.read() as connection:
+        votes = load(connection, campaign, lengths=True)
+    return rater_weights(
+        votes.only(lambda row: row.kind in settings.kinds and row.rater not in settings.without)
+    )
 
 
 def told(made: Frozen) -> str:
@@ -94,21 +113,6 @@ def told(made: Frozen) -> str:
         f" with key {checkpoint['key']}"
     )
     return "\n".join(lines)
-
-
-def _campaign(database: Database, name: str | None) -> Campaign:
-    with database.read() as connection:
-        if name is not None:
-            return campaign_called(connection, name)
-        known = all_campaigns(connection)
-    if len(known) != 1:
-        names = ", ".join(campaign.settings.name for campaign in known)
-        raise ConfigError(
-            "which campaign is to be frozen?" if known else "there is no campaign to freeze",
-            got=names or None,
-            do="name one: `accord freeze CAMPAIGN`" if known else "open one and rate",
-        )
-    return known[0]
 
 
 def _words(text: str) -> tuple[str, ...]:

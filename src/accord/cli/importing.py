@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,7 @@ from accord.cli.session import find_workspace
 from accord.collect.formats import FORMATS
 from accord.collect.formats.votes import VOTES
 from accord.collect.importing import AUTO, ImportReport, import_file
+from accord.collect.reading import ENDINGS
 from accord.collect.records import listed
 from accord.core.disk import check_room
 from accord.core.errors import ConfigError
@@ -29,7 +31,7 @@ class Import:
     """JSON lines (.jsonl), a JSON array (.json), either with .gz, or Parquet."""
     name: str | None = None
     """What the set is called in accord.toml; by default the file's name. An earlier set of this
-    name is replaced."""
+    name and kind is replaced."""
     format: str = AUTO
     """How rows are read; auto goes by their columns."""
     unit: Literal["prompt", "response"] = "prompt"
@@ -50,8 +52,7 @@ def main(words: Sequence[str], options: Options) -> int:
         f"Bring a file of demonstrations, comparisons, feedback or prompts in.\nFormats: {formats}."
     )
     asked = parse(Import, words, command="import", about=about)
-    if not asked.file.is_file():
-        raise ConfigError("there is no such file", got=asked.file)
+    _check_file(asked.file)
     workspace = find_workspace(options)
     check_room(workspace.artifacts)
     if asked.judgements:
@@ -70,8 +71,10 @@ def main(words: Sequence[str], options: Options) -> int:
     sets = {
         str(made.manifest.kind): (made.folder, made.manifest.digest) for made in report.datasets
     }
-    workspace.point(name, sets)
+    stood = workspace.point(name, sets)
     print(told(report, name))
+    for line in chain(_apart(report, asked), _stood(stood, sets, name)):
+        print(line)
     return 0
 
 
@@ -98,6 +101,24 @@ def _keep_judgements(asked: Import, workspace: Workspace) -> str:
     return "\n".join(lines)
 
 
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        files = sorted(one.name for one in path.iterdir() if one.name.endswith(ENDINGS))
+        raise ConfigError(
+            "this is a folder, and one file is imported at a time",
+            got=path,
+            where=path.absolute(),
+            do=f"name one file in it: {', '.join(files[:5])}" if files else "name a file",
+        )
+    if not path.exists():
+        raise ConfigError(
+            "there is no such file",
+            got=path,
+            where=path.absolute(),
+            do="check its name; a name without a leading / is read from the folder you are in",
+        )
+
+
 def told(report: ImportReport, name: str) -> str:
     """What became of the rows, one fact a line."""
     lines = [f"{report.file.name}: {report.rows} rows read"]
@@ -112,7 +133,38 @@ def told(report: ImportReport, name: str) -> str:
         lines.append(f"  {report.duplicates} with the words of an earlier row, kept")
     if report.ignored_columns:
         lines.append(f"  columns not read: {listed(report.ignored_columns)}")
+    across = report.rows - report.rejected - sum(made.manifest.rows for made in report.datasets)
+    if across:
+        lines.append(
+            f"  {across} left out: their responses fall into different splits, and with --unit "
+            "response each split keeps its own"
+        )
     if report.rejected:
         lines.append(f"  {report.rejected} left out, listed in {report.datasets[0].folder.name}:")
         lines += [f"    {rejected}" for rejected in report.first_rejected]
     return "\n".join(lines)
+
+
+def _apart(report: ImportReport, asked: Import) -> Iterator[str]:
+    """Splits that were asked for and came out empty."""
+    shares = {"train": 1 - asked.dev - asked.test, "dev": asked.dev, "test": asked.test}
+    for made in report.datasets:
+        for split, share in shares.items():
+            if share > 0 and not made.manifest.counts[split]:
+                what = (
+                    "nothing is left to train on"
+                    if split == "train"
+                    else f"nothing is held out for {split}, though --{split} {share:g} asks for it"
+                )
+                yield f"  {what}: rows are split by {asked.unit}, and too few of these differ"
+
+
+def _stood(
+    stood: Mapping[str, str], sets: Mapping[str, tuple[Path, str]], name: str
+) -> Iterator[str]:
+    """What stood under the name before this import: replaced, or kept beside it."""
+    for kind, digest in stood.items():
+        if kind not in sets:
+            yield f"  the {kind} imported as {name!r} before stay, digest {digest[:16]}"
+        elif sets[kind][1] != digest:
+            yield f"  the {kind} imported as {name!r} before are replaced, digest {digest[:16]}"

@@ -18,10 +18,12 @@ from accord.telemetry.terminal import clock, figures
 
 _COLOURS = {
     State.DONE: "green",
+    State.RUNNING: "green",
     State.PARTIAL: "yellow",
     State.STALE: "yellow",
     State.READY: "cyan",
     State.WAITING: "dim",
+    State.DAMAGED: "red",
 }
 
 
@@ -32,7 +34,7 @@ class Status:
 
 def main(words: Sequence[str], options: Options) -> int:
     """Print the data there are, then one row a stage."""
-    about = "Show what is done, partial, stale or waiting, and why. Runs nothing."
+    about = "Show what is done, running, partial, stale or waiting, and why. Runs nothing."
     parse(Status, words, command="status", about=about)
     session = open_session(options)
     console = Console(file=sys.stdout)

@@ -40,6 +40,7 @@ class Why(StrEnum):
     NAMED = "of a rater whom the settings leave out"
     KIND = "of a kind of rater that was not asked for"
     QUARANTINED = "of a rater in quarantine"
+    UNTRUSTED = "of a rater whom the rules do not believe"
     PURPOSE = "of a task that was asked to check the rater"
     SKIPPED = "skipped"
     ALL_BAD = "all bad, without an order"

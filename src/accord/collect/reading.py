@@ -40,7 +40,7 @@ def raw_rows(path: Path) -> Iterator[Raw]:
     try:
         is_file = stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
-        raise DataError("the file cannot be read", got=error.strerror, where=path) from None
+        raise _unreadable(error, path) from None
     if not is_file:
         raise DataError("this is not a file", where=path, do="name one file at a time")
     if not path.name.endswith(ENDINGS):
@@ -58,7 +58,12 @@ def raw_rows(path: Path) -> Iterator[Raw]:
         empty = False
         yield row
     if empty:
-        raise DataError("the file has no row", where=path)
+        raise DataError(
+            "the file has no row",
+            got="an empty file",
+            where=path,
+            do="write one JSON object a line",
+        )
 
 
 def _json(path: Path) -> Iterator[Raw]:
@@ -73,7 +78,16 @@ def _json(path: Path) -> Iterator[Raw]:
             do="fetch the file again",
         ) from None
     except OSError as error:
-        raise DataError("the file cannot be read", got=error.strerror, where=path) from None
+        raise _unreadable(error, path) from None
+
+
+def _unreadable(error: OSError, path: Path) -> DataError:
+    return DataError(
+        "the file cannot be read",
+        got=error.strerror,
+        where=path,
+        do="check its name, and that you have the right to read it",
+    )
 
 
 def _lines(file: IO[bytes], path: Path) -> Iterator[Raw]:

@@ -88,14 +88,16 @@ class Origin:
     """Whether the lease had run out."""
 
 
-def settle(history: History, settings: FreezeSettings) -> tuple[list[list[Given]], list[Excluded]]:
+def settle(
+    history: History, settings: FreezeSettings, weights: Mapping[str, float]
+) -> tuple[list[list[Given]], list[Excluded]]:
     """Judgements that count, those that share a weight together, in the order of a frozen set; and
     the others so far: texts were not looked at.
     """
     units: dict[tuple[str, str], list[Given]] = defaultdict(list)
     excluded = list(history.gone)
     for given in history.given:
-        why = _why_not(history, settings, given)
+        why = _why_not(history, settings, weights, given)
         if why is not None:
             excluded.append(Excluded(seq=given.seq, why=why))
             continue
@@ -122,7 +124,7 @@ def rows(
     A judgement weighs its rater's weight (1 where `weights` has none) over the judgements of the
     task that are in the set, so that a task weighs at most 1 in all.
     """
-    units, excluded = settle(history, settings)
+    units, excluded = settle(history, settings, weights)
     yield from excluded
     number = 0
     for start in range(0, len(units), _TASKS_AT_ONCE):
@@ -138,11 +140,14 @@ def rows(
                 yield row, _origin(history, given, number, split)
 
 
-def _why_not(history: History, settings: FreezeSettings, given: Given) -> Why | None:
+def _why_not(
+    history: History, settings: FreezeSettings, weights: Mapping[str, float], given: Given
+) -> Why | None:
     reasons = (
         (given.rater in settings.without, Why.NAMED),
         (history.kinds.get(given.rater) not in settings.kinds, Why.KIND),
         (given.rater in history.quarantined, Why.QUARANTINED),
+        (weights.get(given.rater, 1.0) == 0, Why.UNTRUSTED),
         (given.task.purpose not in settings.purposes, Why.PURPOSE),
         (given.verdict is Verdict.SKIP, Why.SKIPPED),
         (given.tiers is None, Why.ALL_BAD),

@@ -177,4 +177,6 @@ class PipelineConfig:
                     do=f"use {near[0]!r}" if near else f"use some of {', '.join(STAGES)}",
                 )
         if len(set(self.stages)) != len(self.stages):
-            raise ConfigError("stages names a stage twice", got=", ".join(self.stages))
+            raise ConfigError(
+                "stages names a stage twice", got=", ".join(self.stages), do="name each once"
+            )

@@ -49,6 +49,20 @@ def lineage_key(stage: Stage, inputs: Mapping[str, str], *, code: str) -> str:
     return digest(parts)[:KEY_DIGITS]
 
 
+CHOSEN = ("device", "dtype", "threads", "micro_batch_tokens")
+"""What accord.toml or the environment can choose on one and the same machine."""
+
+
+def machine_told(before: Machine, now: Machine) -> str:
+    """What an artifact was made on or with, where that is not the machine of today; else empty."""
+    moved = machine_changes(before, now)
+    if not moved:
+        return ""
+    if all(fact.partition(" ")[0] in CHOSEN for fact in moved):
+        return f"made with other settings of the machine ({', '.join(moved)})"
+    return f"made on another machine ({', '.join(moved)})"
+
+
 def machine_changes(before: Machine, now: Machine) -> tuple[str, ...]:
     """`field before -> now` for every field that differs."""
     return tuple(
@@ -62,7 +76,9 @@ def changes(
     made: Manifest, stage: Stage, inputs: Mapping[str, str], *, code: str
 ) -> tuple[str, ...]:
     """Why an artifact made earlier is not the one asked for now, one short reason each."""
-    reasons = list(_differences("", made.config, plain(stage.config)))
+    # A stage's own settings are told by the names that its flags have.
+    found = _differences("", made.config, plain(stage.config))
+    reasons = [reason.removeprefix("own.") for reason in found]
     if made.seed != stage.seed:
         reasons.append(f"seed {made.seed} -> {stage.seed}")
     if made.code != code:

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,6 +33,35 @@ def locked(path: Path, *, command: str) -> Iterator[None]:
             yield
         finally:
             file.truncate(0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Holder:
+    """A process that works in a workspace now."""
+
+    pid: int
+    command: str
+    since: float
+    """When it took the lock, to the second: seconds since 1970."""
+
+
+def holder(path: Path) -> Holder | None:
+    """The living process that holds the lock file at `path`; None where none does.
+
+    A killed one leaves its words in the file, so the lock itself is asked; it is held for that
+    moment only where those words are there.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            said = json.loads(file.read())
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                since = datetime.fromisoformat(said["started"]).timestamp()
+                return Holder(pid=int(said["pid"]), command=str(said["command"]), since=since)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None
 
 
 def _held(path: Path) -> WorkspaceError:

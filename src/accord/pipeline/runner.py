@@ -13,7 +13,7 @@ from accord.core.machine import Machine
 from accord.pipeline.artifact import Artifact
 from accord.pipeline.execution import Task, execute
 from accord.pipeline.interrupts import Stop, listening
-from accord.pipeline.lineage import code_identity, lineage_key, machine_changes
+from accord.pipeline.lineage import code_identity, lineage_key, machine_told
 from accord.pipeline.stage import Stage
 from accord.pipeline.workspace import Workspace
 from accord.telemetry.sink import Silent, Sink
@@ -173,10 +173,7 @@ class Builder:
         if again:
             self.sink.notice(f"{found.name} is made again: {', '.join(again)} came out different")
             return True
-        moved = machine_changes(manifest.machine, self.machine)
-        if moved and not self.strict:
-            self.sink.notice(
-                f"{found.name} was made on another machine and is kept ({', '.join(moved)}); "
-                "--strict makes it again"
-            )
-        return bool(moved) and self.strict
+        told = machine_told(manifest.machine, self.machine)
+        if told and not self.strict:
+            self.sink.notice(f"{found.name} was {told} and is kept; --strict makes it again")
+        return bool(told) and self.strict

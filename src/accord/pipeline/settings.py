@@ -32,6 +32,12 @@ from accord.pipeline.config import PipelineConfig
 T = TypeVar("T")
 Keys = tuple[str, ...]
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_WRITTEN = {
+    int: "write digits without quotes, as in 8",
+    float: "write a number without quotes, as in 0.5",
+    str: 'write it in quotes, as in "tiny"',
+    bool: "write true or false, without quotes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +66,12 @@ def load(path: Path, recipes: Mapping[str, Callable[[], PipelineConfig]]) -> Pip
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("settings cannot be read", got=str(error), where=path) from None
+        raise ConfigError(
+            "settings cannot be read",
+            got=str(error),
+            where=path,
+            do="make it a file in UTF-8 that you have the right to read",
+        ) from None
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"at line (\d+)", str(error))
         where = f"{path}:{line.group(1)}" if line else str(path)
@@ -128,7 +139,7 @@ def _strict(value: object, kind: type) -> object:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not kind:
-        raise ConfigError(f"must be {_NAMES[kind]}", got=repr(value))
+        raise ConfigError(f"must be {_NAMES[kind]}", got=repr(value), do=_WRITTEN[kind])
     return value
 
 
@@ -144,7 +155,12 @@ def _words(kind: object) -> tuple[str, ...]:
 def _choice(value: object, kind: Any) -> object:
     words = _words(kind)
     if value not in words:
-        raise ConfigError(f"must be one of {', '.join(words)}", got=repr(value))
+        near = get_close_matches(str(value), words, n=1) or words[:1]
+        raise ConfigError(
+            f"must be one of {', '.join(words)}",
+            got=repr(value),
+            do=f'write "{near[0]}", or another',
+        )
     return kind(value) if isinstance(kind, type) else value
 
 

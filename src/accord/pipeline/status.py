@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
+from accord.core.errors import WorkspaceError
 from accord.pipeline.artifact import METRICS, Manifest
 from accord.pipeline.checkpoints import Checkpoints
-from accord.pipeline.execution import read_record
+from accord.pipeline.execution import RECORD, RunRecord, read_record
 from accord.pipeline.lineage import changes, code_identity
 from accord.pipeline.runner import keys, order
 from accord.pipeline.stage import Stage
@@ -22,6 +24,8 @@ class State(StrEnum):
 
     DONE = "done"
     """Its artifact is the one the settings ask for."""
+    RUNNING = "running"
+    """A process is making it now."""
     PARTIAL = "partial"
     """Begun and stopped; `accord resume` goes on."""
     STALE = "stale"
@@ -30,6 +34,8 @@ class State(StrEnum):
     """Nothing is there, and all inputs are."""
     WAITING = "waiting"
     """An input is not there yet."""
+    DAMAGED = "damaged"
+    """What is there cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,17 +49,20 @@ class StageStatus:
     steps: int | None = None
     seconds: float | None = None
     last_row: Mapping[str, float] = field(default_factory=dict)
-    """The last metric row, where there is one."""
+    """The last metric row, where there is one; of a stopped run the one at its saved step."""
     figures: Mapping[str, Any] = field(default_factory=dict)
     """What the finished stage noted."""
 
 
 def status(workspace: Workspace, stages: Sequence[Stage]) -> list[StageStatus]:
-    """Every stage in order. Raises WorkspaceError where an artifact or input set is damaged."""
+    """Every stage in order. Raises WorkspaceError where an imported set is gone or damaged."""
     wanted = keys(workspace, stages)
     reports: dict[str, StageStatus] = {}
     for stage in order(stages):
-        reports[stage.name] = _one(workspace, stage, wanted, reports)
+        try:
+            reports[stage.name] = _one(workspace, stage, wanted, reports)
+        except WorkspaceError as error:
+            reports[stage.name] = _damaged(stage.name, wanted[stage.name], error)
     return list(reports.values())
 
 
@@ -70,19 +79,7 @@ def _one(
     folder = workspace.run_folder(stage.name, key)
     record = read_record(folder)
     if record is not None:
-        saved = Checkpoints(folder / "checkpoints").latest()
-        rows = read(folder / METRICS)
-        at = saved[1].rows if saved else 0
-        of = f" of {record.steps}" if record.steps else ""
-        return StageStatus(
-            name=stage.name,
-            key=key,
-            state=State.PARTIAL,
-            why=f"saved at step {at}{of}; `accord resume` goes on",
-            steps=at,
-            seconds=saved[1].seconds if saved else None,
-            last_row=rows[-1] if rows else {},
-        )
+        return _begun(workspace, record, folder)
     missing = [n for n in stage.inputs if n in before and before[n].state is not State.DONE]
     made = workspace.history(stage.name)
     if made:
@@ -94,6 +91,39 @@ def _one(
     state = State.WAITING if missing else State.READY
     why = f"waits for {', '.join(missing)}" if missing else "`accord run` makes it"
     return StageStatus(name=stage.name, key=key, state=state, why=why)
+
+
+def _begun(workspace: Workspace, record: RunRecord, folder: Path) -> StageStatus:
+    """A run that is under way, or stopped: its figures are those of the step that is told."""
+    rows = read(folder / METRICS)
+    saved = Checkpoints(folder / "checkpoints").latest()
+    at = saved[1].rows if saved else 0
+    of = f" of {record.steps}" if record.steps else ""
+    maker = workspace.holder()
+    running = maker is not None and (folder / RECORD).stat().st_mtime >= maker.since
+    if running:
+        steps = int(rows[-1]["step"]) if rows else 0
+    else:
+        steps = at
+        rows = [row for row in rows if row["step"] <= at]
+    return StageStatus(
+        name=record.name,
+        key=record.key,
+        state=State.RUNNING if running else State.PARTIAL,
+        why=f"process {maker.pid}; step {steps}{of}, saved at {at}"
+        if maker is not None and running
+        else f"saved at step {at}{of}; `accord resume` goes on",
+        steps=steps,
+        seconds=saved[1].seconds if saved and not running else None,
+        last_row=rows[-1] if rows else {},
+    )
+
+
+def _damaged(name: str, key: str, error: WorkspaceError) -> StageStatus:
+    place = [str(part) for part in (error.got, error.where) if part is not None]
+    told = f"{error.what} ({', '.join(place)})" if place else error.what
+    why = f"{told}: {error.do}" if error.do else told
+    return StageStatus(name=name, key=key, state=State.DAMAGED, why=why)
 
 
 def _done(manifest: Manifest, rows: Sequence[Mapping[str, float]]) -> StageStatus:

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from accord.pipeline.artifact import (
     read_manifest,
 )
 from accord.pipeline.config import PipelineConfig
-from accord.pipeline.lock import locked
+from accord.pipeline.lock import Holder, holder, locked
 
 SCHEMA = 1
 """Version of the workspace's form."""
@@ -62,7 +62,7 @@ class Workspace:
                 )
             made = not folder.exists()
             try:
-                folder.mkdir(parents=True, exist_ok=True)
+                _make(folder)
                 check_room(folder)
                 (folder / "data").mkdir()
                 write_atomic(folder / "guidelines.md", starter.guidelines())
@@ -167,6 +167,10 @@ class Workspace:
                 write_atomic(self._last, json.dumps(plain(remember)) + "\n")
             yield
 
+    def holder(self) -> Holder | None:
+        """The process that works here now, if one does."""
+        return holder(self.root / ".accord" / "lock")
+
     def last_run(self) -> Mapping[str, Any] | None:
         """What the last run was asked for; None before the first."""
         try:
@@ -198,16 +202,26 @@ class Workspace:
             else:
                 aside.rename(final)
 
-    def point(self, name: str, sets: Mapping[str, tuple[Path, str]]) -> None:
-        """Let `name` mean these imported sets: kind -> (folder in `artifacts`, digest)."""
+    def point(self, name: str, sets: Mapping[str, tuple[Path, str]]) -> dict[str, str]:
+        """Let `name` mean these imported sets: kind -> (folder in `artifacts`, digest).
+
+        What the name meant of other kinds stays. Gives back what it meant before, of any kind:
+        kind -> digest.
+        """
         body = {
             kind: {"artifact": folder.name, "digest": digest}
             for kind, (folder, digest) in sets.items()
         }
         pointer = self.root / "data" / f"{name}.json"
+        before: dict[str, Any] = {}
+        if pointer.is_file():
+            with suppress(WorkspaceError):  # a damaged one says: import again
+                before = self._read_pointer(pointer)
         with Guarded(pointer):
             pointer.parent.mkdir(exist_ok=True)
-            write_atomic(pointer, json.dumps(body, indent=2, sort_keys=True) + "\n")
+            text = json.dumps({**before, **body}, indent=2, sort_keys=True)
+            write_atomic(pointer, text + "\n")
+        return {kind: str(entry.get("digest")) for kind, entry in before.items()}
 
     def datasets(self, kind: str) -> tuple[Artifact, ...]:
         """All imported sets of a kind (a name of `DatasetKind`), by name."""
@@ -258,6 +272,19 @@ class Workspace:
                 where=path,
                 do="import the file again",
             ) from None
+
+
+def _make(folder: Path) -> None:
+    """Make a folder; some places hold none, whoever asks."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise WorkspaceError(
+            "no folder can be made there",
+            got=error.strerror,
+            where=folder,
+            do="name another folder",
+        ) from None
 
 
 def _write_version(root: Path) -> None:

@@ -256,6 +256,50 @@ def copying(votes: Ratings, *, level: float = 0.95) -> tuple[Finding, ...]:
     return together(findings)
 
 
+def following(votes: Ratings, order: ArrayLike, *, level: float = 0.95) -> tuple[Finding, ...]:
+    """Does a rater repeat the answer that was there?
+
+    `order` has the time of every vote in any unit, [items, raters]. The estimate is how often a
+    rater says what the latest vote before said, with Wilson's interval. Two one-sided tests, p the
+    smaller of them doubled: agrees with that vote more than with the other votes of the same items
+    (conditional on those: any of them may as well have been the latest), and more than with the
+    next vote after, on items where the rater came first (Fisher). The first finds who repeats one
+    answer of several, the second who has no opinion of their own where no answer is there.
+    Raises DataError for a vote without a time and for another shape.
+    """
+    codes, when = votes.codes(), np.asarray(order, dtype=np.float64)
+    if when.shape != codes.shape or not np.isfinite(when[codes >= 0]).all():
+        raise DataError("following needs a finite time for every vote", got=when.shape)
+    findings = []
+    for column, rater in enumerate(votes.raters):
+        found = _led(codes, when, column, level)
+        findings.append(replace(found, rater=rater))
+    return together(findings)
+
+
+def _led(codes: NDArray[np.intp], when: Floats, column: int, level: float) -> Finding:
+    after, behind, shares = [], [], []
+    for row in np.flatnonzero(codes[:, column] >= 0):
+        others = np.flatnonzero(codes[row] >= 0)
+        others = others[others != column]
+        earlier = others[when[row, others] < when[row, column]]
+        same = codes[row] == codes[row, column]
+        if len(earlier):
+            behind.append(bool(same[earlier[when[row, earlier].argmax()]]))
+            shares.append(float(same[others].mean()))
+        elif len(others):
+            after.append(bool(same[others[when[row, others].argmin()]]))
+    if not behind:
+        return _silent(None, level)
+    chances = np.array(shares)
+    _, by_votes = _tails(np.stack([1 - chances, chances], axis=1), sum(behind))
+    table = [[sum(group), len(group) - sum(group)] for group in (behind, after)]
+    by_turn = stats.fisher_exact(table, alternative="greater").pvalue
+    interval = intervals.proportion(sum(behind), len(behind), level=level)
+    p = min(1.0, 2 * min(by_votes, float(by_turn)))
+    return _finding(None, interval, p, len(behind))
+
+
 def _shared_errors(codes: NDArray[np.intp], counts: Floats, level: float) -> Finding:
     rows = np.arange(len(codes))
     rest = counts.copy()

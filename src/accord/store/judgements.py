@@ -26,6 +26,11 @@ GIVEN, CORRECTED, WITHDRAWN = "judgement.given", "judgement.corrected", "judgeme
 EVENTS = frozenset({GIVEN, CORRECTED, WITHDRAWN})
 VERDICT, RATIONALE = "verdict", "rationale"
 """Names of the two parts of a judgement, each of which can be erased alone."""
+COUNTS = (
+    judgements.c.superseded_by.is_(None),
+    judgements.c.verdict.not_in(("withdrawn", "erased")),
+)
+"""Conditions of a judgement that counts: neither superseded nor withdrawn nor erased."""
 
 
 class Verdict(StrEnum):
@@ -203,10 +208,7 @@ def derive(event: Event, parts: Mapping[str, Any]) -> dict[str, Any]:
 
 def current(connection: Connection) -> Sequence[sa.Row[Any]]:
     """Judgements that count: neither superseded nor withdrawn nor erased, oldest first."""
-    chosen = sa.select(judgements).where(
-        judgements.c.superseded_by.is_(None),
-        judgements.c.verdict.not_in(("withdrawn", "erased")),
-    )
+    chosen = sa.select(judgements).where(*COUNTS)
     return connection.execute(chosen.order_by(judgements.c.seq)).all()
 
 

@@ -66,14 +66,26 @@ def guideline_text(connection: Connection, version: str) -> str:
     return str(json.loads(body))
 
 
-def set_rater_state(connection: Connection, rater: str, state: str, *, actor: str = SYSTEM) -> None:
-    """Make a rater new, active, quarantined or left. Raises DataError for an unknown one."""
+def set_rater_state(
+    connection: Connection,
+    rater: str,
+    state: str,
+    *,
+    actor: str = SYSTEM,
+    why: Mapping[str, Any] | None = None,
+) -> None:
+    """Make a rater new, active, quarantined or left; `why` is kept with the event.
+
+    Raises DataError for an unknown one.
+    """
     row = connection.execute(sa.select(raters).where(raters.c.id == rater)).one_or_none()
     if row is None:
         raise DataError("there is no such rater", got=rater)
     if row.state == state:
         return
-    parts = {"state": state}
+    parts: dict[str, Any] = {"state": state}
+    if why is not None:
+        parts["why"] = plain(why)
     append(connection, Entry(type="rater.state_set", actor=actor, subject=rater, parts=parts))
     changed = sa.update(raters).where(raters.c.id == rater)
     connection.execute(changed.values(state=state, since=datetime.now(UTC)))

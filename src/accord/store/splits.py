@@ -67,10 +67,16 @@ class Splitter:
     def __post_init__(self) -> None:
         for name in ("dev", "test"):
             if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must lie in [0, 1)", got=getattr(self, name))
+                raise ConfigError(
+                    f"{name} must lie in [0, 1)",
+                    got=getattr(self, name),
+                    do=f"give the share of rows that is held out, as in {name} = 0.1",
+                )
         if self.dev + self.test >= 1:
             raise ConfigError(
-                "dev and test together must leave rows for training", got=self.dev + self.test
+                "dev and test together must leave rows for training",
+                got=self.dev + self.test,
+                do="lower one of them: both together must stay below 1",
             )
 
     def split(self, row: Row) -> Split | None:

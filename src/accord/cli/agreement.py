@@ -1,0 +1,96 @@
+"""`accord agreement [CAMPAIGN]`: how far raters agree, with intervals and counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+
+from accord.cli.commands import Options
+from accord.cli.flags import parse
+from accord.cli.judged import (
+    chosen_campaign,
+    console,
+    interval_text,
+    open_judgements,
+    print_json,
+    table,
+)
+from accord.collect.quality import Agreement, Group, agreement
+from accord.collect.votes import load
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """Flags of `accord agreement`."""
+
+    campaign: Annotated[str | None, tyro.conf.Positional] = None
+    """Its name; may be left out where there is one alone."""
+    level: float = 0.95
+    """Share of intervals that hold the truth."""
+    resamples: int = 2000
+    """Of each interval, at least 1000."""
+    seed: int = 0
+    """Of the resamples."""
+    json: bool = False
+    """Print everything as JSON."""
+
+
+def main(words: Sequence[str], options: Options) -> int:
+    """Print counts, figures of every group, and the ceiling of a reward model."""
+    about = "How far raters agree, with intervals over prompts, and what that allows a model."
+    asked = parse(Asked, words, command="agreement", about=about)
+    with open_judgements(options) as database, database.read() as connection:
+        campaign = chosen_campaign(connection, asked.campaign)
+        votes = load(connection, campaign)
+    found = agreement(votes, level=asked.level, resamples=asked.resamples, seed=asked.seed)
+    if asked.json:
+        print_json({"campaign": campaign.settings.name, "agreement": found})
+        return 0
+    out = console()
+    _counts(out, campaign.settings.name, found)
+    for group in found.groups:
+        _group(out, group)
+    out.print(
+        "\nalpha, AC1 and AC2 are 1 for perfect agreement and 0 for what chance gives; tau is 1"
+        " for the same order and -1 for the reverse. Intervals draw prompts.",
+        markup=False,
+    )
+    return 0
+
+
+def _counts(out: Console, name: str, found: Agreement) -> None:
+    counts = found.counts
+    out.print(
+        f"{name}: {counts.judgements} judgements of {counts.prompts} prompts by {counts.raters}"
+        f" raters; {counts.ordered} orders ({counts.ties} of them ties), {counts.all_bad} all bad,"
+        f" {counts.skips} skipped, {counts.late} late",
+        markup=False,
+    )
+    if counts.quarantined:
+        out.print(f"{counts.quarantined} of raters in quarantine are left out below")
+
+
+def _group(out: Console, group: Group) -> None:
+    drawn = "drawn at random" if group.tasks == "random" else "picked by a selection"
+    out.print(f"\nraters: {group.raters}   tasks: {drawn}", style="bold", markup=False)
+    rows = table("about", "figure", "value", "judgements", "items", "prompts", "raters")
+    for one in group.figures:
+        value = interval_text(one.interval, missing=one.why)
+        counts = (one.judgements, one.items, one.prompts, one.raters)
+        rows.add_row(one.about, one.coefficient, value, *(str(count) for count in counts))
+    out.print(rows)
+    ceiling = group.ceiling
+    if ceiling is None:
+        out.print("a model's ceiling: needs two prompts on which two raters gave an order")
+        return
+    out.print(
+        f"a model's ceiling: two raters agree on {interval_text(ceiling.agreement)} of"
+        f" {ceiling.pairs} pairs without ties ({ceiling.prompts} prompts), so no reward model can"
+        f" be right about one rater's word on more than {ceiling.least:.2f} to {ceiling.most:.2f}"
+        f" (at most {ceiling.highest:.2f}) of such pairs",
+        markup=False,
+    )
