@@ -156,10 +156,12 @@ class Tally:
     def notes(self, settings: FreezeSettings, weights: Mapping[str, float]) -> dict[str, object]:
         """What the manifest says, the log apart: it follows from history, settings and weights."""
         picked = Counter(self._units.values())
+        # Of those without a row too: a weight of 0 is why they have none.
+        judged = {given.rater for given in self._history.given}
         return {
             "campaign": {"id": self._history.campaign, "name": self._history.name},
             "settings": plain(settings),
-            "weights": {rater: weights[rater] for rater in sorted(self._weights.keys() & weights)},
+            "weights": {rater: weights[rater] for rater in sorted(judged & weights.keys())},
             "counts": {
                 "given": self.rows + len(self._left_out),
                 "rows": self.rows,
