@@ -123,6 +123,7 @@ class Tally:
             name: Counter() for name in ("kinds", "verdicts", "purposes", "guidelines")
         }
         self._late = 0
+        self._raters_seen = {given.rater for given in history.given}
         self._units: dict[str, str] = {}
         self._weights: dict[str, list[float]] = {}
         self._origins = hashlib.sha256()
@@ -156,12 +157,13 @@ class Tally:
     def notes(self, settings: FreezeSettings, weights: Mapping[str, float]) -> dict[str, object]:
         """What the manifest says, the log apart: it follows from history, settings and weights."""
         picked = Counter(self._units.values())
-        # Of those without a row too: a weight of 0 is why they have none.
-        judged = {given.rater for given in self._history.given}
         return {
             "campaign": {"id": self._history.campaign, "name": self._history.name},
             "settings": plain(settings),
-            "weights": {rater: weights[rater] for rater in sorted(judged & weights.keys())},
+            # Of those left out for weighing nothing, too: a verifier must come to the same.
+            "weights": {
+                rater: weights[rater] for rater in sorted(self._raters_seen & weights.keys())
+            },
             "counts": {
                 "given": self.rows + len(self._left_out),
                 "rows": self.rows,
