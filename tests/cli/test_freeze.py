@@ -132,7 +132,12 @@ def test_the_live_log_is_verified(workspace: Workspace, capsys: Said) -> None:
 def test_an_export_is_verified_anywhere(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
-    made = export_workspace_log(workspace, tmp_path / "log.jsonl")
+    words = ["export", "--log", str(tmp_path / "log.jsonl")]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    events = int(told.partition("the log of ")[2].split()[0])
+    assert main(words) == 2
+    assert "there already" in capsys.readouterr().err
     key = public_key(workspace)
     assert key is not None
     key.save(tmp_path / "known.pub")
@@ -140,18 +145,19 @@ def test_an_export_is_verified_anywhere(
     capsys.readouterr()
     assert main(["verify", "log.jsonl", "--key", "known.pub"]) == 0
     told = capsys.readouterr().out
-    assert f"{made.events} events" in told
-    assert f"{made.events} of them signed, by {key.id}\n" in told
+    assert f"{events} events" in told
+    assert f"{events} of them signed, by {key.id}\n" in told
 
     SigningKey.load_or_make(tmp_path / "stranger.pem").public.save(tmp_path / "stranger.pub")
     assert main(["verify", "log.jsonl", "--key", "stranger.pub"]) == 2
     assert "not trusted" in capsys.readouterr().err
 
-    lines = made.path.read_text().splitlines(keepends=True)
+    path = tmp_path / "log.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
     record = json.loads(lines[9])
     record["event"]["actor"] = "somebody"
     lines[9] = canonical_json(record) + "\n"
-    made.path.write_text("".join(lines))
+    path.write_text("".join(lines))
     assert main(["verify", "log.jsonl"]) == 2
     told = capsys.readouterr().err
     assert told.startswith("error: the log is not as it was written\n  got:   event 9: ")

@@ -15,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from accord.collect.campaign import Campaign
+from accord.collect.campaign_log import Why
 from accord.collect.freezing import EXCLUDED, ORIGINS, Frozen, freeze
 from accord.collect.frozen import (
     excluded,
@@ -312,6 +313,19 @@ def test_what_was_erased_since_is_counted_and_no_fault(database: Database, tmp_p
     (fault,) = verify_frozen(made.folder, path).faults
     assert "not the one that was sealed" in str(fault)
     shutil.rmtree(made.folder)
+
+
+def test_a_rater_who_weighs_nothing_is_left_out(database: Database, tmp_path: Path) -> None:
+    pilot, people = filled(database)
+    made = frozen(database, pilot, tmp_path, weights={people[0]: 0.0, people[1]: 0.5, "x": 0.1})
+    assert {row.rater for row in rows(made)} == set(people[1:])
+    assert made.excluded[Why.UNTRUSTED] == 5
+    assert made.manifest.notes["weights"] == {people[0]: 0.0, people[1]: 0.5}
+    # Those who are left share the weight of a task.
+    assert {row.weight for row in rows(made)} == {0.25, 0.5}
+    path = export_log(database, tmp_path / "log.jsonl").path
+    assert verify_frozen(made.folder, database).ok
+    assert verify_frozen(made.folder, path).ok
 
 
 # ---- without a rater -----------------------------------------------------------------------------

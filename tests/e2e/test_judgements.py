@@ -89,7 +89,7 @@ def test_what_people_said_reaches_training_without_loss(tmp_path: Path) -> None:
     workspace = Workspace.open(folder)
     with open_database(workspace.database_place()) as database:
         rate(database)
-    told = run(folder, "freeze", "--dev", "0.3").stdout
+    told = run(folder, "freeze", "--even", "--dev", "0.3").stdout
     run(folder, "run")
 
     found = workspace.dataset("preferences", "colours").folder

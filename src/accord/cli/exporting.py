@@ -52,6 +52,8 @@ def main(words: Sequence[str], options: Options) -> int:
     if asked.log is not None:
         if asked.name is not None:
             raise ConfigError("a set or the log is exported, not both", got=asked.name)
+        if asked.log.exists():
+            raise ConfigError("this file is there already", got=asked.log, do="name a new one")
         log = export_workspace_log(workspace, asked.log)
         print(f"{asked.log}: the log of {log.events} events, without names and profiles")
         print(f"  accord verify {asked.log}")
