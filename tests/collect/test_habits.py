@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from accord.collect.habits import Habit, RaterReport, evidence, rater_report
 from accord.collect.tasks import Purpose
 from accord.collect.votes import Vote, Votes, load
+from accord.stats import rater_bias
 from accord.store.database import Database
 from tests.collect.ballots import Desk, panel, skip, vote
 
@@ -126,6 +127,17 @@ def test_a_copy_is_named_and_the_source_is_not() -> None:
     assert one.findings[Habit.COPYING].q < 0.001
     assert found["source"].copies is None or found["source"].copies.whom != "copy"
     assert not found["source"].findings[Habit.COPYING].q <= 0.05
+
+
+def test_the_likest_colleague_is_one_of_several() -> None:
+    """p of the pair times the colleagues that were compared: all three who came before."""
+    truth = "AB" * 5
+    votes = panel({"source": errors_of(truth), "x": truth, "y": truth, "copy": errors_of(truth)})
+    pairs = {one.rater: one.p for one in rater_bias.copying(votes.choices().ratings)}
+    assert pairs["copy", "source"] < 0.2
+    found = report(votes)["copy"].findings[Habit.COPYING]
+    assert found.p == pytest.approx(min(1, pairs["copy", "source"] * 3))
+    assert report(votes)["x"].findings[Habit.COPYING].p == 1
 
 
 def test_q_allows_for_everything_that_was_asked() -> None:

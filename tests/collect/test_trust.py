@@ -194,7 +194,8 @@ def test_decisions_are_events_with_their_reason(database: Database) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [pandalm, hh_harmless])
 def test_planted_raters_are_found_and_honest_ones_left_alone(world: Any) -> None:
-    """Forty campaigns of each pair, as in `bench/raters.py`; bounds leave room for chance."""
+    """Forty campaigns of each pair, as in `bench/raters.py`; the bounds are two
+    standard errors of 40 draws below a power of .8 and above a false-alarm rate of .05."""
     design = Design(overlap=3, gold=0.1, repeats=0.1, even=True)
     place, called = world(Path(str(DATA))), {kind: [] for kind in Archetype}
     for number in range(40):
@@ -206,8 +207,8 @@ def test_planted_raters_are_found_and_honest_ones_left_alone(world: Any) -> None
             for kind, trust in zip(kinds, found, strict=True):
                 called[kind].append(trust.quarantined)
     rate = {kind: sum(some) / len(some) for kind, some in called.items() if some}
-    assert rate[Archetype.RANDOM] >= 0.75
+    assert rate[Archetype.RANDOM] >= 0.7
     assert rate[Archetype.FIRST] >= 0.95
-    assert rate[Archetype.PEEKER] >= 0.85
+    assert rate[Archetype.PEEKER] >= 0.7
     assert rate[Archetype.HONEST] <= 0.02
-    assert rate[Archetype.MINORITY] <= 0.1
+    assert rate[Archetype.MINORITY] <= 0.12

@@ -78,6 +78,11 @@ def test_repeats_are_found_with_the_first_answer(database: Database) -> None:
     assert before.rater == after.rater == desk.raters[1]
 
 
+def test_a_decision_between_raters_is_no_repeat() -> None:
+    lead = {"purpose": Purpose.ADJUDICATION, "repeats": "t"}
+    assert Votes(rows=(vote("a", "t"), vote("a", "j", (1, 0), **lead))).repeated() == ()
+
+
 def test_a_skip_is_no_answer_to_a_repeat() -> None:
     again = {"purpose": Purpose.REPEAT, "repeats": "t"}
     rows = (vote("a", "t"), skip("a", "u", **again), vote("b", "t"), vote("b", "v", None, **again))
