@@ -17,7 +17,7 @@ from accord.cli.commands import BY_NAME, COMMANDS, overview
 from accord.cli.flags import parse
 from accord.cli.importing import Import
 from accord.cli.main import main
-from accord.core.errors import InvariantError
+from accord.core.errors import InterruptedRun, InvariantError
 from accord.pipeline.config import STAGES
 from tests.cli.small import SMALL, accord, environment
 
@@ -218,6 +218,20 @@ def test_defects_exit_1_and_show_their_trace_on_demand(
 
     monkeypatch.setattr("accord.cli.status.main", promise)
     assert main(["status"]) == 1
+
+
+def test_a_stop_that_was_asked_for_is_no_error(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(words, options):
+        raise InterruptedRun(
+            "stopped at step 11 of sft", got="its state is saved", do="`accord resume` goes on"
+        )
+
+    monkeypatch.setattr("accord.cli.status.main", stopped)
+    assert main(["status"]) == 2
+    told = "stopped at step 11 of sft; its state is saved: `accord resume` goes on\n"
+    assert capsys.readouterr().err == told
 
 
 def test_missing_extra_is_named(

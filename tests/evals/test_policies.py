@@ -32,7 +32,20 @@ def test_a_mean_is_over_prompts_with_students_interval() -> None:
     )
     assert found["kl"]["value"] == pytest.approx(0.5)
     assert found["length"]["value"] == pytest.approx(10.0)
-    assert found["stopped"] == pytest.approx({"value": 1.0, "low": 1.0, "high": 1.0})
+    assert found["stopped"]["value"] == found["stopped"]["high"] == 1.0
+    assert found["stopped"]["low"] == pytest.approx(intervals.proportion(3, 3).low)
+
+
+def test_a_share_stays_in_its_range() -> None:
+    """One answer of many was cut: 99.8 %, and no interval beyond 100 %."""
+    stopped = np.ones((128, 4))
+    stopped[0, 0] = 0
+    flat = {name: np.zeros((128, 4)) for name in ("kl", "length", "score")}
+    found = summarise(answers(stopped=stopped, **flat))["stopped"]
+    assert found["value"] == pytest.approx(511 / 512)
+    assert 0.98 < found["low"] < found["value"] < found["high"] <= 1
+    alone = summarise(answers(stopped=stopped[:1], **{k: v[:1] for k, v in flat.items()}))
+    assert 0 < alone["stopped"]["low"] < 0.75 < alone["stopped"]["high"] < 1
 
 
 def test_more_answers_to_a_prompt_are_not_more_prompts() -> None:

@@ -49,7 +49,7 @@ KNOWN, HELD = planted(200), planted(120, seed=1)
 def test_a_perfect_scorer() -> None:
     found: dict[str, Any] = audit(KNOWN, HELD, leads(HELD))
     assert (found["pairs"], found["ties"], found["accuracy"]) == (120, 0, 1.0)
-    assert found["interval"] == [1.0, 1.0]
+    assert found["interval"] == [pytest.approx(intervals.proportion(120, 120).low), 1.0]
     assert found["temperature"] == pytest.approx(0.01)  # as sure as it could be
     sure = expit(5.0)
     assert found["ece"] == pytest.approx(1 - sure)
@@ -65,7 +65,7 @@ def test_a_perfect_scorer() -> None:
 def test_a_scorer_that_is_always_wrong() -> None:
     found: dict[str, Any] = audit(KNOWN, HELD, -leads(HELD))
     assert found["accuracy"] == 0
-    assert found["interval"] == [0.0, 0.0]
+    assert found["interval"] == [0.0, pytest.approx(intervals.proportion(0, 120).high)]
     assert found["ece"] == pytest.approx(expit(5.0))
     assert found["temperature"] == pytest.approx(100.0)
 
@@ -124,7 +124,7 @@ def test_where_all_have_one_prompt_the_comparisons_are_what_was_drawn() -> None:
     rows = planted(40, seed=2, prompts=1)
     lead = leads(rows) * np.array([1, -1] * 20)
     found: dict[str, Any] = audit(KNOWN, rows, lead)
-    want = intervals.mean([1.0, 0.0] * 20)
+    want = intervals.share([1.0, 0.0] * 20)
     assert found["interval"] == pytest.approx([want.low, want.high])
     alone: dict[str, Any] = audit(KNOWN, rows[:1], np.ones(1))
     assert alone["interval"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,8 +43,8 @@ EVALUATION = {
         {
             "n": n,
             "kl": kl,
-            "levels": {"score": figure(level), "gold": figure(level / 2)},
-            "changes": {"score": figure(level + 3), "gold": figure(level + 4)},
+            "levels": {"gold": figure(level / 2), "score": figure(level)},
+            "changes": {"gold": figure(level + 4), "score": figure(level + 3)},
         }
         for n, kl, level in ((1, 0.0, 0.0), (4, 0.636, 1.0))
     ],
@@ -200,7 +201,11 @@ def test_a_stage_made_later_by_hand_is_named(tmp_path: Path) -> None:
     notices = Notices()
     page = write_report(workspace, config, plan, sink=notices).read_text(encoding="utf-8")
     (told,) = notices.said
-    assert told.startswith(f"ppo-{by_hand.key}, which was made after ppo-")
+    assert re.fullmatch(
+        rf"This page shows ppo-[0-9a-f]+, not ppo-{by_hand.key}, which was made after it with "
+        r"other settings\. To show that one, put its settings into accord\.toml and run again\.",
+        told,
+    )
     assert gather(workspace, config, plan).not_shown[0] == told
     assert by_hand.key in page
 

@@ -240,12 +240,74 @@ def test_coverage_of_wilson(share: float) -> None:
     assert 0.93 <= held <= 0.98
 
 
+def test_a_share_by_hand() -> None:
+    """Means .5, 1, 1, 1 of two values each: p = .875, sum e^2 = .75, variance 4/3 * .75 / 64 =
+    1/64, n = .109375 * 64 * (1.95996 / 3.18245)^2 = 2.65509."""
+    found = intervals.share([0, 1, 1, 1, 1, 1, 1, 1], clusters=[0, 0, 1, 1, 2, 2, 3, 3])
+    assert found.estimate == 0.875
+    n, z2 = 2.65509, 3.841459
+    centre = (0.875 + z2 / (2 * n)) / (1 + z2 / n)
+    reach = math.sqrt(z2 * (0.109375 / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    assert (found.low, found.high) == pytest.approx((centre - reach, centre + reach), abs=1e-5)
+    assert found.clusters == 4
+    assert type(found.low) is type(found.high) is float
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_share_at_its_end_has_a_length(value: float) -> None:
+    """Each cluster counts once: whether its answers say the same again is not known."""
+    found = intervals.share([value] * 60, clusters=np.arange(60) // 4)
+    assert found == intervals.proportion(15 * value, 15)
+    assert 0.1 < found.high - found.low < 0.3
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 5)), min_size=2))
+def test_a_share_stays_inside(rows: list[tuple[float, int]]) -> None:
+    values, clusters = zip(*rows, (0.0, 6), (1.0, 7), strict=True)
+    found = intervals.share(values, clusters=clusters)
+    assert 0 <= found.low <= found.estimate <= found.high <= 1
+    assert found.low < found.high
+    mirror = intervals.share([1 - value for value in values], clusters=clusters)
+    assert (mirror.low, mirror.high) == pytest.approx((1 - found.high, 1 - found.low), abs=1e-9)
+
+
+@pytest.mark.parametrize("prompts", [16, 128])
+@pytest.mark.parametrize("truth", [0.5, 0.9, 0.98, 0.995])
+@pytest.mark.parametrize("alike", [0.0, 0.3, 0.9])
+def test_coverage_of_a_clustered_share(prompts: int, truth: float, alike: float) -> None:
+    """Four answers a prompt, more or less alike."""
+    rng = np.random.default_rng(11)
+    clusters = np.repeat(np.arange(prompts), 4)
+    held = []
+    for _ in range(REPEATS):
+        chance = np.full(prompts, truth)
+        if alike:
+            weight = (1 - alike) / alike
+            chance = rng.beta(truth * weight, (1 - truth) * weight, size=prompts)
+        values = (rng.random(4 * prompts) < chance[clusters]).astype(float)
+        found = intervals.share(values, clusters=clusters)
+        held.append(found.low <= truth <= found.high)
+    near_95(np.array(held), most=0.995)
+
+
+def test_students_interval_would_not_cover_a_share_near_one() -> None:
+    """The test above can fail: `mean` on the same kind of data holds the truth too rarely."""
+    rng = np.random.default_rng(12)
+    clusters = np.repeat(np.arange(16), 4)
+    held = []
+    for _ in range(REPEATS):
+        values = (rng.random(64) < 0.98).astype(float)
+        found = intervals.mean(values, clusters=clusters)
+        held.append(found.low <= 0.98 <= found.high)
+    assert np.mean(held) < 0.80
+
+
 def test_one_draw_has_no_interval() -> None:
-    for method in (intervals.mean, intervals.bootstrap_mean):
+    for method in (intervals.mean, intervals.bootstrap_mean, intervals.share):
         with pytest.raises(DataError, match="two independent draws"):
             method([1.0])
         with pytest.raises(DataError, match="two independent draws"):
-            method([1.0, 2.0, 3.0], clusters=["p", "p", "p"])
+            method([1.0, 0.0, 0.5], clusters=["p", "p", "p"])
 
 
 def test_bad_input_is_refused() -> None:
@@ -255,6 +317,8 @@ def test_bad_input_is_refused() -> None:
         intervals.mean([1.0, math.nan])
     with pytest.raises(DataError, match="flat"):
         intervals.mean([[1.0, 2.0]])
+    with pytest.raises(DataError, match="values in"):
+        intervals.share([0.0, 1.5])
     with pytest.raises(DataError, match="level"):
         intervals.mean([1.0, 2.0], level=95)
     with pytest.raises(DataError, match="1000 resamples"):

@@ -72,6 +72,29 @@ def test_quiet_has_no_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None
         assert isinstance(sink, Bars)
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize(("stage", "steps"), [("ppo", 40), ("pretrain", 1200)])
+def test_a_narrow_terminal_cuts_neither_stage_nor_step_nor_time(
+    width: int, stage: str, steps: int
+) -> None:
+    """The longest row there is; whole figures are left out instead."""
+    stream = io.StringIO()
+    bars = Bars(Console(file=stream, force_terminal=True, width=width, color_system=None))
+    row = {name: -1234.5 for name, _, _ in MATTERS} | {"reward/score": -0.65}
+    with bars.progress:
+        bars.started(stage, steps=steps, done=0)
+        bars.row(steps - 1, row)
+        bars.progress.refresh()
+        shown = [line for line in stream.getvalue().split("\r") if f"{steps - 1}/" in line][-1]
+    assert stage in shown
+    assert f"{steps - 1}/{steps}" in shown
+    assert re.search(r"\d:\d\d:\d\d left +[-\d:]+", shown)
+    assert "\N{HORIZONTAL ELLIPSIS}" not in shown
+    if width >= 80:
+        assert "reward -0.650" in shown
+    assert figures(row).endswith("tok/s -1,234")
+
+
 def test_bar_moves_and_a_finished_stage_stays_as_a_line() -> None:
     stream = io.StringIO()
     bars = Bars(Console(file=stream, force_terminal=True, width=160, color_system=None))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import accord
 from accord.cli.commands import BY_NAME, Options, overview
-from accord.core.errors import AccordError, ConfigError
+from accord.core.errors import AccordError, ConfigError, InterruptedRun
 
 DEFECT = 1
 OUTSIDE = 2
@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(error: Exception) -> int:
+    if isinstance(error, InterruptedRun):  # asked for, so no error
+        print(f"{error.what}; {error.got}: {error.do}", file=sys.stderr)
+        return error.exit_code
     if isinstance(error, AccordError):
         kind = "defect" if error.exit_code == DEFECT else "error"
         print(f"{kind}: {error}", file=sys.stderr)

@@ -18,6 +18,9 @@ from accord.core.errors import DataError
 from accord.stats import best_of as sampled
 from accord.stats import intervals
 
+SHARES = ("stopped",)
+"""Measures that are yes or no for each answer."""
+
 
 class BestOf(TypedDict):
     """What picking the best of n by score is worth, each a mean over prompts with its interval."""
@@ -66,7 +69,10 @@ class Answers:
 
 def summarise(answers: Answers) -> dict[str, dict[str, float]]:
     """Mean of every measure with its 95% interval over prompts."""
-    return {name: _interval(value) for name, value in answers.measures().items()}
+    return {
+        name: _share(value) if name in SHARES else _interval(value)
+        for name, value in answers.measures().items()
+    }
 
 
 def compare(before: Answers, after: Answers) -> dict[str, dict[str, float]]:
@@ -93,6 +99,15 @@ def best_of(answers: Answers, sizes: Sequence[int]) -> list[BestOf]:
                 row["changes"][name] = _interval((best_P - value_PS.mean(1))[:, None])
         rows.append(row)
     return rows
+
+
+def _share(value_PS: NDArray[np.float64]) -> dict[str, float]:
+    """Of yes-or-no values: the interval stays between 0 and 1."""
+    prompt_PS = np.broadcast_to(np.arange(len(value_PS))[:, None], value_PS.shape)
+    found = intervals.share(
+        value_PS.ravel(), clusters=prompt_PS.ravel() if len(value_PS) > 1 else None
+    )
+    return {"value": found.estimate, "low": found.low, "high": found.high}
 
 
 def _interval(value_PS: NDArray[np.float64]) -> dict[str, float]:

@@ -85,8 +85,8 @@ def audit(
 def _interval(credit: NDArray[np.float64], clusters: NDArray[np.str_]) -> list[float] | None:
     if len(set(clusters)) < 2:
         return None
-    found = intervals.mean(credit, clusters=clusters)
-    return [max(0.0, found.low), min(1.0, found.high)]
+    found = intervals.share(credit, clusters=clusters)
+    return [found.low, found.high]
 
 
 def _calibration(lead: NDArray[np.float64], label: NDArray[np.float64]) -> dict[str, object]:

@@ -248,7 +248,7 @@ class Attempt:
         return InterruptedRun(
             f"stopped at step {self.rows} of {name}",
             got="its state is saved" if saved else "this stage is short and starts over",
-            do="`accord resume` goes on from there",
+            do="`accord resume` goes on" if saved else "`accord resume` makes it",
         )
 
     def _keep_batch(self, error: DivergenceError, *, step: int) -> None:

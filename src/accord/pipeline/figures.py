@@ -103,8 +103,9 @@ def _best_of(rows: Sequence[BestOf], policy: str, n: int) -> Iterator[EvalFigure
                 f"No training: the best by score of {row['n']} answers, at a KL of at most "
                 f"{row['kl']:.2f} nats."
             )
-            for name, value in (row["changes"] if versus else row["levels"]).items():
-                whole = _figure(name, policy, value, n=n, versus=versus)
+            measured = row["changes"] if versus else row["levels"]
+            for name in (name for name in _MEASURES if name in measured):
+                whole = _figure(name, policy, measured[name], n=n, versus=versus)
                 best = f"best of {row['n']}"
                 yield replace(
                     whole,

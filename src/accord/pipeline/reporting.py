@@ -134,8 +134,9 @@ def passed_over(
         later = later_than(workspace, shown)
         if later is not None and later.key != wanted[shown.name]:
             yield (
-                f"{later.name}-{later.key}, which was made after {shown.name}-{shown.key} on this "
-                "page, with other settings: to show it, put them into accord.toml and run again."
+                f"This page shows {shown.name}-{shown.key}, not {later.name}-{later.key}, which "
+                "was made after it with other settings. To show that one, put its settings into "
+                "accord.toml and run again."
             )
 
 

@@ -36,11 +36,24 @@ MATTERS: tuple[tuple[str, str, str], ...] = (
 in RL it says nothing that reward, KL and length do not say better."""
 
 
-def figures(row: Mapping[str, float]) -> str:
-    """The figures of a row that matter, as `word value`, two spaces apart."""
+WIDE = 100
+"""Columns of a terminal that has room for the long bar."""
+STAGE = 8
+"""Columns of a stage's name on the bar."""
+TIMES = 7 + 4 + 7 + 6
+"""Columns of the time that passed, "left", the time to come, and the gaps between all parts."""
+
+
+def figures(row: Mapping[str, float], *, room: int | None = None) -> str:
+    """The figures of a row that matter, as `word value`, two spaces apart.
+
+    With `room`, in characters, no more of them than fit.
+    """
     told = [f"{word} {row[name]:{form}}" for name, word, form in MATTERS if name in row]
     if "loss" in row and "reward/score" not in row:
         told.insert(0, f"loss {row['loss']:.4f}")
+    while room is not None and told and len("  ".join(told)) > room:
+        told.pop()
     return "  ".join(told)
 
 
@@ -95,37 +108,47 @@ class Lines:
 
 
 class Bars:
-    """One bar a stage on a terminal; a finished one stays as a line."""
+    """One bar a stage on a terminal; a finished one stays as a line.
+
+    A narrow terminal gets a shorter bar and fewer figures: stage, step and time are never cut.
+    """
 
     def __init__(self, console: Console) -> None:
+        self._bar = 20 if console.width >= WIDE else 8
         self.progress = Progress(
-            TextColumn("[bold]{task.description}", table_column=Column(min_width=8)),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            TextColumn(
+                "[bold]{task.description}", table_column=Column(min_width=STAGE, no_wrap=True)
+            ),
+            BarColumn(bar_width=self._bar),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[figures]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(compact=True),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
+            TextColumn("left", table_column=Column(no_wrap=True)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True)),
             console=console,
             transient=True,
         )
         self._task = self.progress.add_task("", total=None, visible=False, figures="")
         self._figures = ""
+        self._steps: int | None = None
 
     def started(self, stage: str, *, steps: int | None, done: int) -> None:
         """Show a bar for the stage."""
         self.progress.remove_task(self._task)
-        self._figures = ""
+        self._figures, self._steps = "", steps
         self._task = self.progress.add_task(stage, total=steps, completed=done, figures="")
 
     def total(self, steps: int) -> None:
         """Give the bar its end."""
+        self._steps = steps
         self.progress.update(self._task, total=steps)
 
     def row(self, step: int, row: Mapping[str, float]) -> None:
         """Move the bar and show the figures."""
         self._figures = figures(row)
-        self.progress.update(self._task, completed=step, figures=self._figures)
+        counted = 1 + 2 * len(str(self._steps or step))
+        room = self.progress.console.width - STAGE - self._bar - counted - TIMES
+        self.progress.update(self._task, completed=step, figures=figures(row, room=room))
 
     def ended(self, stage: str, *, seconds: float) -> None:
         """Replace the bar by one line with the last figures."""

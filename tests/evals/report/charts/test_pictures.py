@@ -115,6 +115,34 @@ def test_forest_puts_interval_ends_around_the_dot() -> None:
     assert "no change" in [e.text for e in picture.iter() if e.tag == "text"]
 
 
+def test_marks_of_a_forest_cross_no_words() -> None:
+    rows = [intervals.Row("a name that is long", 0.6, None, None, "0.61") for _ in range(4)]
+    marks = (intervals.Mark("coin", 0.5), intervals.Mark("best possible", 0.7))
+    drawn = intervals.forest(rows, label="f", axis="accuracy", unit="share", marks=marks)
+    picture = list(_parse(drawn).iter())
+    lines = [e.get("d", "") for e in picture if e.get("class") == "limit"]
+    pieces = [
+        (float(start), float(end))
+        for line in lines
+        for start, end in re.findall(r"M[\d.]+ ([\d.]+)V([\d.]+)", line)
+    ]
+    named = [e for e in picture if e.tag == "text" and e.text in ("a name that is long", "0.61")]
+    assert len(pieces) == 2 * (1 + len(rows))
+    assert len(named) == 2 * len(rows)
+    for base in (float(e.get("y", "0")) for e in named):  # words of 12 pixels on their base line
+        assert not [(a, b) for a, b in pieces if a < base + 3 and b > base - 11]
+
+
+def test_an_axis_of_shares_ends_at_all() -> None:
+    row = intervals.Row("ppo", 0.998, 0.99, 1.0, "99.8 %")
+    drawn = intervals.forest([row], label="f", axis="per cent", unit="share", marks=())
+    said = [e.text or "" for e in _parse(drawn).iter() if e.tag == "text"]
+    ticks = [float(text.removesuffix(" %")) for text in said if re.fullmatch(r"[\d.]+ %", text)]
+    assert max(ticks) == 100.0
+    x = [float(e.get("cx", "0")) for e in _parse(drawn).iter() if e.tag == "circle"]
+    assert x[0] < intervals.WIDTH - intervals.RIGHT
+
+
 def test_forest_without_an_interval_draws_only_the_dot() -> None:
     row = intervals.Row("ppo", 1.0, None, None, "1.00")
     drawn = intervals.forest([row], label="f", axis="gold", unit="gold", marks=())

@@ -9,6 +9,8 @@ from accord.evals.report.charts import scales, svg
 
 WIDTH, LEFT, RIGHT = 400.0, 14.0, 14.0
 ROW, HEAD, FOOT = 40.0, 10.0, 40.0
+WORDS = 18.0
+"""Height at the top of a row that its words take."""
 LINE = 54
 """Characters that a label and its value have together."""
 
@@ -46,12 +48,14 @@ def forest(rows: Sequence[Row], *, label: str, axis: str, unit: str, marks: Sequ
     """Dots with intervals on one axis. Needs a row."""
     ends = [value for row in rows for value in (row.value, row.low, row.high) if value is not None]
     low, high = scales.span(ends + [mark.value for mark in marks])
+    if unit == "share":  # no axis leads to more than all
+        low, high = max(low, min(0.0, *ends)), min(high, max(1.0, *ends))
     x = scales.Scale(low, high, LEFT + 6, WIDTH - RIGHT - 6)
     top = HEAD + (16 if marks else 0)
     ground = top + ROW * len(rows) + 2
     parts = [
         *_axis(x, ground, axis=axis, unit=unit, top=top),
-        *_marks(marks, x, top=top, ground=ground),
+        *_marks(marks, x, top=top, rows=len(rows)),
     ]
     for index, row in enumerate(rows):
         parts += _row(row, x, top + ROW * index)
@@ -98,12 +102,15 @@ def _axis(x: scales.Scale, ground: float, *, axis: str, unit: str, top: float) -
     return parts
 
 
-def _marks(marks: Sequence[Mark], x: scales.Scale, *, top: float, ground: float) -> list[str]:
+def _marks(marks: Sequence[Mark], x: scales.Scale, *, top: float, rows: int) -> list[str]:
+    """Each line is broken where a row has its words, so that it crosses none."""
     parts = []
+    pieces = [f"{top + ROW * row + WORDS:g}V{top + ROW * (row + 1) + 2:g}" for row in range(rows)]
     for mark in marks:
         place = x(mark.value)
         anchor = "end" if place > 0.7 * WIDTH else "start" if place < 0.3 * WIDTH else "middle"
-        parts.append(svg.element("path", d=f"M{place:.1f} {top - 4:g}V{ground:g}", css="limit"))
+        lines = "".join(f"M{place:.1f} {piece}" for piece in (f"{top - 4:g}V{top + 2:g}", *pieces))
+        parts.append(svg.element("path", d=lines, css="limit"))
         parts.append(svg.words(mark.label, x=place, y=top - 8, anchor=anchor, css="limit-name"))
     return parts
 
