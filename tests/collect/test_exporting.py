@@ -28,7 +28,9 @@ from accord.core.types import (
     Speaker,
     Split,
 )
+from accord.store.database import Database
 from accord.store.datasets import Dataset, Row, write_dataset
+from tests.collect.judging import campaign, frozen, rater, say, task
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".parquet")
 ODD = st.sampled_from(
@@ -334,3 +336,21 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path, endin
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_frozen_set_comes_back_to_its_digest(file_database: Database, tmp_path: Path) -> None:
+    pilot = campaign(file_database)
+    people = [rater(file_database) for _ in range(3)]
+    for number in range(12):
+        asked_of = task(file_database, pilot, f"question {number}", inclusion=0.5)
+        for place, person in enumerate(people):
+            say(file_database, pilot, asked_of, person, (0, 1) if place else (0, 0))
+    made = frozen(file_database, pilot, tmp_path)
+    manifest = made.manifest
+    export_dataset(made.folder, tmp_path / "f.parquet")
+    shares = {"unit": manifest.unit, "dev": manifest.dev, "test": manifest.test}
+    (back,) = import_file(tmp_path / "f.parquet", tmp_path / "out", **shares).datasets
+    assert (back.manifest.digest, back.manifest.rows) == (manifest.digest, 36)
+    done = export_dataset(made.folder, tmp_path / "p.jsonl", format="trl-paired")
+    assert (done.rows, done.left_out) == (24, {"tied": 12})
+    assert {row["rater"] for row in read(tmp_path / "p.jsonl")} == set(people[1:])
