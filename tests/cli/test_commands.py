@@ -369,7 +369,26 @@ def test_import_of_unusable_rows_leaves_nothing(
 def test_run_without_data_asks_for_it(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in (["run"], ["sft"], ["run", "--to", "sft"]):
         assert main(command) == 2
-        assert "accord import FILE" in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert "accord import FILE" in err
+        assert 'take "sft" out of `stages`' in err
+
+
+def test_comparisons_alone_need_no_sft(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the error says, works."""
+    write_rows(workspace / "mine.jsonl", pairs())
+    assert main(["import", "mine.jsonl"]) == 0
+    assert main(["run"]) == 2
+    assert 'take "sft" out of `stages`' in capsys.readouterr().err
+    settings = workspace / "accord.toml"
+    stages = 'stages = ["reward", "ppo", "dpo", "eval"]\n'
+    settings.write_text(stages + 'recipe = "smollm2"\n')
+    assert main(["status"]) == 0
+    told = capsys.readouterr().out
+    assert "no demonstrations" not in told
+    assert (
+        len(re.findall(r"^(?:reward|ppo|dpo|eval) +waiting +[0-9a-f]{16}", told, re.MULTILINE)) == 4
+    )
 
 
 def test_nothing_to_resume_report_or_ask(

@@ -29,15 +29,22 @@ def manifests(folder: Path, name: str) -> list[Manifest]:
     return [read_manifest(path) for path in (folder / "artifacts").glob(f"{name}-*")]
 
 
+def made(told: str) -> list[list[str]]:
+    """Stage and what was done about it, from the table that a run prints."""
+    return [line.split()[:2] for line in told.splitlines() if re.match(r"\w+ +(built|kept) ", line)]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace that `accord run` finished; tests may add artifacts and remove none."""
     folder = make(tmp_path_factory.mktemp("cli") / "ws")
     done = accord("run", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
-        [stage, "built"] for stage in STAGES
-    ]
+    assert made(done.stdout) == [[stage, "built"] for stage in STAGES]
+    *_, ppo, dpo, following = done.stdout.splitlines()
+    assert re.match(r"ppo against sft: score [+-]\d", ppo)
+    assert dpo.startswith("dpo against sft: ")
+    assert following == 'next: accord report, accord sample "a question"'
     assert re.search(r"^ppo 2/2  reward .*  KL .*  length .*  entropy ", done.stderr, re.MULTILINE)
     return folder
 
@@ -46,8 +53,7 @@ def test_second_run_and_resume_keep_everything(finished: Path) -> None:
     for command in ("run", "resume"):
         done = accord(command, cwd=finished)
         assert done.returncode == 0, done.stderr
-        lines = [line.split()[:2] for line in done.stdout.splitlines() if "nothing" not in line]
-        assert lines == [[stage, "kept"] for stage in STAGES]
+        assert made(done.stdout) == [[stage, "kept"] for stage in STAGES]
 
 
 def test_status_shows_what_was_made(finished: Path) -> None:
@@ -120,7 +126,7 @@ def test_the_micro_batch_of_the_settings_is_used(finished: Path, tmp_path: Path)
         SMALL.replace("checkpoint_every", "micro_batch_tokens = 96\ncheckpoint_every")
     )
     done = accord("run", "--to", "sft", cwd=folder)
-    assert [line.split()[1] for line in done.stdout.splitlines()] == ["kept"] * 3, done.stderr
+    assert [one for _, one in made(done.stdout)] == ["kept"] * 3, done.stderr
     assert re.search(r"\(micro_batch_tokens \d+ -> 96\) and is kept", done.stderr)
     done = accord("sft", "--epochs", "0.25", cwd=folder)
     assert done.returncode == 0, done.stderr

@@ -52,3 +52,16 @@ def test_command_exists(command: str, tmp_path: Path) -> None:
     done = python(program, command, "--help", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert command in done.stdout
+
+
+def test_the_quickstarts_time_is_the_same_everywhere_and_dated(tmp_path: Path) -> None:
+    """One measurement, with its machine and its day."""
+    program = "from accord.cli import main; raise SystemExit(main())"
+    told = " ".join(python(program, "quickstart", "--help", cwd=tmp_path).stdout.split())
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    for words in (
+        "77 seconds on two cores with nothing else to do",
+        "(a processor with AVX-512 and bfloat16, 2026-11-21)",
+    ):
+        assert words in told
+        assert words in readme

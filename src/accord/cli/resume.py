@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
-from accord.cli.session import Session, open_session, print_outcomes
+from accord.cli.session import Session, open_session, print_summary
 from accord.core.errors import WorkspaceError
 from accord.pipeline.runner import Made, Outcome
 from accord.pipeline.settings import Source, structure
@@ -26,7 +26,7 @@ def main(words: Sequence[str], options: Options) -> int:
     outcomes = _again(session)
     if all(outcome.made is Made.KEPT for outcome in outcomes):
         print("nothing was left to do")
-    print_outcomes(outcomes)
+    print_summary(outcomes)
     return 0
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
-from accord.cli.session import open_session, print_outcomes
+from accord.cli.session import open_session, print_summary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,5 +25,5 @@ def main(words: Sequence[str], options: Options) -> int:
     about = "Make every stage of accord.toml that is not up to date. Ctrl-C is safe."
     asked = parse(Run, words, command="run", about=about)
     session = open_session(options)
-    print_outcomes(session.run(to=asked.to, strict=asked.strict))
+    print_summary(session.run(to=asked.to, strict=asked.strict))
     return 0

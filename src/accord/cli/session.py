@@ -112,6 +112,18 @@ def open_session(options: Options) -> Session:
     return Session(workspace=workspace, config=config, options=options)
 
 
+def print_summary(outcomes: Sequence[Outcome]) -> None:
+    """The stages of a whole run, what came out of them, and what to do next."""
+    from accord.pipeline.figures import key_figures
+
+    print_outcomes(outcomes)
+    made = {outcome.stage: outcome.artifact.manifest for outcome in outcomes}
+    for line in key_figures({stage: manifest.figures for stage, manifest in made.items()}):
+        print(line)
+    if any(manifest.kind == "policy" for manifest in made.values()):
+        print('next: accord report, accord sample "a question"')
+
+
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """One line a stage: what was done, the artifact, the time."""
     for outcome in outcomes:

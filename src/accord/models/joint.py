@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
 
-class JointLinear(LoraLinear):  # type: ignore[misc]
+class JointLinear(LoraLinear):
     """`base(x) + (x A^T) B^T` for the stacked A `[K, I]` and scaled B `[O, K]`.
 
     The same files and parameters as PEFT's own layer; gradients reach the adapters that train. What

@@ -76,6 +76,28 @@ def in_order(measured: Mapping[str, Any], before: str) -> list[tuple[str, Any]]:
     return sorted(measured.items(), key=lambda item: names.index(item[0]))
 
 
+def key_figures(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """The reward model's accuracy and what each policy changed, one line each."""
+    audit = figures.get("reward", {}).get("audit")
+    if audit:
+        bound = figures.get("compare", {}).get("bayes_bound")
+        best = f", best possible {bound:.1%}" if bound is not None else ""
+        rules = "".join(f", {name} {value:.1%}" for name, value in audit["baselines"].items())
+        yield f"reward model: held-out accuracy {audit['accuracy']:.1%}{best}{rules}"
+    evaluation = figures.get("eval", {}).get("evaluation", {})
+    if not evaluation:
+        return
+    for policy, changes in in_order(evaluation["changes"], evaluation["before"]):
+        told = [
+            f"{name} {one['value']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+            for name in ("score", "gold")
+            if (one := changes.get(name)) is not None
+        ]
+        drift = evaluation["policies"][policy]["kl"]["value"]
+        told.append(f"KL {drift:.2f} nats")
+        yield f"{policy} against {evaluation['before']}: {', '.join(told)}"
+
+
 def _figure(
     name: str, policy: str, value: Mapping[str, float], *, n: int, versus: str = ""
 ) -> EvalFigure:

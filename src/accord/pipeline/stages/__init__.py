@@ -185,10 +185,14 @@ def _data(
     named = getattr(config.data, kind)
     found = [workspace.dataset(kind, name) for name in named] if named else workspace.datasets(kind)
     if not found and needed:
+        ways = ["accord import FILE", "name a recipe that brings its own data"]
+        if kind == "demonstrations":  # only this stage cannot do without them
+            ways.insert(1, 'take "sft" out of `stages` in accord.toml')
         raise ConfigError(
             f"no {kind} were imported",
+            got=f"no set of {kind} in data/",
             where=workspace.root,
-            do="accord import FILE, or name a recipe that brings its own data",
+            do=", or ".join(ways),
         )
     return tuple(artifact.name for artifact in found)
 
