@@ -19,7 +19,7 @@ from accord.collect.assigning import next_task
 from accord.collect.campaign import campaign_called, join
 from accord.collect.sheet import Opinion
 from accord.store.database import open_database
-from accord.store.registry import person
+from accord.collect.people import person
 from accord.store.tables import events, prompts, responses, tasks
 from tests.cli.small import environment
 from tests.e2e.small import make, run
