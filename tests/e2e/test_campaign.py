@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from accord.collect.answering import answer
 from accord.collect.assigning import next_task
 from accord.collect.campaign import campaign_called, join
+from accord.collect.people import person
 from accord.collect.sheet import Opinion
 from accord.store.database import open_database
-from accord.collect.people import person
 from accord.store.tables import events, prompts, responses, tasks
 from tests.cli.small import environment
 from tests.e2e.small import make, run

@@ -98,7 +98,7 @@ def test_packing_that_lets_sequences_see_each_other_is_not_used(
 
 
 def test_a_token_whose_embedding_is_zero_is_no_fault(folder_of: Folders) -> None:
-    """The row of the pad token is zero in a fresh model, and so is its state where it comes first."""
+    """The pad token's row is zero in a fresh model, and so is its state where it comes first."""
     backbone = load(folder_of("llama", vocab_size=8))
     assert not backbone.embed(torch.tensor([0])).any()
     assert soundness.packs_right(backbone)

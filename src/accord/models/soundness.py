@@ -25,7 +25,8 @@ COMPANY = (5, 9)
 ROUNDING = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 """Largest difference of a hidden state, over its norm, that counts as rounding; most states of each
 sequence must be within it. A sequence that sees another one, a pad or wrong positions is several
-times that apart. Most, because a model may make one state huge, and which one by less than rounding."""
+times that apart. Most, because a model may make a state huge, and which one by less than rounding.
+"""
 
 
 @torch.no_grad()
