@@ -1,7 +1,7 @@
-"""Tasks from comparisons whose responses are there already: somebody's file or data set.
+"""Tasks from responses that are there already: somebody's file or data set.
 
-For work the tiers of a row are not read: raters are asked afresh. For gold and qualification they
-are the known answer.
+For work the tiers of a row are not read, and a row needs none: raters are asked afresh. For gold
+and qualification they are the known answer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
+from accord.collect.formats import Unjudged
 from accord.collect.records import Rejected
 from accord.collect.tasks import Purpose, add_task
 from accord.core.hashing import digest
@@ -46,7 +47,7 @@ def add_tasks(
     *,
     purpose: Purpose = Purpose.WORK,
 ) -> Made:
-    """One task for each Comparison of `rows`, as `importing.read_rows` or a data set gives them.
+    """One task for each Comparison or Unjudged of `rows`, from `importing.read_rows` or a data set.
 
     The same rows again make nothing. A row that does not fit the campaign (its number of responses,
     two with the same text, no known order where one is needed) is listed as rejected.
@@ -58,14 +59,15 @@ def add_tasks(
             for row in batch:
                 made.rows += 1
                 why = row if isinstance(row, Rejected) else _unfit(row, campaign, purpose)
-                if isinstance(row, Comparison) and why is None:
+                if isinstance(row, Comparison | Unjudged) and why is None:
                     new = _ask(connection, campaign, row, purpose)
                     made.tasks += new
                     made.known += not new
                 elif isinstance(why, Rejected):
                     made.rejected.append(why)
                 else:
-                    made.rejected.append(Rejected(made.rows, str(why)))
+                    place = row.row if isinstance(row, Unjudged) else made.rows
+                    made.rejected.append(Rejected(place, str(why)))
     return made
 
 
@@ -90,7 +92,7 @@ def task_about(
 
 
 def _unfit(row: object, campaign: Campaign, purpose: Purpose) -> str | None:
-    if not isinstance(row, Comparison):
+    if not isinstance(row, Comparison | Unjudged):
         return f"is a {type(row).__name__.lower()} and compares nothing"
     wanted = campaign.settings.responses
     if len(row.responses) != wanted:
@@ -98,6 +100,8 @@ def _unfit(row: object, campaign: Campaign, purpose: Purpose) -> str | None:
     if len(set(row.responses)) < wanted:
         return "has two responses with the same text"
     if purpose in KNOWN_ANSWER:
+        if isinstance(row, Unjudged):
+            return "has no tiers, the known answer"
         if row.label is not None:
             return "has a soft label, which is no known order"
         if len(set(row.tiers)) == 1:
@@ -105,13 +109,15 @@ def _unfit(row: object, campaign: Campaign, purpose: Purpose) -> str | None:
     return None
 
 
-def _ask(connection: Connection, campaign: Campaign, row: Comparison, purpose: Purpose) -> bool:
+def _ask(
+    connection: Connection, campaign: Campaign, row: Comparison | Unjudged, purpose: Purpose
+) -> bool:
     """Whether a task was made."""
     prompt = add_prompt(connection, Prompt(conversation=row.prompt, source=row.source))
     shown = [_response(connection, prompt, text) for text in row.responses]
     if task_about(connection, campaign, shown, purpose) is not None:
         return False
-    gold = row.tiers if purpose in KNOWN_ANSWER else None
+    gold = row.tiers if isinstance(row, Comparison) and purpose in KNOWN_ANSWER else None
     add_task(connection, campaign, prompt=prompt, responses=shown, purpose=purpose, gold=gold)
     return True
 

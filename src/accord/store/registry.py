@@ -54,6 +54,11 @@ def register_rater(
     return name
 
 
+def all_raters(connection: Connection) -> list[str]:
+    """Names of all raters, oldest first."""
+    return list(connection.execute(sa.select(raters.c.id).order_by(raters.c.seq)).scalars())
+
+
 def guideline_text(connection: Connection, version: str) -> str:
     """The words of the guidelines of this version. Raises DataError where there are none."""
     body = connection.execute(
