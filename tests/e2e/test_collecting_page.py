@@ -42,7 +42,8 @@ def test_the_ten_commands(tmp_path: Path) -> None:
     for command in commands:
         if command.startswith("accord rate "):
             plain = command.split("#")[0].strip()
-            typed += [f"yes 1 | head -30 | {plain} --name {who} > ../{who}" for who in PEOPLE]
+            keys = "7\\n1\\n" * 10  # the same key for all would be found out
+            typed += [f"printf '{keys}' | {plain} --name {who} > ../{who}" for who in PEOPLE]
         else:
             typed.append(command)
     place = {k: v for k, v in environment().items() if k != "ACCORD_DATABASE_URL"}

@@ -229,7 +229,7 @@ def _nothing(campaign: Campaign, tally: Tally) -> DataError:
         "no judgement of this campaign can be frozen",
         got=told(tally.reasons) or "nobody has judged yet",
         where=campaign.settings.name,
-        do="ask for other kinds or purposes, or wait for judgements",
+        do="`accord raters` says who is believed and why; or ask for other kinds, or wait",
     )
 
 
