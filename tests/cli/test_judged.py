@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from accord.cli.main import main
-from accord.collect.campaign import CampaignSettings, open_campaign
+from accord.collect.campaign import CampaignSettings, campaign_called, open_campaign
 from accord.collect.tasks import Purpose
+from accord.collect.votes import load
 from accord.store.database import open_database
+from accord.store.judgements import Judgement, Verdict, submit
 from accord.store.log import parts_of, size
+from accord.store.registry import register_rater
 from tests.collect.ballots import Desk
 
 
@@ -141,11 +144,45 @@ def test_quarantine_and_release_keep_their_reason(
     assert said == {"state": "active", "why": {"words": "it was not"}}
 
 
+def test_programs_are_no_witnesses_against_people(
+    raters: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seven programs that all say the opposite change nothing of what is said of people."""
+    told(capsys)
+    assert main(["raters", "--json"]) == 0
+    before = told_json(capsys)
+    with open_database(workspace / "accord.db") as database, database.write() as connection:
+        one = campaign_called(connection, "one")
+        asked = load(connection, one).of(Purpose.WORK)
+        robots = [register_rater(connection, kind="synthetic") for _ in range(7)]
+        for task, row in {row.task: row for row in asked.rows}.items():
+            for robot in robots:
+                said = Judgement(
+                    rater=robot,
+                    responses=row.responses,
+                    verdict=Verdict.RANKING,
+                    tiers=(1, 0),
+                    task=task,
+                )
+                submit(connection, said, key=f"{robot} {task}")
+    assert main(["raters", "--json"]) == 0
+    assert told_json(capsys) == before
+    assert main(["raters"]) == 0
+    assert "168 judgements of synthetic raters are left out above" in told(capsys)
+    assert main(["raters", "--kinds", "human, synthetic", "--json"]) == 0
+    assert len(told_json(capsys)["raters"]) == 13
+    assert main(["raters", "--kinds", "synthetic", "--json"]) == 0
+    assert {one["kind"] for one in told_json(capsys)["raters"]} == {"synthetic"}
+    assert main(["raters", "--without", robots[0], "--json"]) == 0
+    assert told_json(capsys)["agreement_before"] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["raters", "--quarantine", "nobody", "--why", "x"], "there is no such rater"),
         (["raters", "--quarantine", "RATER"], "needs a reason"),
+        (["raters", "--kinds", "person"], "human, synthetic, rule, model"),
         (["raters", "--without", "nobody"], "judged nothing here"),
         (["raters", "--without", "RATER", "--release", "RATER"], "one thing at a time"),
         (["agreement", "two"], "there is no such campaign"),

@@ -204,6 +204,13 @@ BAD: list[tuple[dict[str, object], str | None, str]] = [
     ({"prompt": "Hi", "chosen": "a", "rejected": "b", "weight": True}, "weight", "true or false"),
     ({"prompt": "Hi", "chosen": "a", "rejected": "b", "margin": "1"}, "margin", "number, got text"),
     ({"prompt": "Hi", "chosen": "a", "rejected": "b", "label": 1.5}, "label", "lies in [0, 1]"),
+    ({"prompt": "Hi", "chosen": "a", "rejected": "b", "label": 0}, "label", "rejected response is"),
+    (
+        {"chosen": "\n\nHuman: Q\n\nAssistant: A", "rejected": "\n\nHuman: Q\n\nAssistant: B"}
+        | {"label": 0.4},
+        "label",
+        "rejected response is",
+    ),
     ({"prompt": "Hi", "chosen": "a", "rejected": "b", "weight": 10**400}, "weight", "finite"),
     ({"prompt": "Hi", "responses": ["a", "b"], "tiers": [1, 2]}, "tiers", "without gaps"),
     ({"prompt": "Hi", "responses": ["a", "b"], "tiers": [0]}, "tiers", "one tier a response"),

@@ -8,7 +8,7 @@ import pytest
 from accord.collect.tasks import Purpose
 from accord.collect.votes import Votes, load, top
 from accord.store.database import Database
-from accord.store.erasing import erase
+from accord.store.erasing import erase, erase_rater
 from accord.store.judgements import Verdict, withdraw
 from accord.store.registry import set_rater_state
 from tests.collect.ballots import Desk, panel, skip, vote
@@ -51,6 +51,25 @@ def test_a_row_has_everything_that_was_said(database: Database) -> None:
     assert (other.selected_by, other.inclusion, other.late) == ("uncertainty", 0.25, True)
     assert (other.gold, other.right, other.repeats) == (None, None, None)
     assert votes.trusted().rows == ()
+
+
+def test_a_decision_outlives_who_it_is_about(file_database: Database) -> None:
+    """Erased, a rater in quarantine stays there, and one whom a lead released stays trusted."""
+    with file_database.write() as connection:
+        desk = Desk(connection)
+        task = desk.task("Why?")
+        for rater in range(3):
+            desk.say(rater, task)
+        held, freed, plain = desk.raters
+        for state in ("active", "quarantined"):
+            set_rater_state(connection, held, state)
+            set_rater_state(connection, freed, "quarantined" if state == "active" else "active")
+    for rater in desk.raters:
+        erase_rater(file_database, rater)
+    with file_database.read() as connection:
+        votes = load(connection, desk.campaign)
+    assert votes.states == {held: "quarantined", freed: "active", plain: "erased"}
+    assert {row.rater for row in votes.trusted().rows} == {freed, plain}
 
 
 def test_an_erased_text_has_no_length(file_database: Database) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 from rich.console import Console
-from sqlalchemy import Connection
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
@@ -25,6 +25,7 @@ from accord.cli.judged import (
 )
 from accord.collect.habits import Habit, RaterReport, rater_report
 from accord.collect.influence import Influence, Share, Without, influence, without
+from accord.collect.sheet import RaterKind
 from accord.collect.trust import Trust, decide, quarantine, release
 from accord.collect.votes import Votes, load
 from accord.core.errors import ConfigError
@@ -66,6 +67,9 @@ class Asked:
 
     campaign: Annotated[str | None, tyro.conf.Positional] = None
     """Its name; may be left out where there is one alone."""
+    kinds: str | None = None
+    """Kinds of raters that are held against each other, with commas: human, synthetic, rule, model.
+    By default people alone, or everybody where no person judged."""
     show: str | None = None
     """Show everything about this rater: each figure with its interval and q. The first letters of
     a rater's name are enough."""
@@ -96,7 +100,9 @@ def main(words: Sequence[str], options: Options) -> int:
         if asked.quarantine is not None or asked.release is not None:
             return _decide(database, asked)
         with database.read() as connection:
-            name, votes = _votes(connection, asked)
+            campaign = chosen_campaign(connection, asked.campaign)
+            everybody = load(connection, campaign, lengths=True)
+    name, votes = campaign.settings.name, _of_kinds(everybody, asked)
     if asked.without is not None:
         preview = without(votes, _in(votes, asked.without))
         if asked.json:
@@ -117,13 +123,42 @@ def main(words: Sequence[str], options: Options) -> int:
     elif asked.json:
         print_json({"campaign": name, "raters": reports, "trust": trusts, "influence": shares})
     else:
-        _show(console(), name, reports, trusts, shares)
+        out = console()
+        _show(out, name, reports, trusts, shares)
+        _left_out(out, everybody, votes)
     return 0
 
 
-def _votes(connection: Connection, asked: Asked) -> tuple[str, Votes]:
-    campaign = chosen_campaign(connection, asked.campaign)
-    return campaign.settings.name, load(connection, campaign, lengths=True)
+def _of_kinds(votes: Votes, asked: Asked) -> Votes:
+    """What raters of the kinds asked for said, or of the kind of the one who is named.
+
+    The words of a program tell nothing of a person.
+    """
+    there = {row.kind for row in votes.rows}
+    named = asked.show or asked.without
+    if asked.kinds is not None:
+        kinds = {_kind(word) for word in asked.kinds.split(",")}
+    elif named is not None:
+        name = _in(votes, named)
+        kinds = {row.kind for row in votes.rows if row.rater == name}
+    else:
+        kinds = {RaterKind.HUMAN} & there or there
+    return votes.only(lambda row: row.kind in kinds)
+
+
+def _left_out(out: Console, everybody: Votes, shown: Votes) -> None:
+    apart = Counter(row.kind.value for row in everybody.rows if row.rater not in shown.raters)
+    for kind, count in sorted(apart.items()):
+        out.print(f"{count} judgements of {kind} raters are left out above (--kinds)", markup=False)
+
+
+def _kind(word: str) -> RaterKind:
+    try:
+        return RaterKind(word.strip())
+    except ValueError:
+        raise ConfigError(
+            "kinds has an unknown word", got=word.strip(), do=f"use {', '.join(RaterKind)}"
+        ) from None
 
 
 def _in(votes: Votes, given: str) -> str:

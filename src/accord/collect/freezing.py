@@ -88,6 +88,7 @@ def freeze(
         with database.read() as connection:
             replay = DatabaseReplay(connection)
             history = read_history(replay, campaign.id)
+            _check_without(settings, history)
             tally = Tally(history)
             with OriginWriter(writer.temporary / ORIGINS) as origins:
                 for item in rows(replay, history, settings, weights):
@@ -196,6 +197,17 @@ class Tally:
             # Kish 1965: rows of equal weight that would give means of the same variance.
             "effective_rows": total * total / squares if squares else 0.0,
         }
+
+
+def _check_without(settings: FreezeSettings, history: History) -> None:
+    """Refuse a name that is nobody's: whoever was meant would stay in the set."""
+    unknown = sorted(set(settings.without) - history.kinds.keys())
+    if unknown:
+        raise ConfigError(
+            "a rater who is to be left out is not known",
+            got=", ".join(unknown),
+            do="use the pseudonyms that `accord raters` shows",
+        )
 
 
 def _publish(writer: DatasetWriter, manifest: DatasetManifest) -> Frozen:

@@ -163,7 +163,8 @@ def import_file(
     """Write the rows of `path` as data sets into `destination_root`, one for each kind of row.
 
     Each is a folder `NAME-KIND-DIGEST` that appears in one step; the same rows give the same
-    folder, which is then left as it is. `name` defaults to the file's name without its endings;
+    folder, which is then left as it is. Where other rows were left out beside them before, it is a
+    folder of its own, with its own list. `name` defaults to the file's name without its endings;
     `unit`, `dev` and `test` say how rows are split (`accord.store.splits`). Raises DataError where
     the file is unusable or has no usable row, WorkspaceError where the disk refuses; nothing
     half-written stays.
@@ -283,13 +284,25 @@ def _seal(
     manifests = [writer.seal(notes=notes) for writer in writers]
     made: list[Imported] = []
     for writer, manifest in zip(writers, manifests, strict=True):
-        folder = writer.temporary.parent / f"{name}-{manifest.kind}-{manifest.digest[:16]}"
+        folder = _folder(writer, f"{name}-{manifest.kind}-{manifest.digest[:16]}")
         known = folder.exists() and DatasetManifest.load(folder).digest == manifest.digest
         if not known:
             writer.publish(folder)
         there = DatasetManifest.load(folder) if known else manifest
         made.append(Imported(folder=folder, manifest=there, is_new=not known))
     return tuple(made)
+
+
+def _folder(writer: DatasetWriter, name: str) -> Path:
+    """Where a data set goes: never to the same rows beside which other rows were left out."""
+    folder = writer.temporary.parent / name
+    listing = writer.temporary / REJECTED
+    if not (folder.exists() and listing.exists()):
+        return folder
+    sha256, there = file_digest(listing), folder / REJECTED
+    if there.exists() and file_digest(there) == sha256:
+        return folder
+    return folder.with_name(f"{name}-{sha256[:8]}")
 
 
 def _nothing_usable(path: Path, tally: _Tally) -> DataError:

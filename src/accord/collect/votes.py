@@ -25,7 +25,15 @@ from accord.collect.tasks import RANDOM, Purpose
 from accord.stats.ratings import Floats, Ratings
 from accord.store.judgements import COUNTS, Verdict
 from accord.store.registry import TEXT
-from accord.store.tables import assignments, judgements, payloads, raters, task_responses, tasks
+from accord.store.tables import (
+    assignments,
+    events,
+    judgements,
+    payloads,
+    raters,
+    task_responses,
+    tasks,
+)
 from accord.store.tables import responses as response_table
 from accord.store.tables.columns import moment
 
@@ -229,8 +237,31 @@ def load(connection: Connection, campaign: Campaign, *, lengths: bool = False) -
     return Votes(
         rows=tuple(_vote_of(row, places[row.task], sizes) for row in rows),
         criteria=campaign.criteria,
-        states={row.rater: row.state for row in rows},
+        states={row.rater: row.state for row in rows} | _decided(connection, campaign),
     )
+
+
+def _decided(connection: Connection, campaign: Campaign) -> dict[str, str]:
+    """What was decided last about raters who were erased since: it stands, their row forgot it.
+
+    A decision that cannot be read could have been a quarantine.
+    """
+    here = sa.select(judgements.c.rater).join(tasks, tasks.c.id == judgements.c.task)
+    chosen = (
+        sa.select(events.c.subject, payloads.c.body)
+        .outerjoin(payloads, (payloads.c.seq == events.c.seq) & (payloads.c.name == "state"))
+        .join(raters, raters.c.id == events.c.subject)
+        .where(
+            events.c.type == "rater.state_set",
+            raters.c.state == "erased",
+            raters.c.id.in_(here.where(tasks.c.campaign == campaign.id)),
+        )
+        .order_by(events.c.seq)
+    )
+    return {
+        row.subject: QUARANTINED if row.body is None else str(json.loads(row.body))
+        for row in connection.execute(chosen)
+    }
 
 
 def top(tiers: Iterable[int]) -> int:

@@ -46,6 +46,17 @@ PREFERENCE_COLUMNS = frozenset(
 """Optional columns of comparisons."""
 
 
+def chosen_over(record: Record, prompt: Conversation, chosen: str, rejected: str) -> Comparison:
+    """A pair whose better response the columns name; `label` may weaken that, and not turn it.
+
+    A label of 0 beside them is often a class of something else. Raises Unusable as `comparison`.
+    """
+    label = record.number("label")
+    if label is not None and 0 <= label < 0.5:
+        raise Unusable("says that the rejected response is the better one", "label")
+    return comparison(record, prompt, (chosen, rejected), (0, 1))
+
+
 def comparison(
     record: Record,
     prompt: Conversation,
