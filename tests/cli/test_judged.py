@@ -103,9 +103,12 @@ def test_raters_are_told_with_reasons(
     told(capsys)
     assert main(["raters"]) == 0
     text = told(capsys)
-    assert f"{raters[5]}: takes what stands first: 100% of 24" in text
-    (line,) = [one for one in text.splitlines() if one.startswith(raters[5]) and "human" in one]
+    last = raters[5][:8]
+    assert f"{last}: takes what stands first: 100% of 24" in text
+    lines = text.splitlines()
+    (line,) = [one for one in lines if one.startswith(last) and "human" in one]
     assert line.rstrip().endswith("quarantine")
+    assert max(len(one.rstrip()) for one in lines[:7]) <= 100  # fits a terminal
     assert "5 raters are too few for a cap of 2.0%" in text
     assert main(["raters", "--json"]) == 0
     found = told_json(capsys)
@@ -114,6 +117,20 @@ def test_raters_are_told_with_reasons(
     reports = {one["rater"]: one for one in found["raters"]}
     assert reports[raters[0]]["findings"]["gold"]["n"] == 1
     assert reports[raters[2]]["findings"]["gold"]["p"] is None
+
+
+def test_one_rater_is_shown_with_intervals(
+    raters: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(capsys)
+    assert main(["raters", "--show", raters[5][:10]]) == 0
+    text = told(capsys)
+    assert text.startswith(f"{raters[5]} (human), in quarantine: 24 judgements, 0 skipped")
+    (habit,) = [one for one in text.splitlines() if one.startswith("what stood first beats")]
+    # Wilson's lower limit of 24 of 24: 24 / (24 + 1.96 ** 2).
+    assert "1.00 [0.86, 1.00]" in habit
+    assert main(["raters", "--show", raters[5], "--json"]) == 0
+    assert told_json(capsys)["trust"]["quarantined"] is True
 
 
 def test_a_preview_changes_nothing(
@@ -136,7 +153,7 @@ def test_quarantine_and_release_keep_their_reason(
     assert main(["raters", "--quarantine", raters[0], "--why", "a colleague's account"]) == 0
     told(capsys)
     assert main(["agreement", "--resamples", "1000"]) == 0
-    assert "25 of raters in quarantine are left out below" in told(capsys)
+    assert "and 25 of raters in quarantine" in told(capsys)
     assert main(["raters", "--release", raters[0], "--why", "it was not"]) == 0
     assert told(capsys) == f"{raters[0]} is trusted: it was not\n"
     with open_database(workspace / "accord.db") as database, database.read() as connection:
@@ -183,7 +200,7 @@ def test_programs_are_no_witnesses_against_people(
         (["raters", "--quarantine", "nobody", "--why", "x"], "there is no such rater"),
         (["raters", "--quarantine", "RATER"], "needs a reason"),
         (["raters", "--kinds", "person"], "human, synthetic, rule, model"),
-        (["raters", "--without", "nobody"], "judged nothing here"),
+        (["raters", "--without", "nobody"], "there is no such rater here"),
         (["raters", "--without", "RATER", "--release", "RATER"], "one thing at a time"),
         (["agreement", "two"], "there is no such campaign"),
     ],
