@@ -96,7 +96,8 @@ def frozen(database: Database, what: Campaign, folder: Path, **how: Any) -> Froz
     weights = how.pop("weights", None)
     settings = FreezeSettings(**{"name": "set", "dev": 0.0} | how)
     key = key_in(folder)
-    return freeze(database, what, folder / "artifacts", settings=settings, key=key, weights=weights)
+    weigh = None if weights is None else lambda _: weights
+    return freeze(database, what, folder / "artifacts", settings=settings, key=key, weights=weigh)
 
 
 def rows(made: Frozen) -> list[Comparison]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
 from accord.collect.campaign import CampaignSettings, open_campaign
 from accord.collect.campaign_log import Why
-from accord.collect.freezing import EXCLUDED, FreezeSettings
+from accord.collect.freezing import EXCLUDED, FreezeSettings, freeze
 from accord.collect.frozen import excluded, origins, verify_frozen
 from accord.collect.tasks import Purpose
 from accord.core.errors import ConfigError, DataError
@@ -25,12 +28,13 @@ from accord.store.erasing import erase, erase_rater
 from accord.store.judgements import Verdict, withdraw
 from accord.store.log import size
 from accord.store.registry import set_rater_state
-from accord.store.tables import responses
+from accord.store.tables import judgements, responses
 from tests.collect.judging import (
     GOLD,
     again,
     campaign,
     frozen,
+    key_in,
     rater,
     rows,
     say,
@@ -334,3 +338,31 @@ def test_counts_add_up(
     assert weight == {unit: pytest.approx(1) for unit in weight}
     assert verify_frozen(made.folder, shared).ok
     assert not frozen(shared, pilot, folder, dev=0.3).is_new
+
+
+def test_the_same_choice_is_the_same_set_however_it_was_typed() -> None:
+    one = FreezeSettings(name="set", kinds=("synthetic", "human"), purposes=("work", "repeat"))
+    other = FreezeSettings(
+        name="set", kinds=("human", "synthetic", "human"), purposes=("repeat", "work")
+    )
+    assert one == other
+
+
+def test_weights_are_of_the_state_that_is_frozen(file_database: Database, tmp_path: Path) -> None:
+    """Whoever comes while a set is being made is neither weighed nor in it."""
+    pilot = campaign(file_database)
+    about, ada = task(file_database, pilot, "a question"), rater(file_database)
+    say(file_database, pilot, about, ada)
+
+    def weigh(connection: Connection) -> dict[str, float]:
+        known = connection.execute(sa.select(judgements.c.rater)).scalars().all()
+        late = threading.Thread(
+            target=lambda: say(file_database, pilot, about, rater(file_database))
+        )
+        late.start()
+        late.join()
+        return dict.fromkeys(known, 0.5)
+
+    how = FreezeSettings(name="set", dev=0.0)
+    made = freeze(file_database, pilot, tmp_path, settings=how, key=key_in(tmp_path), weights=weigh)
+    assert [(row.rater, row.weight) for row in rows(made)] == [(ada, 0.5)]

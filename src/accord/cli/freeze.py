@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import tyro
+from sqlalchemy import Connection
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
@@ -20,7 +22,6 @@ from accord.collect.tasks import Purpose
 from accord.collect.votes import load
 from accord.core.disk import check_room
 from accord.pipeline.logbook import open_log, signing_key
-from accord.store.database import Database
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,17 +74,18 @@ def main(words: Sequence[str], options: Options) -> int:
             workspace.artifacts,
             settings=settings,
             key=signing_key(workspace),
-            weights=None if asked.even else _weights(database, campaign, settings),
+            weights=None if asked.even else partial(_weights, campaign, settings),
         )
     workspace.point(settings.name, {made.manifest.kind: (made.folder, made.manifest.digest)})
     print(told(made))
     return 0
 
 
-def _weights(database: Database, campaign: Campaign, settings: FreezeSettings) -> dict[str, float]:
+def _weights(
+    campaign: Campaign, settings: FreezeSettings, connection: Connection
+) -> dict[str, float]:
     """What the rules and the cap give each rater, of those whose judgements can count."""
-    with database.read() as connection:
-        votes = load(connection, campaign, lengths=True)
+    votes = load(connection, campaign, lengths=True)
     return rater_weights(
         votes.only(lambda row: row.kind in settings.kinds and row.rater not in settings.without),
         purposes=[Purpose(word) for word in settings.purposes],

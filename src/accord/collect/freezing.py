@@ -13,9 +13,11 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
 from accord.collect.campaign_log import Excluded, History, Why, read_history
@@ -61,18 +63,17 @@ def freeze(
     *,
     settings: FreezeSettings,
     key: SigningKey,
-    weights: Mapping[str, float] | None = None,
+    weights: Callable[[Connection], Mapping[str, float]] | None = None,
 ) -> Frozen:
     """Write the judgements of a campaign into `destination_root`, as the database has them now.
 
     The folder `NAME-preferences-DIGEST` appears in one step; the same state and settings give the
-    same folder, which is then left as it is. `weights` are the raters' weights in [0, 1], 1 for
-    those that it does not name. `key` signs a checkpoint of the log that covers all that was read.
+    same folder, which is then left as it is. `weights` gives the raters' weights in [0, 1], 1 for
+    those that it does not name, from the state that is frozen. `key` signs a checkpoint of the log
+    that covers all that was read.
     Raises ConfigError for settings that cannot be used, DataError where no judgement counts,
     WorkspaceError and StoreError where disk or database refuse; nothing half-written stays.
     """
-    weights = dict(weights or {})
-    check_weights(weights)
     if not _NAME.fullmatch(settings.name):
         raise ConfigError(
             "a data set's name must be letters, digits, '.', '_' or '-', at most 64",
@@ -86,12 +87,14 @@ def freeze(
         splitter=settings.splitter,
     ) as writer:
         with database.read() as connection:
+            weighs = dict(weights(connection)) if weights is not None else {}
+            check_weights(weighs)
             replay = DatabaseReplay(connection)
             history = read_history(replay, campaign.id)
             _check_without(settings, history)
             tally = Tally(history)
             with OriginWriter(writer.temporary / ORIGINS) as origins:
-                for item in rows(replay, history, settings, weights):
+                for item in rows(replay, history, settings, weighs):
                     tally.add(item)
                     if isinstance(item, Excluded):
                         writer.split_across += item.why is Why.ACROSS
@@ -106,7 +109,7 @@ def freeze(
         with Guarded(writer.temporary):
             text = "".join(canonical_json(item) + "\n" for item in tally.excluded)
             (writer.temporary / EXCLUDED).write_text(text, encoding="ascii")
-        notes = tally.notes(settings, weights)
+        notes = tally.notes(settings, weighs)
         notes[LOG] = _log(history, replay.log, checkpoint, key.public)
         manifest = writer.seal(notes=notes)
         seal(writer.temporary, manifest, key)

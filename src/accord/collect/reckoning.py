@@ -55,6 +55,9 @@ class FreezeSettings:
                     )
             if not getattr(self, setting):
                 raise ConfigError(f"{setting} names none, so nothing could be frozen")
+        # In one order, each once: the same choice gives the same set, however it was typed.
+        for setting in ("kinds", "purposes", "without"):
+            object.__setattr__(self, setting, tuple(sorted(set(getattr(self, setting)))))
         Splitter(unit=unit_of(self.unit), dev=self.dev, test=self.test)
 
     @property

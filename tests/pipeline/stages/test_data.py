@@ -17,7 +17,7 @@ from accord.models.machine import resolve
 from accord.pipeline.config import WorldConfig
 from accord.pipeline.stage import Artifact, Stage, StageContext
 from accord.pipeline.stages import data
-from accord.store.datasets import write_dataset
+from accord.store.datasets import Dataset, write_dataset
 
 ASKED = [f"question {i}" for i in range(300)]
 
@@ -114,6 +114,25 @@ def test_a_prompt_that_any_set_trains_on_is_not_held_out(tmp_path: Path) -> None
     assert 20 < len(held) < 90
     assert not held & trained
     assert "prompts_seen_in_training" not in given.notes
+
+
+def test_held_out_rows_that_another_set_trains_on_are_counted_and_told(tmp_path: Path) -> None:
+    given = context(
+        tmp_path,
+        a_preferences=(map(comparison, ASKED), {"dev": 0.4}),
+        b_preferences=(map(comparison, ASKED), {"dev": 0.2}),
+    )
+    told: list[str] = []
+    given._on_notice = told.append
+    sets = [Dataset(artifact.folder) for artifact in given.inputs.values()]
+    there = sum(dataset.count(Split.DEV) for dataset in sets)
+    for _ in range(2):
+        left = list(data.comparisons(given, Split.DEV))
+    assert 0 < given.notes["comparisons_trained_on"] == there - len(left)
+    assert len(told) == 1
+    assert told[0].startswith(f"{there - len(left)} comparisons of the dev split are not used")
+    list(data.comparisons(given, Split.TRAIN))
+    assert len(told) == 1
 
 
 def test_one_prompt_for_everything_is_taken_and_noted(tmp_path: Path) -> None:

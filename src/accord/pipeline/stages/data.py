@@ -42,10 +42,15 @@ def demonstrations(context: StageContext, split: Split) -> Iterator[Demonstratio
         return
     sets = _sets(context, "demonstrations")
     trained = _trained(sets) if split is not Split.TRAIN else frozenset()
+    kept_back = 0
     for dataset in sets:
         for row in dataset.rows(split):
-            if isinstance(row, Demonstration) and opening(row) not in trained:
-                yield row
+            if isinstance(row, Demonstration):
+                if opening(row) in trained:
+                    kept_back += 1
+                else:
+                    yield row
+    _tell_trained(context, "demonstrations", kept_back)
 
 
 def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
@@ -60,6 +65,7 @@ def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
     held = split is not Split.TRAIN
     trained = _trained(sets) if held else frozenset()
     said = _said(sets) if held else frozenset()
+    kept_back = 0
     for dataset in sets:
         # Split by response, a set shares its prompts between its own parts on purpose.
         by_response = dataset.manifest.unit is Unit.RESPONSE
@@ -67,8 +73,11 @@ def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
             if not isinstance(row, Comparison):
                 continue
             known = not said.isdisjoint(row.responses) if by_response else opening(row) in trained
-            if not known:
+            if known:
+                kept_back += 1
+            else:
                 yield row
+    _tell_trained(context, "comparisons", kept_back)
 
 
 def prompts(context: StageContext, *, held_out: bool) -> Iterator[Prompt]:
@@ -149,6 +158,15 @@ def _different(sets: list[Dataset], split: Split, trained: frozenset[Opening]) -
             if prompt is not None and prompt.id not in seen and opening(row) not in trained:
                 seen.add(prompt.id)
                 yield prompt
+
+
+def _tell_trained(context: StageContext, what: str, rows: int) -> None:
+    """Count and tell held-out rows that are none, once, however often they are read."""
+    key = f"{what}_trained_on"
+    if not rows or key in context.notes:
+        return
+    context.note(key, rows)
+    context.tell(f"{rows} {what} of the dev split are not used: another set trains on their words")
 
 
 def _trained(sets: list[Dataset]) -> frozenset[Opening]:
