@@ -87,7 +87,7 @@ def _keep_judgements(asked: Import, workspace: Workspace) -> str:
         raise ConfigError(
             "judgements are neither split nor read in another format than PandaLM's",
             got="--judgements with --format, --unit, --dev or --test",
-            do="leave those out; they count when judgements are frozen",
+            do="leave those out, or leave --judgements out for comparisons to train on",
         )
     with open_database(workspace.database_place()) as database:
         done = import_judgements(database, asked.file, name=asked.name)
