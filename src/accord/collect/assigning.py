@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign, CampaignState, Membership
+from accord.collect.pacing import due
 from accord.collect.sheet import Sheet
 from accord.collect.tasks import Purpose, TaskState, add_task, responses_of
 from accord.core.errors import ConflictError, DataError
@@ -174,11 +175,10 @@ def _draw(connection: Connection, campaign: Campaign, rater: str, stand: Stand) 
         found = _open_task(connection, campaign, rater, Purpose.ADJUDICATION, rng)
         if found is not None:
             return found
-    chance = rng.random()
-    found = None
-    if chance < campaign.settings.gold_share:
+    check, found = due(campaign.settings, rater, number), None
+    if check is Purpose.GOLD:
         found = _open_task(connection, campaign, rater, Purpose.GOLD, rng)
-    elif chance < campaign.settings.gold_share + campaign.settings.repeat_share:
+    elif check is Purpose.REPEAT:
         found = _repeat(connection, campaign, rater, rng)
     return found or _open_task(connection, campaign, rater, Purpose.WORK, rng)
 

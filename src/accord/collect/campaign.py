@@ -52,9 +52,11 @@ class CampaignSettings:
     overlap: int = 3
     """Raters asked for each task. Agreement needs 2; three raters find a random one among them."""
     gold_share: float = 0.05
-    """Share of a rater's tasks that have a known answer; in [0, .5]."""
+    """Share of a rater's tasks that have a known answer, twice as large among the first 60, where
+    nothing is known of them yet; in [0, .5], and so is what it comes to."""
     repeat_share: float = 0.05
-    """Share of a rater's tasks that they judged before, shown in swapped order; in [0, .5]."""
+    """Share of a rater's tasks that they judged before, shown in swapped order; in [0, .5], and
+    doubled at first too."""
     repeat_after: int = 10
     """Judgements between a task and its repeat, at least."""
     random_share: float = 0.2
