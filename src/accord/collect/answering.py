@@ -27,10 +27,10 @@ from accord.collect.assigning import (
     TAKEN,
     Lease,
 )
-from accord.collect.campaign import Campaign, Membership, membership_of, set_membership
-from accord.collect.gold import is_right
+from accord.collect.campaign import Campaign
+from accord.collect.qualifying import qualify
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
-from accord.collect.tasks import Purpose, TaskState, add_task, responses_of
+from accord.collect.tasks import KNOWN_ANSWER, Purpose, TaskState, add_task, responses_of
 from accord.core.errors import ConflictError, DataError
 from accord.store.database import Database
 from accord.store.judgements import Judgement, Verdict, submit
@@ -239,7 +239,7 @@ def _follow(
     task = connection.execute(sa.select(tasks).where(tasks.c.id == row.task)).one()
     _settle(connection, campaign, task)
     if task.purpose == Purpose.QUALIFICATION:
-        _qualify(connection, campaign, row.rater)
+        qualify(connection, campaign, row.rater)
 
 
 def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
@@ -251,7 +251,7 @@ def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> No
     )
     if sum(counts[state] for state in ANSWERED) >= task.overlap:
         state = TaskState.DONE
-    elif counts[SKIPPED] >= campaign.settings.most_skips:
+    elif counts[SKIPPED] >= campaign.settings.most_skips and task.purpose not in KNOWN_ANSWER:
         state = TaskState.WITHDRAWN
     else:
         state = TaskState.OPEN
@@ -293,37 +293,3 @@ def _ask_a_lead(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -
             overlap=1,
             repeats=task.id,
         )
-
-
-def _qualify(connection: Connection, campaign: Campaign, rater: str) -> None:
-    """Let a rater on trial work, or not, once every qualification task is answered."""
-    if membership_of(connection, campaign, rater) is not Membership.TRIAL:
-        return
-    asked = connection.execute(
-        sa.select(tasks.c.id, tasks.c.gold).where(
-            tasks.c.campaign == campaign.id,
-            tasks.c.purpose == Purpose.QUALIFICATION,
-            tasks.c.state == TaskState.OPEN,
-        )
-    ).all()
-    given = {
-        row.task: row
-        for row in connection.execute(
-            sa.select(judgements.c.task, judgements.c.tiers).where(
-                judgements.c.rater == rater,
-                judgements.c.superseded_by.is_(None),
-                judgements.c.task.in_([one.id for one in asked]),
-            )
-        )
-    }
-    if len(given) < len(asked):
-        return
-    right = sum(is_right(given[one.id].tiers, one.gold) for one in asked)
-    passed = right >= campaign.settings.qualification_pass * len(asked)
-    set_membership(
-        connection,
-        campaign,
-        rater,
-        Membership.ACTIVE if passed else Membership.FAILED,
-        why={"right": right, "of": len(asked)},
-    )

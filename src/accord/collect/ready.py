@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
 from accord.collect.records import Rejected
-from accord.collect.tasks import Purpose, add_task
+from accord.collect.tasks import KNOWN_ANSWER, Purpose, add_task
 from accord.core.hashing import digest
 from accord.core.types import Comparison, Prompt, Response, StopReason
 from accord.store.database import Database
@@ -24,7 +24,6 @@ from accord.store.tables import responses, task_responses, tasks
 
 BATCH = 100
 """Rows in one writing transaction."""
-KNOWN_ANSWER = (Purpose.GOLD, Purpose.QUALIFICATION)
 
 
 @dataclass(slots=True)
