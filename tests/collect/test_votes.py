@@ -8,7 +8,7 @@ import pytest
 from accord.collect.tasks import Purpose
 from accord.collect.votes import Votes, load, top
 from accord.store.database import Database
-from accord.store.erasing import erase
+from accord.store.erasing import erase, erase_rater
 from accord.store.judgements import Verdict, withdraw
 from accord.store.registry import set_rater_state
 from tests.collect.ballots import Desk, panel, skip, vote
@@ -51,6 +51,22 @@ def test_a_row_has_everything_that_was_said(database: Database) -> None:
     assert (other.selected_by, other.inclusion, other.late) == ("uncertainty", 0.25, True)
     assert (other.gold, other.right, other.repeats) == (None, None, None)
     assert votes.trusted().rows == ()
+
+
+def test_a_rater_in_quarantine_stays_there_when_erased(file_database: Database) -> None:
+    with file_database.write() as connection:
+        desk = Desk(connection)
+        task = desk.task("Why?")
+        for number in range(3):
+            desk.say(number, task)
+        set_rater_state(connection, desk.raters[0], "quarantined", why={"words": "too fast"})
+    for rater in desk.raters[:2]:
+        erase_rater(file_database, rater)
+    with file_database.read() as connection:
+        votes = load(connection, desk.campaign)
+    assert {row.rater for row in votes.rows} == set(desk.raters[:3])
+    assert {row.rater for row in votes.trusted().rows} == set(desk.raters[1:3])
+    assert votes.states[desk.raters[1]] == "erased"
 
 
 def test_an_erased_text_has_no_length(file_database: Database) -> None:

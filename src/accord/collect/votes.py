@@ -24,7 +24,7 @@ from accord.collect.sheet import LEAST_RATING, MOST_RATING, RaterKind
 from accord.collect.tasks import RANDOM, Purpose
 from accord.stats.ratings import Floats, Ratings
 from accord.store.judgements import COUNTS, Verdict
-from accord.store.registry import TEXT
+from accord.store.registry import TEXT, states_before_erasure
 from accord.store.tables import assignments, judgements, payloads, raters, task_responses, tasks
 from accord.store.tables import responses as response_table
 from accord.store.tables.columns import moment
@@ -229,7 +229,7 @@ def load(connection: Connection, campaign: Campaign, *, lengths: bool = False) -
     return Votes(
         rows=tuple(_vote_of(row, places[row.task], sizes) for row in rows),
         criteria=campaign.criteria,
-        states={row.rater: row.state for row in rows},
+        states=_states(connection, {row.rater: row.state for row in rows}),
     )
 
 
@@ -294,6 +294,12 @@ def _places(connection: Connection, campaign: Campaign) -> dict[str, tuple[str, 
     for row in connection.execute(chosen):
         found[row.task] = (*found.get(row.task, ()), row.response)
     return found
+
+
+def _states(connection: Connection, states: Mapping[str, str]) -> dict[str, str]:
+    """What raters were before they were erased, if they were: quarantine outlasts a name."""
+    gone = [name for name, state in states.items() if state == "erased"]
+    return {**states, **states_before_erasure(connection, gone)}
 
 
 def _lengths(connection: Connection, campaign: Campaign) -> dict[str, int | None]:

@@ -19,11 +19,14 @@ from accord.core.hashing import digest, plain
 from accord.core.types import Conversation, Message, Prompt, Response, Speaker
 from accord.store.event import Entry
 from accord.store.log import append
-from accord.store.tables import guidelines, payloads, prompts, raters, responses
+from accord.store.tables import events, guidelines, payloads, prompts, raters, responses
 
 SYSTEM = "system"
 TEXT = "text"
 """Name of the part that holds a prompt's, response's or guideline's words."""
+GUIDELINE_PUBLISHED = "guideline.published"
+STATE_SET, STATE, WHY = "rater.state_set", "state", "why"
+"""Type of the event that changes a rater's state, and its two parts."""
 
 
 def register_rater(
@@ -83,12 +86,30 @@ def set_rater_state(
         raise DataError("there is no such rater", got=rater)
     if row.state == state:
         return
-    parts: dict[str, Any] = {"state": state}
+    parts: dict[str, Any] = {STATE: state}
     if why is not None:
-        parts["why"] = plain(why)
-    append(connection, Entry(type="rater.state_set", actor=actor, subject=rater, parts=parts))
+        parts[WHY] = plain(why)
+    append(connection, Entry(type=STATE_SET, actor=actor, subject=rater, parts=parts))
     changed = sa.update(raters).where(raters.c.id == rater)
     connection.execute(changed.values(state=state, since=datetime.now(UTC)))
+
+
+def states_before_erasure(connection: Connection, names: Sequence[str]) -> dict[str, str]:
+    """The last state that each of these raters was set to, from the log; others are left out.
+
+    The row of an erased rater no longer says whether they were in quarantine. A state that cannot
+    be read could have been that.
+    """
+    found = (
+        sa.select(events.c.subject, payloads.c.body)
+        .join(payloads, (payloads.c.seq == events.c.seq) & (payloads.c.name == STATE))
+        .where(events.c.type == STATE_SET, events.c.subject.in_(names))
+        .order_by(events.c.seq)
+    )
+    return {
+        row.subject: "quarantined" if row.body is None else str(json.loads(row.body))
+        for row in connection.execute(found)
+    }
 
 
 def publish_guideline(
@@ -115,7 +136,7 @@ def publish_guideline(
             do="publish the new text under a new version",
         )
     parts = {TEXT: text, "criteria": list(criteria)}
-    entry = Entry(type="guideline.published", actor=actor, subject=version, parts=parts)
+    entry = Entry(type=GUIDELINE_PUBLISHED, actor=actor, subject=version, parts=parts)
     made = {"version": version, "seq": append(connection, entry).event.seq, "digest": digest(text)}
     connection.execute(sa.insert(guidelines), [made | {"criteria": list(criteria)}])
 
