@@ -18,6 +18,7 @@ from accord.collect.selection import Score
 from accord.core.errors import ConflictError, DataError
 from accord.core.types import Conversation, Prompt, Response, SamplingSettings, StopReason
 from accord.store.database import Database
+from accord.store.erasing import erase
 from accord.store.jobs import Job, JobState, claim, job_called
 from accord.store.tables import events, responses, task_responses, tasks
 from tests.collect.asking import made
@@ -269,6 +270,19 @@ def test_an_interrupted_conclusion_goes_on(file_database: Database) -> None:
         )
     assert conclude(file_database, job).tasks == 6
     assert {row.id for row in asked(file_database)} == before
+
+
+def test_answers_erased_before_the_conclusion_make_no_task(file_database: Database) -> None:
+    campaign = made(file_database, tasks=0)
+    ids = pool(file_database, 4)
+    job = ordered(file_database, campaign, ids, tasks=4)
+    deliver(file_database, job, answered(ids))
+    with file_database.read() as connection:
+        chosen = sa.select(responses.c.seq).where(responses.c.prompt == ids[0]).limit(1)
+        seq = connection.execute(chosen).scalar_one()
+    erase(file_database, seq, "text")
+    assert conclude(file_database, job).tasks == 3
+    assert {row.prompt for row in asked(file_database)} == set(ids[1:])
 
 
 def test_answers_that_nobody_asked_for_are_refused(file_database: Database) -> None:

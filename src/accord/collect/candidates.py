@@ -38,7 +38,7 @@ from accord.store.event import Entry
 from accord.store.jobs import Job, check_held, complete
 from accord.store.log import append, parts_of
 from accord.store.registry import SYSTEM, add_response
-from accord.store.tables import prompts
+from accord.store.tables import prompts, responses
 
 _PART = "sampled"
 BATCH = 100
@@ -108,8 +108,9 @@ def conclude(database: Database, job: Job, *, scores: Mapping[str, Score] | None
 
     `scores` predicts rewards by response id, for selections that need them; the same on every
     attempt. The inclusion probability of a task is that of its prompt; its responses were dealt at
-    random. Raises ConflictError where somebody else holds the job or prompts are left, DataError
-    where the selection has nothing to choose by.
+    random. A pick whose responses were erased since makes no task, and nothing takes its place.
+    Raises ConflictError where somebody else holds the job or prompts are left, DataError where the
+    selection has nothing to choose by.
     """
     order = order_of(job)
     with database.read() as connection:
@@ -132,6 +133,8 @@ def conclude(database: Database, job: Job, *, scores: Mapping[str, Score] | None
                 check_held(connection, job)
                 for one in chosen[start : start + BATCH]:
                     shown = one.candidate.responses
+                    if _erased(connection, shown):
+                        continue
                     if task_about(connection, campaign, shown, Purpose.WORK) is None:
                         add_task(
                             connection,
@@ -243,6 +246,11 @@ def _recorded(connection: Connection, job: Job) -> list[tuple[str, dict[str, Any
     """(prompt, what was recorded) for the prompts of a job that were delivered."""
     done = delivered(connection, job, order_of(job).prompts)
     return [(prompt, dict(parts_of(connection, seq)[_PART])) for prompt, seq in done]
+
+
+def _erased(connection: Connection, names: Sequence[str]) -> bool:
+    gone = sa.select(responses.c.id).where(responses.c.id.in_(names), responses.c.digest.is_(None))
+    return connection.execute(gone.limit(1)).scalar_one_or_none() is not None
 
 
 def _candidates(connection: Connection, job: Job, scores: Mapping[str, Score]) -> list[Candidate]:
