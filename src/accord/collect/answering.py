@@ -71,9 +71,7 @@ def answer(
     """
     now = now or datetime.now(UTC)
     with database.write() as connection:
-        row = connection.execute(
-            sa.select(assignments).where(assignments.c.id == lease.assignment)
-        ).one_or_none()
+        row = _assignment(connection, campaign, lease.assignment)
         if row is None or row.rater != lease.rater:
             raise DataError("there is no such assignment", got=lease.assignment)
         known = _known(connection, key)
@@ -103,11 +101,11 @@ def correct(
         older = connection.execute(
             sa.select(judgements.c.assignment, judgements.c.late).where(judgements.c.seq == seq)
         ).one_or_none()
-        if older is None or older.assignment is None:
-            raise DataError("this event is no judgement of a task", got=f"event {seq}")
-        row = connection.execute(
-            sa.select(assignments).where(assignments.c.id == older.assignment)
-        ).one()
+        row = None if older is None else _assignment(connection, campaign, older.assignment)
+        if older is None or row is None:
+            raise DataError(
+                "this event is no judgement of a task of this campaign", got=f"event {seq}"
+            )
         known = _known(connection, key)
         late = bool(known.late if known is not None else older.late)
         if known is None and row.state == SKIPPED and opinion.verdict is not Verdict.SKIP:
@@ -125,6 +123,16 @@ def is_split(answers: Sequence[Any]) -> bool:
 
 
 # ---- one judgement -------------------------------------------------------------------------------
+
+
+def _assignment(connection: Connection, campaign: Campaign, name: str | None) -> sa.Row[Any] | None:
+    """The assignment of this id; None where there is none in the campaign."""
+    found = (
+        sa.select(assignments)
+        .join(tasks, tasks.c.id == assignments.c.task)
+        .where(assignments.c.id == name, tasks.c.campaign == campaign.id)
+    )
+    return connection.execute(found).one_or_none()
 
 
 def _known(connection: Connection, key: str) -> sa.Row[Any] | None:
