@@ -30,7 +30,14 @@ from accord.collect.assigning import (
 from accord.collect.campaign import Campaign
 from accord.collect.qualifying import qualify
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
-from accord.collect.tasks import KNOWN_ANSWER, Purpose, TaskState, add_task, responses_of
+from accord.collect.tasks import (
+    KNOWN_ANSWER,
+    Purpose,
+    TaskState,
+    add_task,
+    erased_words,
+    responses_of,
+)
 from accord.core.errors import ConflictError, DataError
 from accord.store.database import Database
 from accord.store.judgements import Judgement, Verdict, submit
@@ -266,7 +273,10 @@ def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> No
     connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(state=state.value))
     wanted = campaign.settings.adjudicate and task.purpose == Purpose.WORK and task.overlap > 1
     if wanted and state is TaskState.DONE and is_split(_firsts(connection, task.id)):
-        _ask_a_lead(connection, campaign, task)
+        # The answer is kept, whatever became of the words; a lead could not read them either.
+        gone = sa.select(erased_words()).where(tasks.c.id == task.id)
+        if not connection.execute(gone).scalar_one():
+            _ask_a_lead(connection, campaign, task)
 
 
 def _firsts(connection: Connection, task: str) -> list[tuple[int, ...]]:
