@@ -43,7 +43,8 @@ def register_rater(
 
     `kind` is human, synthetic, rule or model; `identity` says who it is (name, address), `profile`
     what a person chose to tell of themselves, both kept apart; `definition` says what a rater that
-    is no person does, seed included. The same `key` again returns the first pseudonym.
+    is no person does, seed included. The same `key` again returns the first pseudonym; it stays in
+    the log for ever, so nothing about a person may be in it.
     """
     said = {"identity": identity, "profile": profile, "definition": definition}
     parts = {part: dict(body) for part, body in said.items() if body is not None}
