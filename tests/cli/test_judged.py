@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from accord.cli.main import main
-from accord.collect.campaign import CampaignSettings, open_campaign
+from accord.collect.campaign import CampaignSettings, campaign_called, open_campaign
 from accord.collect.tasks import Purpose
+from accord.collect.votes import load
 from accord.store.database import open_database
+from accord.store.judgements import Judgement, Verdict, submit
 from accord.store.log import parts_of, size
+from accord.store.registry import register_rater
 from tests.collect.ballots import Desk
 
 
@@ -100,9 +103,12 @@ def test_raters_are_told_with_reasons(
     told(capsys)
     assert main(["raters"]) == 0
     text = told(capsys)
-    assert f"{raters[5]}: takes what stands first: 100% of 24" in text
-    (line,) = [one for one in text.splitlines() if one.startswith(raters[5]) and "human" in one]
+    last = raters[5][:8]
+    assert f"{last}: takes what stands first: 100% of 24" in text
+    lines = text.splitlines()
+    (line,) = [one for one in lines if one.startswith(last) and "human" in one]
     assert line.rstrip().endswith("quarantine")
+    assert max(len(one.rstrip()) for one in lines[:7]) <= 100  # fits a terminal
     assert "5 raters are too few for a cap of 2.0%" in text
     assert main(["raters", "--json"]) == 0
     found = told_json(capsys)
@@ -111,6 +117,20 @@ def test_raters_are_told_with_reasons(
     reports = {one["rater"]: one for one in found["raters"]}
     assert reports[raters[0]]["findings"]["gold"]["n"] == 1
     assert reports[raters[2]]["findings"]["gold"]["p"] is None
+
+
+def test_one_rater_is_shown_with_intervals(
+    raters: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(capsys)
+    assert main(["raters", "--show", raters[5][:10]]) == 0
+    text = told(capsys)
+    assert text.startswith(f"{raters[5]} (human), in quarantine: 24 judgements, 0 skipped")
+    (habit,) = [one for one in text.splitlines() if one.startswith("what stood first beats")]
+    # Wilson's lower limit of 24 of 24: 24 / (24 + 1.96 ** 2).
+    assert "1.00 [0.86, 1.00]" in habit
+    assert main(["raters", "--show", raters[5], "--json"]) == 0
+    assert told_json(capsys)["trust"]["quarantined"] is True
 
 
 def test_a_preview_changes_nothing(
@@ -133,7 +153,7 @@ def test_quarantine_and_release_keep_their_reason(
     assert main(["raters", "--quarantine", raters[0], "--why", "a colleague's account"]) == 0
     told(capsys)
     assert main(["agreement", "--resamples", "1000"]) == 0
-    assert "25 of raters in quarantine are left out below" in told(capsys)
+    assert "and 25 of raters in quarantine" in told(capsys)
     assert main(["raters", "--release", raters[0], "--why", "it was not"]) == 0
     assert told(capsys) == f"{raters[0]} is trusted: it was not\n"
     with open_database(workspace / "accord.db") as database, database.read() as connection:
@@ -141,12 +161,46 @@ def test_quarantine_and_release_keep_their_reason(
     assert said == {"state": "active", "why": {"words": "it was not"}}
 
 
+def test_programs_are_no_witnesses_against_people(
+    raters: list[str], workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seven programs that all say the opposite change nothing of what is said of people."""
+    told(capsys)
+    assert main(["raters", "--json"]) == 0
+    before = told_json(capsys)
+    with open_database(workspace / "accord.db") as database, database.write() as connection:
+        one = campaign_called(connection, "one")
+        asked = load(connection, one).of(Purpose.WORK)
+        robots = [register_rater(connection, kind="synthetic") for _ in range(7)]
+        for task, row in {row.task: row for row in asked.rows}.items():
+            for robot in robots:
+                said = Judgement(
+                    rater=robot,
+                    responses=row.responses,
+                    verdict=Verdict.RANKING,
+                    tiers=(1, 0),
+                    task=task,
+                )
+                submit(connection, said, key=f"{robot} {task}")
+    assert main(["raters", "--json"]) == 0
+    assert told_json(capsys) == before
+    assert main(["raters"]) == 0
+    assert "168 judgements of synthetic raters are left out above" in told(capsys)
+    assert main(["raters", "--kinds", "human, synthetic", "--json"]) == 0
+    assert len(told_json(capsys)["raters"]) == 13
+    assert main(["raters", "--kinds", "synthetic", "--json"]) == 0
+    assert {one["kind"] for one in told_json(capsys)["raters"]} == {"synthetic"}
+    assert main(["raters", "--without", robots[0], "--json"]) == 0
+    assert told_json(capsys)["agreement_before"] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["raters", "--quarantine", "nobody", "--why", "x"], "there is no such rater"),
         (["raters", "--quarantine", "RATER"], "needs a reason"),
-        (["raters", "--without", "nobody"], "judged nothing here"),
+        (["raters", "--kinds", "person"], "human, synthetic, rule, model"),
+        (["raters", "--without", "nobody"], "there is no such rater here"),
         (["raters", "--without", "RATER", "--release", "RATER"], "one thing at a time"),
         (["agreement", "two"], "there is no such campaign"),
     ],

@@ -181,12 +181,3 @@ def test_without_sft_the_report_compares_with_pretraining(tmp_path: Path) -> Non
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "Nothing was compared before and after" not in page
     assert "from pretrain to dpo" in page
-
-
-@pytest.mark.slow
-def test_quickstart_from_an_empty_folder(tmp_path: Path) -> None:
-    done = accord("quickstart", "--model", "tiny", "--quiet", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "reward model: held-out accuracy" in done.stdout
-    assert re.search(r"^ppo against sft: score \+\d", done.stdout, re.MULTILINE)
-    assert (tmp_path / "accord-quickstart" / "report.html").is_file()

@@ -51,7 +51,11 @@ def kill_in_a_loop(place: str, *, rounds: int, processes: int, threads: int, see
             for process in running:
                 process.kill()
         for process, line in zip(running, first, strict=True):
-            rest, errors = process.communicate()
+            # The same reader to the end: `communicate` would pass over what it has read ahead.
+            assert process.stdout is not None
+            assert process.stderr is not None
+            with process:
+                rest, errors = process.stdout.read(), process.stderr.read()
             assert errors == ""
             for text in (line + rest).splitlines():
                 assignment, seq = text.split()

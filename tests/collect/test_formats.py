@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from accord.collect.formats import FORMATS, format_called, format_of
+from accord.collect.formats import FORMATS, Unjudged, format_called, format_of
 from accord.collect.formats.shape import Row
 from accord.collect.importing import read_rows
 from accord.collect.records import Rejected, Unusable
@@ -147,6 +147,10 @@ GOOD: dict[str, tuple[dict[str, object], Row]] = {
             conversation=Conversation.of("Shorten.\n\nSo long").answered("Bye"), source="f"
         ),
     ),
+    "responses without an order": (
+        {"prompt": "Hi", "responses": ["Blue", "Red"], "tiers": None},
+        Unjudged(row=1, prompt=PROMPT, responses=("Blue", "Red"), source="f"),
+    ),
     "instruction alone": (
         {"instruction": "Hi", "instances": [{"input": "", "output": "Blue"}]},
         Demonstration(conversation=PROMPT.answered("Blue"), source="f"),
@@ -154,7 +158,7 @@ GOOD: dict[str, tuple[dict[str, object], Row]] = {
 }
 
 
-def read(folder: Path, *rows: object, format: str = "auto") -> list[Row | Rejected]:  # noqa: A002
+def read(folder: Path, *rows: object, format: str = "auto") -> list[Row | Unjudged | Rejected]:  # noqa: A002
     path = folder / "f.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return list(read_rows(path, format, source="f"))
@@ -182,6 +186,8 @@ BAD: list[tuple[dict[str, object], str | None, str]] = [
     ({"messages": [ASKED, SAID | {"tool_calls": [1]}]}, "messages[1]", "not read: tool_calls"),
     ({"messages": [ASKED, SYSTEM, SAID]}, "messages", "system message must be the first"),
     ({"messages": [ASKED, SAID | {"content": 3}]}, "messages[1].content", "text, got a number"),
+    ({"prompt": "Hi", "responses": ["a", " "]}, "responses[1]", "is empty"),
+    ({"prompt": "Hi", "responses": "a"}, "responses", "must be a list, got text"),
     ({"prompt": "", "response": "a"}, "prompt", "is empty"),
     ({"prompt": 3, "response": "a"}, "prompt", "must be a list, got a number"),
     ({"prompt": [ASKED, SAID], "response": "a"}, "prompt", "ends with an assistant message"),
@@ -198,6 +204,13 @@ BAD: list[tuple[dict[str, object], str | None, str]] = [
     ({"prompt": "Hi", "chosen": "a", "rejected": "b", "weight": True}, "weight", "true or false"),
     ({"prompt": "Hi", "chosen": "a", "rejected": "b", "margin": "1"}, "margin", "number, got text"),
     ({"prompt": "Hi", "chosen": "a", "rejected": "b", "label": 1.5}, "label", "lies in [0, 1]"),
+    ({"prompt": "Hi", "chosen": "a", "rejected": "b", "label": 0}, "label", "rejected response is"),
+    (
+        {"chosen": "\n\nHuman: Q\n\nAssistant: A", "rejected": "\n\nHuman: Q\n\nAssistant: B"}
+        | {"label": 0.4},
+        "label",
+        "rejected response is",
+    ),
     ({"prompt": "Hi", "chosen": "a", "rejected": "b", "weight": 10**400}, "weight", "finite"),
     ({"prompt": "Hi", "responses": ["a", "b"], "tiers": [1, 2]}, "tiers", "without gaps"),
     ({"prompt": "Hi", "responses": ["a", "b"], "tiers": [0]}, "tiers", "one tier a response"),
@@ -293,7 +306,7 @@ def test_an_answer_may_follow_several_turns(tmp_path: Path) -> None:
     [
         ({"prompt", "chosen"}, "nearest is prompt-chosen-rejected, which lacks rejected"),
         ({"prompt", "rejected", "id"}, "nearest is prompt-chosen-rejected, which lacks chosen"),
-        ({"prompt", "responses"}, "nearest is prompt-responses-tiers, which lacks tiers"),
+        ({"prompt", "tiers"}, "nearest is prompt-responses-tiers, which lacks responses"),
         ({"response"}, "nearest is prompt-response, which lacks prompt"),
         ({"promt", "response"}, "nearest is prompt-response, which lacks prompt"),
         ({"prompt", "completion"}, "nearest is prompt-completion-label, which lacks label"),

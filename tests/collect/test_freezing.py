@@ -42,6 +42,17 @@ SKIP: dict[str, Any] = {"tiers": None, "verdict": Verdict.SKIP, "reason": "uncle
 BAD: dict[str, Any] = {"tiers": None, "verdict": Verdict.ALL_BAD}
 
 
+def test_a_misspelt_rater_is_not_left_in(database: Database, tmp_path: Path) -> None:
+    pilot = campaign(database)
+    ada, bea = rater(database), rater(database)
+    about = task(database, pilot, "first")
+    for by in (ada, bea):
+        say(database, pilot, about, by)
+    with pytest.raises(ConfigError, match="not known"):
+        frozen(database, pilot, tmp_path, without=(ada, bea[:-1]))
+    assert [row.rater for row in rows(frozen(database, pilot, tmp_path, without=(ada,)))] == [bea]
+
+
 def test_a_judgement_is_a_row_with_all_it_says(database: Database, tmp_path: Path) -> None:
     pilot = campaign(database)
     ada, bea, cyd = (rater(database) for _ in range(3))

@@ -122,6 +122,22 @@ def test_the_same_rows_give_the_same_folder(tmp_path: Path) -> None:
     assert other.datasets[0].folder != first.datasets[0].folder
 
 
+def test_rows_left_out_beside_known_ones_are_listed_too(tmp_path: Path) -> None:
+    """The same good row, with other bad ones: what is said to be listed is listed."""
+    good = b'{"prompt": "p", "chosen": "a", "rejected": "b"}\n'
+    folders = []
+    for number in (0, 1, 2, 2, 0):
+        path = write(tmp_path / "set.jsonl", good + b'{"prompt": "p"}\n' * number)
+        made = import_file(path, tmp_path / "out", format="prompt-chosen-rejected")
+        folders.append(made.datasets[0].folder)
+        if number:
+            listed = (folders[-1] / "rejected.jsonl").read_text().splitlines()
+            assert [json.loads(line)["row"] for line in listed] == [2, 3][:number]
+    assert len(set(folders)) == 3
+    assert folders[2] == folders[3]
+    assert folders[0] == folders[4]
+
+
 def test_duplicates_are_counted_and_kept(tmp_path: Path) -> None:
     rows = [
         {"prompt": "a", "chosen": "x", "rejected": "y"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,12 @@ from accord.collect.consensus import consensus
 from accord.collect.influence import cap_for, capped, influence, rater_weights, without
 from accord.collect.tasks import Purpose
 from accord.collect.trust import Trust, TrustSettings
-from accord.collect.votes import Votes
+from accord.collect.votes import Votes, load
 from accord.core.errors import DataError
+from accord.store.database import Database
+from accord.store.judgements import Verdict
 from tests.collect.ballots import panel
+from tests.collect.judging import again, campaign, frozen, rater, rows, say, task
 
 
 def trust(rater: str, weight: float) -> Trust:
@@ -78,18 +82,69 @@ def test_few_raters_get_a_cap_that_is_possible() -> None:
 
 
 def test_influence_is_trust_and_cap_together() -> None:
-    """Weights 6 * 1, 2 * .5, 2, 2, 0 of 11; four count, so the cap is 2 / 4 = .5: level = 5."""
+    """Whoever counts shares a task: a, b, c, d share t0, a, b, c share t1, a and d share t3.
+
+    Parts: a 1/4 + 1/3 + 1 + 1/2 + 1 + 1 = 49/12, b and c 7/12, d 3/4; times trust 49/12 + 3.5/12 +
+    7/12 + 9/12 = 68.5/12. Four count, so the cap is 2 / 4, and the level what the others weigh:
+    19.5/12.
+    """
     votes = panel({"a": "AAAAAA", "b": "AA", "c": "AA", "d": "Axs=", "e": "AA"})
     trusts = [trust(name, w) for name, w in zip("abcde", (1, 0.5, 1, 1, 0), strict=True)]
     found = influence(votes, trusts)
     assert found.cap == 0.5
     shares = {one.rater: one for one in found.shares}
     assert [one.judgements for one in found.shares] == [6, 2, 2, 2, 2]
-    assert shares["a"].before == pytest.approx(6 / 11)
+    assert shares["a"].before == pytest.approx(49 / 68.5)
     assert shares["a"].after == pytest.approx(0.5)
-    assert shares["a"].weight == pytest.approx(5 / 6)
-    assert (shares["b"].weight, shares["c"].weight, shares["e"].weight) == (0.5, 1, 0)
+    assert shares["a"].weight == pytest.approx(19.5 / 49)
+    assert [shares[name].weight for name in "bcde"] == pytest.approx([0.5, 1, 1, 0])
     assert math.fsum(one.after for one in found.shares) == pytest.approx(1)
+
+
+def test_who_judges_alone_weighs_more() -> None:
+    """a and b share ten tasks, c has ten alone: half of a set's weight, and not a third."""
+    votes = panel({"a": "A" * 10, "b": "A" * 10, "c": "." * 10 + "A" * 10})
+    shares = influence(votes, []).shares
+    assert [one.after for one in shares] == pytest.approx([0.25, 0.25, 0.5])
+    held = influence(votes, [], TrustSettings(spread=1.2)).shares
+    assert [one.after for one in held] == pytest.approx([0.3, 0.3, 0.4])
+    assert [one.weight for one in held] == pytest.approx([1, 1, 2 / 3])
+
+
+def test_what_was_picked_seldom_weighs_more() -> None:
+    votes = panel({"a": "AA", "b": "..AA"})
+    rare = votes.only(lambda row: row.rater == "b").rows
+    rows = (*votes.of(Purpose.WORK).without("b").rows, *(replace(r, inclusion=0.25) for r in rare))
+    assert [one.after for one in influence(Votes(rows=rows), []).shares] == pytest.approx(
+        [0.2, 0.8]
+    )
+
+
+def test_the_shares_are_those_of_the_frozen_set(database: Database, tmp_path: Path) -> None:
+    """A lead who does nothing but adjudicate counts, and so does "all bad" with an order."""
+    pilot = campaign(database)
+    ada, bea, lead, shy = (rater(database) for _ in range(4))
+    for number in range(4):
+        about = task(database, pilot, f"both {number}", inclusion=0.5)
+        say(database, pilot, about, ada, (0, 1))
+        say(database, pilot, about, bea, (1, 0))
+    say(database, pilot, task(database, pilot, "alone"), ada, (0, 1))
+    bad = task(database, pilot, "bad")
+    say(database, pilot, bad, shy, (0, 1), verdict=Verdict.ALL_BAD)
+    split = again(database, pilot, about, "both 3", purpose=Purpose.ADJUDICATION, inclusion=0.5)
+    say(database, pilot, split, lead, (0, 1))
+    with database.read() as connection:
+        votes = load(connection, pilot)
+    found = influence(votes, [], TrustSettings(spread=1.5))
+    weights = {one.rater: one.weight for one in found.shares}
+    made = frozen(database, pilot, tmp_path, weights=weights)
+    assert not made.excluded
+    total = math.fsum(row.training_weight for row in rows(made))
+    for share in found.shares:
+        own = math.fsum(row.training_weight for row in rows(made) if row.rater == share.rater)
+        assert own / total == pytest.approx(share.after)
+        assert share.after <= found.cap + 1e-9
+    assert rater_weights(votes)[lead] > 0
 
 
 def test_weights_of_a_whole_campaign() -> None:
@@ -113,10 +168,16 @@ def test_weights_of_a_whole_campaign() -> None:
 
 def test_only_what_trains_has_influence() -> None:
     work, gold = panel({"a": "AB"}), panel({"b": "AB"}, purpose=Purpose.GOLD, gold=(0, 1))
-    found = influence(Votes(rows=(*work.rows, *gold.rows)), [])
-    assert [(one.rater, one.judgements, one.weight) for one in found.shares] == [
-        ("a", 2, 1),
-        ("b", 0, 0),
+    votes = Votes(rows=(*work.rows, *gold.rows))
+    found = influence(votes, [])
+    assert [(one.rater, one.judgements, one.after, one.weight) for one in found.shares] == [
+        ("a", 2, 1, 1),
+        ("b", 0, 0, 1),
+    ]
+    asked = influence(votes, [], purposes=(Purpose.GOLD,))
+    assert [(one.rater, one.judgements, one.after) for one in asked.shares] == [
+        ("a", 0, 0),
+        ("b", 2, 1),
     ]
     assert influence(Votes(rows=()), []).shares == ()
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from accord.collect.importing import read_rows
+from accord.collect.importing import import_file, read_rows
 from accord.collect.ready import add_tasks
 from accord.collect.records import Rejected
 from accord.collect.tasks import Purpose, responses_of
+from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation, Demonstration
 from accord.store.database import Database
 from accord.store.registry import response_text
@@ -93,3 +94,28 @@ def test_rows_that_do_not_fit_are_listed(file_database: Database, tmp_path: Path
     path.write_text('{"prompt": "Why?", "chosen": "So.", "rejected": "No."}\n{"prompt": 3}\n')
     done = add_tasks(file_database, campaign, read_rows(path))
     assert (done.rows, done.tasks, len(done.rejected)) == (2, 1, 1)
+
+
+def test_responses_without_an_order_are_asked_about_once(
+    file_database: Database, tmp_path: Path
+) -> None:
+    campaign = made(file_database, tasks=0)
+    path = tmp_path / "ready.jsonl"
+    asked = '{"prompt": "Is it %d?", "responses": ["Yes %d.", "%s"]}'
+    rows = [asked % (1, 1, "No."), "", asked % (2, 2, "No."), asked % (3, 3, "Yes 3.")]
+    path.write_text("\n".join(rows) + "\n")
+    done = add_tasks(file_database, campaign, read_rows(path))
+    assert (done.rows, done.tasks) == (3, 2)
+    assert [str(one) for one in done.rejected] == ["row 4: has two responses with the same text"]
+    # The same responses with an order are the same question.
+    assert add_tasks(file_database, campaign, [compared(1)]).known == 1
+    known = add_tasks(file_database, campaign, read_rows(path), purpose=Purpose.GOLD)
+    assert known.tasks == 0
+    assert str(known.rejected[0]) == "row 1: has no tiers, the known answer"
+
+
+def test_responses_without_an_order_are_no_data_set(tmp_path: Path) -> None:
+    path = tmp_path / "ready.jsonl"
+    path.write_text('{"prompt": "Is it?", "responses": ["Yes.", "No."]}\n')
+    with pytest.raises(DataError, match=r"nobody compared these responses; .*campaign tasks"):
+        import_file(path, tmp_path / "sets")

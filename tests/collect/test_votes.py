@@ -53,20 +53,23 @@ def test_a_row_has_everything_that_was_said(database: Database) -> None:
     assert votes.trusted().rows == ()
 
 
-def test_a_rater_in_quarantine_stays_there_when_erased(file_database: Database) -> None:
+def test_a_decision_outlives_who_it_is_about(file_database: Database) -> None:
+    """Erased, a rater in quarantine stays there, and one whom a lead released stays trusted."""
     with file_database.write() as connection:
         desk = Desk(connection)
         task = desk.task("Why?")
-        for number in range(3):
-            desk.say(number, task)
-        set_rater_state(connection, desk.raters[0], "quarantined", why={"words": "too fast"})
-    for rater in desk.raters[:2]:
+        for rater in range(3):
+            desk.say(rater, task)
+        held, freed, plain = desk.raters
+        for state in ("active", "quarantined"):
+            set_rater_state(connection, held, state)
+            set_rater_state(connection, freed, "quarantined" if state == "active" else "active")
+    for rater in desk.raters:
         erase_rater(file_database, rater)
     with file_database.read() as connection:
         votes = load(connection, desk.campaign)
-    assert {row.rater for row in votes.rows} == set(desk.raters[:3])
-    assert {row.rater for row in votes.trusted().rows} == set(desk.raters[1:3])
-    assert votes.states[desk.raters[1]] == "erased"
+    assert votes.states == {held: "quarantined", freed: "active", plain: "erased"}
+    assert {row.rater for row in votes.trusted().rows} == {freed, plain}
 
 
 def test_an_erased_text_has_no_length(file_database: Database) -> None:

@@ -118,5 +118,7 @@ def test_what_people_said_reaches_training_without_loss(tmp_path: Path) -> None:
     # Two of three say so: a model cannot please all, and this one pleases as many as one can.
     dev = [r for r, o in zip(rows, origins(found), strict=True) if o.split == "dev"]
     blue = [r.responses[r.tiers.index(0)].startswith("Blue") for r in dev]
-    assert reward["audit"]["accuracy"] == pytest.approx(sum(blue) / len(blue))
+    weight = [r.training_weight for r in dev]
+    said = sum(w for w, is_blue in zip(weight, blue, strict=True) if is_blue)
+    assert reward["audit"]["accuracy"] == pytest.approx(said / sum(weight))
     assert [part["name"] for part in reward["audit"]["by_source"]] == ["human"]

@@ -64,10 +64,10 @@ def shown(values: Sequence[Mapping[str, float]]) -> str:
 @pytest.mark.slow
 def test_quickstart_as_a_new_user(tmp_path: Path) -> None:
     """From an empty folder to figures, a report, and a policy that its reward model prefers."""
-    done = accord("quickstart", "--model", "tiny", "first", cwd=tmp_path)
+    done = accord("quickstart", "--model", "tiny", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["first"]
-    folder = tmp_path / "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["accord-quickstart"]
+    folder = tmp_path / "accord-quickstart"
     assert "reward model: held-out accuracy" in done.stdout
     assert "best possible" in done.stdout
     for policy in ("ppo", "dpo"):
@@ -83,7 +83,7 @@ def test_quickstart_as_a_new_user(tmp_path: Path) -> None:
     lowest, highest = audit(folder)["interval"]
     assert 0.5 < lowest <= bayes_bound(folder)
     assert highest <= 1
-    again = accord("quickstart", "--model", "tiny", "first", cwd=tmp_path)
+    again = accord("quickstart", "--model", "tiny", "--quiet", "accord-quickstart", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert [line for line in again.stdout.splitlines() if "took" not in line] == (
         [line for line in done.stdout.splitlines() if "took" not in line]

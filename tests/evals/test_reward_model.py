@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,25 @@ def test_several_judgements_of_the_same_answers_are_one_draw() -> None:
     found: dict[str, Any] = audit(KNOWN, thrice, leads(thrice) * np.repeat(signs, 3))
     assert found["pairs"] == 3 * once["pairs"]
     assert found["interval"] == pytest.approx(once["interval"])
+
+
+def test_what_was_picked_on_purpose_does_not_count_for_more() -> None:
+    """Forty hard prompts, all picked, stand for forty; forty easy ones, of 400, for all of them."""
+    hard, easy = planted(40, seed=2), planted(40, seed=3)
+    rows = [*hard, *(replace(row, inclusion=0.1) for row in easy)]
+    lead = leads(rows) * np.repeat([-1, 1], 40)
+    found: dict[str, Any] = audit(KNOWN, rows, lead)
+    assert found["accuracy"] == pytest.approx(400 / 440)
+    low, high = found["interval"]
+    assert low < 400 / 440 < high
+    assert found["by_source"][0]["accuracy"] == found["accuracy"]
+    plain: dict[str, Any] = audit(
+        KNOWN, [replace(row, weight=0.25) for row in rows[:40]], lead[:40]
+    )
+    assert plain["interval"] == audit(KNOWN, hard, lead[:40])["interval"]
+    none = [*hard, *(replace(row, weight=0.0) for row in easy)]
+    left: dict[str, Any] = audit(KNOWN, none, lead)
+    assert (left["pairs"], left["ties"], left["accuracy"]) == (40, 0, 0.0)
 
 
 def test_slices_know_that_pairs_of_one_prompt_go_together() -> None:

@@ -261,6 +261,36 @@ def test_a_share_at_its_end_has_a_length(value: float) -> None:
     assert 0.1 < found.high - found.low < 0.3
 
 
+def test_a_weighted_share_is_that_of_the_values_repeated() -> None:
+    """Whole weights inside clusters of their own are repeats of the value."""
+    values, weight = [0.0, 1.0, 1.0, 0.5, 1.0, 0.0], [1, 3, 2, 1, 4, 2]
+    again = [v for v, n in zip(values, weight, strict=True) for _ in range(n)]
+    labels = [i for i, n in enumerate(weight) for _ in range(n)]
+    found = intervals.share(values, weight=weight)
+    whole = intervals.share(again, clusters=labels)
+    assert found.estimate == pytest.approx(whole.estimate) == pytest.approx(sum(again) / 13)
+    assert found.low <= whole.low + 1e-12
+    assert found.high >= whole.high - 1e-12
+    assert found.clusters == 6
+    even = intervals.share(values, weight=[0.1] * 6)
+    plain = intervals.share(values)
+    assert (even.low, even.high) == pytest.approx((plain.low, plain.high))
+    with pytest.raises(DataError, match="above 0"):
+        intervals.share(values, weight=[1, 1, 1, 1, 1, 0])
+
+
+def test_coverage_of_a_weighted_share() -> None:
+    """Hard items are picked surely, easy ones with .2: the truth is the share among all."""
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(400):
+        hard = rng.random(60) < 0.5
+        weight = np.where(hard, 1.0, 5.0)
+        right = rng.random(60) < np.where(hard, 0.5, 0.85)
+        found = intervals.share(right.astype(float), weight=weight)
+        held += found.low <= (0.5 + 5 * 0.85) / 6 <= found.high
+    assert 0.92 <= held / 400 <= 0.99
+
+
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(0, 5)), min_size=2))
 def test_a_share_stays_inside(rows: list[tuple[float, int]]) -> None:
     values, clusters = zip(*rows, (0.0, 6), (1.0, 7), strict=True)

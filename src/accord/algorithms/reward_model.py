@@ -66,7 +66,8 @@ def train(
         state.step += 1
         if state.step == steps and (dev.label_P != 0.5).any():
             lead_P = leads(dev, model, micro_batch_tokens)
-            metrics["preference/dev_accuracy"] = pair_accuracy(lead_P, dev.label_P)
+            accuracy = pair_accuracy(lead_P, dev.label_P, weight=dev.weight_P)
+            metrics["preference/dev_accuracy"] = accuracy
         yield metrics
 
 

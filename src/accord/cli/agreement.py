@@ -19,7 +19,7 @@ from accord.cli.judged import (
     print_json,
     table,
 )
-from accord.collect.quality import Agreement, Group, agreement
+from accord.collect.quality import ORDER, Agreement, Group, agreement
 from accord.collect.votes import load
 
 
@@ -67,22 +67,28 @@ def _counts(out: Console, name: str, found: Agreement) -> None:
     out.print(
         f"{name}: {counts.judgements} judgements of {counts.prompts} prompts by {counts.raters}"
         f" raters; {counts.ordered} orders ({counts.ties} of them ties), {counts.all_bad} all bad,"
-        f" {counts.skips} skipped, {counts.late} late",
+        f" {counts.skips} skipped, {counts.late} late\n"
+        f"figures are of the {counts.used} on work tasks: known answers, repeats and adjudications"
+        f" are left out, and {counts.quarantined} of raters in quarantine",
         markup=False,
     )
-    if counts.quarantined:
-        out.print(f"{counts.quarantined} of raters in quarantine are left out below")
 
 
 def _group(out: Console, group: Group) -> None:
     drawn = "drawn at random" if group.tasks == "random" else "picked by a selection"
     out.print(f"\nraters: {group.raters}   tasks: {drawn}", style="bold", markup=False)
     rows = table("about", "figure", "value", "judgements", "items", "prompts", "raters")
+    unrated = []
     for one in group.figures:
+        if one.about != ORDER and not one.items:
+            unrated += [one.about] if one.about not in unrated else []
+            continue
         value = interval_text(one.interval, missing=one.why)
         counts = (one.judgements, one.items, one.prompts, one.raters)
         rows.add_row(one.about, one.coefficient, value, *(str(count) for count in counts))
     out.print(rows)
+    if unrated:
+        out.print(f"no two raters rated the same response for {', '.join(unrated)}")
     ceiling = group.ceiling
     if ceiling is None:
         out.print("a model's ceiling: needs two prompts on which two raters gave an order")

@@ -38,7 +38,7 @@ SUMMARIES: Mapping[str, str] = {
     "prompts": "Put prompts into the pool, and say what it holds",
     "sample": "Let policies answer prompts, and make tasks of the answers",
     "work": "Work off the jobs that `sample --queue` left",
-    "tasks": "Make tasks of comparisons whose responses are there",
+    "tasks": "Make tasks of responses that are there",
     "status": "Show where the campaigns stand",
     "pause": "Hand out no tasks for now",
     "resume": "Hand out tasks again",

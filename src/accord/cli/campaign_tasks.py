@@ -92,7 +92,8 @@ class Tasks:
     name: Annotated[str, tyro.conf.Positional]
     """The campaign."""
     source: Annotated[str, tyro.conf.Positional]
-    """A file of comparisons, or the name of an imported set of preferences."""
+    """A file with `prompt` and `responses` (and `tiers`, where the answer is known), or of other
+    comparisons, or the name of an imported set of preferences."""
     gold: bool = False
     """The rows' order is the known answer: every rater may get such a task, unannounced."""
     qualification: bool = False
@@ -149,8 +150,8 @@ def work(words: Sequence[str], options: Options) -> int:
 
 
 def tasks(words: Sequence[str], options: Options) -> int:
-    """Make tasks of comparisons and print what became of every row."""
-    about = "Make tasks of comparisons whose responses are there."
+    """Make tasks of responses that are there and print what became of every row."""
+    about = "Make tasks of responses that are there."
     asked = parse(Tasks, words, command="campaign tasks", about=about)
     if asked.gold and asked.qualification:
         raise ConfigError("a task is gold or for qualification", do="run the command twice")

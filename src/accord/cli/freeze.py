@@ -16,6 +16,7 @@ from accord.cli.session import find_workspace
 from accord.collect.campaign import Campaign
 from accord.collect.freezing import FreezeSettings, Frozen, freeze
 from accord.collect.influence import rater_weights
+from accord.collect.tasks import Purpose
 from accord.collect.votes import load
 from accord.core.disk import check_room
 from accord.pipeline.logbook import open_log, signing_key
@@ -84,7 +85,8 @@ def _weights(database: Database, campaign: Campaign, settings: FreezeSettings) -
     with database.read() as connection:
         votes = load(connection, campaign, lengths=True)
     return rater_weights(
-        votes.only(lambda row: row.kind in settings.kinds and row.rater not in settings.without)
+        votes.only(lambda row: row.kind in settings.kinds and row.rater not in settings.without),
+        purposes=[Purpose(word) for word in settings.purposes],
     )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from rich.console import Console
@@ -22,6 +22,8 @@ from accord.store.database import Database, open_database
 
 WIDE = 200
 """Columns of a table that goes to a file or a program."""
+SHORT = 8
+"""Letters of a rater's name that are shown, where they are enough."""
 
 
 def open_judgements(options: Options) -> Database:
@@ -55,6 +57,28 @@ def table(*columns: str) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def short_names(names: Sequence[str]) -> dict[str, str]:
+    """Each name's first letters, enough to tell it from the others."""
+    length = SHORT
+    while len({name[:length] for name in names}) < len(set(names)):
+        length += 1
+    return {name: name[:length] for name in names}
+
+
+def only_one_with_prefix(given: str, names: Sequence[str]) -> str:
+    """The one name that begins as given. Raises DataError where none or several do."""
+    found = [name for name in names if name.startswith(given)] if given else []
+    if given in names:
+        return given
+    if len(found) != 1:
+        raise DataError(
+            "there is no such rater here" if not found else "several raters' names begin so",
+            got=given,
+            do="`accord raters` lists them" if not found else f"one of {', '.join(found[:5])}",
+        )
+    return found[0]
 
 
 def interval_text(interval: Interval | None, *, missing: str = "-") -> str:

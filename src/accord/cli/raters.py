@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 from rich.console import Console
-from sqlalchemy import Connection
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
@@ -16,16 +17,48 @@ from accord.cli.judged import (
     chosen_campaign,
     console,
     interval_text,
+    only_one_with_prefix,
     open_judgements,
     print_json,
+    short_names,
     table,
 )
 from accord.collect.habits import Habit, RaterReport, rater_report
-from accord.collect.influence import Influence, Without, influence, without
+from accord.collect.influence import Influence, Share, Without, influence, without
+from accord.collect.sheet import RaterKind
 from accord.collect.trust import Trust, decide, quarantine, release
 from accord.collect.votes import Votes, load
 from accord.core.errors import ConfigError
+from accord.stats.rater_bias import Finding
 from accord.store.database import Database
+from accord.store.registry import all_raters
+
+OVERVIEW = (
+    "rater",
+    "kind",
+    "n",
+    "skips",
+    "time",
+    "known right",
+    "repeats same",
+    "agrees",
+    "guesses",
+    "share",
+    "",
+)
+"""Columns that fit a terminal; `--show` has the rest."""
+
+ASKED_OF_ALL: dict[Habit, str] = {
+    Habit.GOLD: "known answers right",
+    Habit.CONSISTENCY: "repeats answered the same",
+    Habit.CONSENSUS: "says what most others say",
+    Habit.DRIFT: "change of that over time",
+    Habit.POSITION: "what stood first beats what stood last",
+    Habit.LENGTH: "the longest beats the shortest, more often than with others",
+    Habit.FOLLOWING: "answers the latest or first that was there",
+    Habit.COPYING: "shares stray answers with somebody",
+    Habit.SKIPPING: "skips, or calls all bad",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +67,12 @@ class Asked:
 
     campaign: Annotated[str | None, tyro.conf.Positional] = None
     """Its name; may be left out where there is one alone."""
+    kinds: str | None = None
+    """Kinds of raters that are held against each other, with commas: human, synthetic, rule, model.
+    By default people alone, or everybody where no person judged."""
+    show: str | None = None
+    """Show everything about this rater: each figure with its interval and q. The first letters of
+    a rater's name are enough."""
     without: str | None = None
     """Show what changes when this rater is removed; changes nothing."""
     quarantine: str | None = None
@@ -52,15 +91,20 @@ def main(words: Sequence[str], options: Options) -> int:
     """Decide first, if asked to; then print what holds, or the preview."""
     about = "Whom to believe, by stated rules, and why; and what changes without somebody."
     asked = parse(Asked, words, command="raters", about=about)
-    if sum(one is not None for one in (asked.without, asked.quarantine, asked.release)) > 1:
-        raise ConfigError("one thing at a time", do="give --without, --quarantine or --release")
+    named = (asked.show, asked.without, asked.quarantine, asked.release)
+    if sum(one is not None for one in named) > 1:
+        raise ConfigError(
+            "one thing at a time", do="give --show, --without, --quarantine or --release"
+        )
     with open_judgements(options) as database:
         if asked.quarantine is not None or asked.release is not None:
             return _decide(database, asked)
         with database.read() as connection:
-            name, votes = _votes(connection, asked)
+            campaign = chosen_campaign(connection, asked.campaign)
+            everybody = load(connection, campaign, lengths=True)
+    name, votes = campaign.settings.name, _of_kinds(everybody, asked)
     if asked.without is not None:
-        preview = without(votes, asked.without)
+        preview = without(votes, _in(votes, asked.without))
         if asked.json:
             print_json(preview)
         else:
@@ -69,26 +113,69 @@ def main(words: Sequence[str], options: Options) -> int:
     reports = rater_report(votes, seed=asked.seed)
     trusts = decide(reports)
     shares = influence(votes, trusts)
-    if asked.json:
+    if asked.show is not None:
+        place = votes.raters.index(_in(votes, asked.show))
+        one = (reports[place], trusts[place], shares.shares[place])
+        if asked.json:
+            print_json(dict(zip(("rater", "trust", "influence"), one, strict=True)))
+        else:
+            _show_one(console(), *one)
+    elif asked.json:
         print_json({"campaign": name, "raters": reports, "trust": trusts, "influence": shares})
-        return 0
-    _show(console(), name, reports, trusts, shares)
+    else:
+        out = console()
+        _show(out, name, reports, trusts, shares)
+        _left_out(out, everybody, votes)
     return 0
 
 
-def _votes(connection: Connection, asked: Asked) -> tuple[str, Votes]:
-    campaign = chosen_campaign(connection, asked.campaign)
-    return campaign.settings.name, load(connection, campaign, lengths=True)
+def _of_kinds(votes: Votes, asked: Asked) -> Votes:
+    """What raters of the kinds asked for said, or of the kind of the one who is named.
+
+    The words of a program tell nothing of a person.
+    """
+    there = {row.kind for row in votes.rows}
+    named = asked.show or asked.without
+    if asked.kinds is not None:
+        kinds = {_kind(word) for word in asked.kinds.split(",")}
+    elif named is not None:
+        name = _in(votes, named)
+        kinds = {row.kind for row in votes.rows if row.rater == name}
+    else:
+        kinds = {RaterKind.HUMAN} & there or there
+    return votes.only(lambda row: row.kind in kinds)
+
+
+def _left_out(out: Console, everybody: Votes, shown: Votes) -> None:
+    apart = Counter(row.kind.value for row in everybody.rows if row.rater not in shown.raters)
+    for kind, count in sorted(apart.items()):
+        out.print(f"{count} judgements of {kind} raters are left out above (--kinds)", markup=False)
+
+
+def _kind(word: str) -> RaterKind:
+    try:
+        return RaterKind(word.strip())
+    except ValueError:
+        raise ConfigError(
+            "kinds has an unknown word", got=word.strip(), do=f"use {', '.join(RaterKind)}"
+        ) from None
+
+
+def _in(votes: Votes, given: str) -> str:
+    """The rater of these judgements whose name begins as given."""
+    return only_one_with_prefix(given, votes.raters)
 
 
 def _decide(database: Database, asked: Asked) -> int:
+    given = asked.quarantine or asked.release or ""
     with database.write() as connection:
+        name = only_one_with_prefix(given, all_raters(connection))
         if asked.quarantine is not None:
-            quarantine(connection, asked.quarantine, why=asked.why)
-        elif asked.release is not None:
-            release(connection, asked.release, why=asked.why)
+            quarantine(connection, name, why=asked.why)
+        else:
+            release(connection, name, why=asked.why)
     done = "in quarantine" if asked.quarantine is not None else "trusted"
-    print(f"{asked.quarantine or asked.release} is {done}: {asked.why.strip()}")
+    print(f"{name} is {done}: {asked.why.strip()}")
     return 0
 
 
@@ -102,48 +189,62 @@ def _show(
     if not reports:
         out.print(f"{name}: nobody judged yet", markup=False)
         return
-    rows = table(
-        "rater",
-        "kind",
-        "n",
-        "skipped",
-        "seconds",
-        "known right",
-        "repeats same",
-        "reliability",
-        "first wins",
-        "agrees",
-        "guesses",
-        "weight",
-        "share",
-        "",
-    )
+    short = short_names([report.rater for report in reports])
+    rows = table(*OVERVIEW)
     for report, trust, share in zip(reports, trusts, shares.shares, strict=True):
         found = report.findings
-        held = "quarantine" if trust.quarantined else "look" if trust.look else ""
         rows.add_row(
-            report.rater,
+            short[report.rater],
             report.kind,
             str(report.judgements),
             str(report.skips),
-            "-" if report.seconds is None else f"{report.seconds:.0f}",
-            *(
-                f"{interval_text(found[habit].interval)} of {found[habit].n}"
-                for habit in (Habit.GOLD, Habit.CONSISTENCY)
-            ),
-            interval_text(report.reliability),
-            interval_text(found[Habit.POSITION].interval),
-            interval_text(found[Habit.CONSENSUS].interval),
-            f"{report.guesses:.2f}",
-            f"{share.weight:.2f}",
+            "-" if report.seconds is None else f"{report.seconds:.0f} s",
+            *(_rate(found[habit]) for habit in (Habit.GOLD, Habit.CONSISTENCY, Habit.CONSENSUS)),
+            f"{report.guesses:.2f}" if report.trials else "-",
             f"{share.after:.1%}",
-            held,
+            "quarantine" if trust.quarantined else "look" if trust.look else "",
         )
     out.print(rows)
     for trust in trusts:
         if trust.why:
-            out.print(f"{trust.rater}: {'; '.join(trust.why)}", markup=False)
-    out.print(shares.why, markup=False)
+            out.print(f"{short[trust.rater]}: {'; '.join(trust.why)}", markup=False)
+    if any(not trust.quarantined for trust in trusts):
+        out.print(shares.why, markup=False)
+    else:
+        out.print("everybody is in quarantine: nothing would be left to freeze", markup=False)
+    out.print("everything about one rater, with intervals: --show RATER", markup=False)
+
+
+def _show_one(out: Console, report: RaterReport, trust: Trust, share: Share) -> None:
+    """All that is known of one rater: what was asked, the figure, how sure it is."""
+    held = "in quarantine" if trust.quarantined else "trusted"
+    seconds = "" if report.seconds is None else f", {report.seconds:.0f} s each (median)"
+    out.print(
+        f"{report.rater} ({report.kind}), {held}: {report.judgements} judgements, {report.skips}"
+        f" skipped, {report.all_bad} all bad, {report.late} late{seconds}\n"
+        f"  each judgement weighs {share.weight:.2f}, together {share.after:.1%} of the set\n"
+        f"  reliability {interval_text(report.reliability)};"
+        f" guesses with probability {report.guesses:.2f}, by {report.trials} known answers and"
+        " repeats",
+        markup=False,
+        highlight=False,
+    )
+    for reason in trust.why:
+        out.print(f"  {reason}", markup=False, highlight=False)
+    rows = table("asked", "figure", "judgements", "q")
+    for habit, words in ASKED_OF_ALL.items():
+        found = report.findings[habit]
+        q = "-" if math.isnan(found.q) else f"{found.q:.3f}"
+        rows.add_row(words, interval_text(found.interval), str(found.n), q)
+    out.print(rows)
+    out.print("q: of those called below .05, one in twenty is expected to be false", markup=False)
+
+
+def _rate(found: Finding) -> str:
+    """`0.82 of 11`: the figure and how many answers it rests on."""
+    if not found.n or math.isnan(found.interval.estimate):
+        return "-"
+    return f"{found.interval.estimate:.2f} of {found.n}"
 
 
 def _preview(out: Console, found: Without) -> None:

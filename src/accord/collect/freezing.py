@@ -88,6 +88,7 @@ def freeze(
         with database.read() as connection:
             replay = DatabaseReplay(connection)
             history = read_history(replay, campaign.id)
+            _check_without(settings, history)
             tally = Tally(history)
             with OriginWriter(writer.temporary / ORIGINS) as origins:
                 for item in rows(replay, history, settings, weights):
@@ -198,6 +199,17 @@ class Tally:
         }
 
 
+def _check_without(settings: FreezeSettings, history: History) -> None:
+    """Refuse a name that is nobody's: whoever was meant would stay in the set."""
+    unknown = sorted(set(settings.without) - history.kinds.keys())
+    if unknown:
+        raise ConfigError(
+            "a rater who is to be left out is not known",
+            got=", ".join(unknown),
+            do="use the pseudonyms that `accord raters` shows",
+        )
+
+
 def _publish(writer: DatasetWriter, manifest: DatasetManifest) -> Frozen:
     name = f"{manifest.source}-{manifest.kind}-{account(manifest)[:16]}"
     folder = writer.temporary.parent / name
@@ -229,7 +241,7 @@ def _nothing(campaign: Campaign, tally: Tally) -> DataError:
         "no judgement of this campaign can be frozen",
         got=told(tally.reasons) or "nobody has judged yet",
         where=campaign.settings.name,
-        do="ask for other kinds or purposes, or wait for judgements",
+        do="`accord raters` says who is believed and why; or ask for other kinds, or wait",
     )
 
 

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from accord.collect.formats import Format, Row, format_called, format_of
+from accord.collect.formats import Format, Row, Unjudged, format_called, format_of
 from accord.collect.reading import Raw, raw_rows
 from accord.collect.records import Record, Rejected, Unusable, listed
 from accord.core.disk import Guarded
@@ -77,7 +77,7 @@ class RowReader:
         self._format = None if format == AUTO else format_called(format)
         self._source = path.name if source is None else source
 
-    def __iter__(self) -> Iterator[Row | Rejected]:
+    def __iter__(self) -> Iterator[Row | Unjudged | Rejected]:
         rows = raw_rows(self.path)
         first: list[Raw] = []
         for raw in rows:
@@ -125,7 +125,7 @@ class RowReader:
                 do="rename the columns, or name the format",
             )
 
-    def _items(self, record: Record) -> Iterator[Row | Rejected]:
+    def _items(self, record: Record) -> Iterator[Row | Unjudged | Rejected]:
         try:
             made = self._format_of(record.values)
             self.formats[made.name] += 1
@@ -140,7 +140,7 @@ def read_rows(
     format: str = AUTO,  # noqa: A002 - the word that users know
     *,
     source: str | None = None,
-) -> Iterator[Row | Rejected]:
+) -> Iterator[Row | Unjudged | Rejected]:
     """Every row of a file as a domain value, or as a `Rejected` that says what is wrong with it.
 
     `format` is "auto" or a name in `accord.collect.formats.FORMATS`; `source` names the rows'
@@ -163,7 +163,8 @@ def import_file(
     """Write the rows of `path` as data sets into `destination_root`, one for each kind of row.
 
     Each is a folder `NAME-KIND-DIGEST` that appears in one step; the same rows give the same
-    folder, which is then left as it is. `name` defaults to the file's name without its endings;
+    folder, which is then left as it is. Where other rows were left out beside them before, it is a
+    folder of its own, with its own list. `name` defaults to the file's name without its endings;
     `unit`, `dev` and `test` say how rows are split (`accord.store.splits`). Raises DataError where
     the file is unusable or has no usable row, WorkspaceError where the disk refuses; nothing
     half-written stays.
@@ -175,7 +176,7 @@ def import_file(
     with ExitStack() as stack:
         listing = stack.enter_context(tempfile.SpooledTemporaryFile(_SPOOL, "w+b"))
         writers: dict[DatasetKind, DatasetWriter] = {}
-        for item in reader:
+        for item in map(_kept, reader):
             tally.count(item)
             if isinstance(item, Rejected):
                 _list(item, listing)
@@ -222,6 +223,14 @@ def checked_name(path: Path, name: str | None) -> str:
             do="give another name",
         )
     return name
+
+
+def _kept(item: Row | Unjudged | Rejected) -> Row | Rejected:
+    """What a data set keeps: responses without an order are for raters."""
+    if isinstance(item, Unjudged):
+        why = "nobody compared these responses; ask people with `accord campaign tasks`"
+        return Rejected(item.row, why, "responses")
+    return item
 
 
 class _Tally:
@@ -275,13 +284,25 @@ def _seal(
     manifests = [writer.seal(notes=notes) for writer in writers]
     made: list[Imported] = []
     for writer, manifest in zip(writers, manifests, strict=True):
-        folder = writer.temporary.parent / f"{name}-{manifest.kind}-{manifest.digest[:16]}"
+        folder = _folder(writer, f"{name}-{manifest.kind}-{manifest.digest[:16]}")
         known = folder.exists() and DatasetManifest.load(folder).digest == manifest.digest
         if not known:
             writer.publish(folder)
         there = DatasetManifest.load(folder) if known else manifest
         made.append(Imported(folder=folder, manifest=there, is_new=not known))
     return tuple(made)
+
+
+def _folder(writer: DatasetWriter, name: str) -> Path:
+    """Where a data set goes: never to the same rows beside which other rows were left out."""
+    folder = writer.temporary.parent / name
+    listing = writer.temporary / REJECTED
+    if not (folder.exists() and listing.exists()):
+        return folder
+    sha256, there = file_digest(listing), folder / REJECTED
+    if there.exists() and file_digest(there) == sha256:
+        return folder
+    return folder.with_name(f"{name}-{sha256[:8]}")
 
 
 def _nothing_usable(path: Path, tally: _Tally) -> DataError:

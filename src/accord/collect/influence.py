@@ -7,17 +7,21 @@ can teach a model. It makes no collection proof against several who act together
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accord.collect.consensus import consensus
 from accord.collect.habits import rater_report
 from accord.collect.quality import percent_agreement
+from accord.collect.tasks import Purpose
 from accord.collect.trust import Trust, TrustSettings, decide
 from accord.collect.votes import WORK, Votes
 from accord.core.errors import DataError
 
 SAME = 1e-12
+TRAINS = (Purpose.WORK, Purpose.ADJUDICATION)
+"""What judgements are asked for that a frozen set holds by default."""
 Pair = tuple[str, int, int]
 """A task, its lower and its higher place."""
 
@@ -28,12 +32,12 @@ class Share:
 
     rater: str
     judgements: int
-    """Rankings and ties of work tasks: what can train."""
+    """Those with an order, of tasks that are asked for training: what can train."""
     before: float
     """Share of the weight before the cap."""
     after: float
     weight: float
-    """Of each judgement, trust and cap together, in [0, 1]."""
+    """Of each judgement, trust and cap together, in [0, 1]; trust alone where nothing can train."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,18 +77,24 @@ class Without:
 
 
 def influence(
-    votes: Votes, trusts: Sequence[Trust], settings: TrustSettings | None = None
+    votes: Votes,
+    trusts: Sequence[Trust],
+    settings: TrustSettings | None = None,
+    *,
+    purposes: Sequence[Purpose] = TRAINS,
 ) -> Influence:
-    """The weight of every rater's judgements after the cap."""
+    """The weight of every rater's judgements after the cap.
+
+    Capped is the share of the weight of a frozen set (`reckoning`), where the judgements of a task
+    share one weight, over the probability with which it was picked: who judges alone weighs more.
+    """
     rules = settings or TrustSettings()
     trust = {one.rater: one.weight for one in trusts}
-    counts = {
-        name: sum(row.rater == name and row.best is not None for row in votes.of(*WORK).rows)
-        for name in votes.raters
-    }
-    weights = {name: trust.get(name, 1.0) * n for name, n in counts.items()}
-    able = sum(weight > 0 for weight in weights.values())
-    cap, why = cap_for(able, rules)
+    able = votes.of(*purposes).only(lambda row: row.tiers is not None)
+    counts = Counter(row.rater for row in able.rows)
+    parts = _parts(votes, able.only(lambda row: trust.get(row.rater, 1.0) > 0))
+    weights = {name: trust.get(name, 1.0) * parts.get(name, 0.0) for name in votes.raters}
+    cap, why = cap_for(sum(weight > 0 for weight in weights.values()), rules)
     held = capped(weights, cap)
     before, after = math.fsum(weights.values()), math.fsum(held.values())
     return Influence(
@@ -96,17 +106,39 @@ def influence(
                 judgements=counts[name],
                 before=weights[name] / before if before else 0.0,
                 after=held[name] / after if after else 0.0,
-                weight=held[name] / counts[name] if counts[name] else 0.0,
+                weight=held[name] / parts[name] if name in parts else trust.get(name, 1.0),
             )
             for name in votes.raters
         ),
     )
 
 
-def rater_weights(votes: Votes, settings: TrustSettings | None = None) -> dict[str, float]:
-    """What each judgement of a rater weighs in training by the rules and the cap, in [0, 1]."""
+def _parts(votes: Votes, able: Votes) -> dict[str, float]:
+    """What each rater's judgements weigh in a set of all that are `able` at a rater weight of 1."""
+    picked = {row.task: row.inclusion for row in votes.rows if row.repeats is None}
+    # A repeat or adjudication shares weight and inclusion with the task that it shows again.
+    units = [row.repeats or row.task for row in able.rows]
+    judged = Counter(units)
+    parts: dict[str, list[float]] = {}
+    for row, unit in zip(able.rows, units, strict=True):
+        part = 1 / (judged[unit] * picked.get(unit, row.inclusion))
+        parts.setdefault(row.rater, []).append(part)
+    return {name: math.fsum(found) for name, found in parts.items()}
+
+
+def rater_weights(
+    votes: Votes,
+    settings: TrustSettings | None = None,
+    *,
+    purposes: Sequence[Purpose] = TRAINS,
+) -> dict[str, float]:
+    """What each judgement of a rater weighs in training by the rules and the cap, in [0, 1].
+
+    `purposes` are those of the tasks whose judgements are frozen.
+    """
     trusts = decide(rater_report(votes, resamples=0), settings)
-    return {one.rater: one.weight for one in influence(votes, trusts, settings).shares}
+    found = influence(votes, trusts, settings, purposes=purposes)
+    return {one.rater: one.weight for one in found.shares}
 
 
 def cap_for(raters: int, settings: TrustSettings | None = None) -> tuple[float, str]:

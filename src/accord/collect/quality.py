@@ -85,6 +85,8 @@ class Counts:
     """What became of the judgements of a campaign."""
 
     judgements: int
+    used: int
+    """Of those, on work tasks and not in quarantine: what agreement is measured on."""
     ordered: int
     """Rankings and ties."""
     ties: int
@@ -144,6 +146,7 @@ def count(votes: Votes) -> Counts:
     verdicts = [row.verdict for row in rows]
     return Counts(
         judgements=len(rows),
+        used=len(kept.of(*WORK).rows),
         ordered=sum(row.best is not None for row in rows),
         ties=verdicts.count(Verdict.TIE),
         all_bad=verdicts.count(Verdict.ALL_BAD),

@@ -1,7 +1,7 @@
-"""Tasks from comparisons whose responses are there already: somebody's file or data set.
+"""Tasks from responses that are there already: somebody's file or data set.
 
-For work the tiers of a row are not read: raters are asked afresh. For gold and qualification they
-are the known answer.
+For work the tiers of a row are not read, and a row needs none: raters are asked afresh. For gold
+and qualification they are the known answer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
+from accord.collect.formats import Unjudged
 from accord.collect.records import Rejected, Unusable
 from accord.collect.tasks import KNOWN_ANSWER, Purpose, add_task, responses_of
 from accord.core.hashing import digest
@@ -45,7 +46,7 @@ def add_tasks(
     *,
     purpose: Purpose = Purpose.WORK,
 ) -> Made:
-    """One task for each Comparison of `rows`, as `importing.read_rows` or a data set gives them.
+    """One task for each Comparison or Unjudged of `rows`, from `importing.read_rows` or a data set.
 
     The same rows again make nothing. A row that does not fit the campaign (its number of responses,
     two with the same text, no known order where one is needed) is listed as rejected; so is one
@@ -63,7 +64,8 @@ def add_tasks(
                 try:
                     new = _ask(connection, campaign, _fit(row, campaign, purpose), purpose)
                 except Unusable as error:
-                    made.rejected.append(Rejected(made.rows, error.what))
+                    place = row.row if isinstance(row, Unjudged) else made.rows
+                    made.rejected.append(Rejected(place, error.what))
                     continue
                 made.tasks += new
                 made.known += not new
@@ -90,9 +92,9 @@ def task_about(
     return None
 
 
-def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Comparison:
+def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Comparison | Unjudged:
     """`row` as it is. Raises Unusable where it makes no task."""
-    if not isinstance(row, Comparison):
+    if not isinstance(row, Comparison | Unjudged):
         raise Unusable(f"is a {type(row).__name__.lower()} and compares nothing")
     wanted = campaign.settings.responses
     if len(row.responses) != wanted:
@@ -101,6 +103,8 @@ def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Comparison:
     if len(set(row.responses)) < wanted:
         raise Unusable("has two responses with the same text")
     if purpose in KNOWN_ANSWER:
+        if isinstance(row, Unjudged):
+            raise Unusable("has no tiers, the known answer")
         if row.label is not None:
             raise Unusable("has a soft label, which is no known order")
         if len(set(row.tiers)) == 1:
@@ -108,11 +112,13 @@ def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Comparison:
     return row
 
 
-def _ask(connection: Connection, campaign: Campaign, row: Comparison, purpose: Purpose) -> bool:
+def _ask(
+    connection: Connection, campaign: Campaign, row: Comparison | Unjudged, purpose: Purpose
+) -> bool:
     """Whether a task was made. Raises Unusable where one is there with another known answer."""
     prompt = add_prompt(connection, Prompt(conversation=row.prompt, source=row.source))
     shown = [_response(connection, prompt, text) for text in row.responses]
-    gold = row.tiers if purpose in KNOWN_ANSWER else None
+    gold = row.tiers if isinstance(row, Comparison) and purpose in KNOWN_ANSWER else None
     known = task_about(connection, campaign, shown, purpose)
     if known is None:
         add_task(connection, campaign, prompt=prompt, responses=shown, purpose=purpose, gold=gold)

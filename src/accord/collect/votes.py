@@ -24,8 +24,16 @@ from accord.collect.sheet import LEAST_RATING, MOST_RATING, RaterKind
 from accord.collect.tasks import RANDOM, Purpose
 from accord.stats.ratings import Floats, Ratings
 from accord.store.judgements import COUNTS, Verdict
-from accord.store.registry import TEXT, states_before_erasure
-from accord.store.tables import assignments, judgements, payloads, raters, task_responses, tasks
+from accord.store.registry import TEXT
+from accord.store.tables import (
+    assignments,
+    events,
+    judgements,
+    payloads,
+    raters,
+    task_responses,
+    tasks,
+)
 from accord.store.tables import responses as response_table
 from accord.store.tables.columns import moment
 
@@ -229,8 +237,31 @@ def load(connection: Connection, campaign: Campaign, *, lengths: bool = False) -
     return Votes(
         rows=tuple(_vote_of(row, places[row.task], sizes) for row in rows),
         criteria=campaign.criteria,
-        states=_states(connection, {row.rater: row.state for row in rows}),
+        states={row.rater: row.state for row in rows} | _decided(connection, campaign),
     )
+
+
+def _decided(connection: Connection, campaign: Campaign) -> dict[str, str]:
+    """What was decided last about raters who were erased since: it stands, their row forgot it.
+
+    A decision that cannot be read could have been a quarantine.
+    """
+    here = sa.select(judgements.c.rater).join(tasks, tasks.c.id == judgements.c.task)
+    chosen = (
+        sa.select(events.c.subject, payloads.c.body)
+        .outerjoin(payloads, (payloads.c.seq == events.c.seq) & (payloads.c.name == "state"))
+        .join(raters, raters.c.id == events.c.subject)
+        .where(
+            events.c.type == "rater.state_set",
+            raters.c.state == "erased",
+            raters.c.id.in_(here.where(tasks.c.campaign == campaign.id)),
+        )
+        .order_by(events.c.seq)
+    )
+    return {
+        row.subject: QUARANTINED if row.body is None else str(json.loads(row.body))
+        for row in connection.execute(chosen)
+    }
 
 
 def top(tiers: Iterable[int]) -> int:
@@ -294,12 +325,6 @@ def _places(connection: Connection, campaign: Campaign) -> dict[str, tuple[str, 
     for row in connection.execute(chosen):
         found[row.task] = (*found.get(row.task, ()), row.response)
     return found
-
-
-def _states(connection: Connection, states: Mapping[str, str]) -> dict[str, str]:
-    """What raters were before they were erased, if they were: quarantine outlasts a name."""
-    gone = [name for name, state in states.items() if state == "erased"]
-    return {**states, **states_before_erasure(connection, gone)}
 
 
 def _lengths(connection: Connection, campaign: Campaign) -> dict[str, int | None]:

@@ -6,6 +6,7 @@ Shape letters:  P = pairs of the held-out comparisons.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice, pairwise
 
 import numpy as np
@@ -33,20 +34,53 @@ class _Pairs:
         asked_of: list[str] = []
         self.sources: list[str] = []
         label: list[float] = []
+        weight: list[float] = []
         for comparison in comparisons:
             prompt = comparison.prompt.digest
             number = asked.setdefault((prompt, comparison.responses), str(len(asked)))
-            for pair in comparison.pairs():
+            listed = list(comparison.pairs())
+            for pair in listed:
                 self.first.append(comparison.responses[pair.first])
                 self.second.append(comparison.responses[pair.second])
                 prompts.append(prompt)
                 asked_of.append(number)
                 self.sources.append(comparison.source.partition(":")[0] or "unnamed")
                 label.append(pair.label)
+                weight.append(comparison.training_weight / len(listed))
         self.label = np.array(label)
+        self.weight = np.array(weight)
         # Where everybody answered one prompt, what was asked about is what was drawn: several
         # judgements of the same responses are one draw.
         self.clusters = np.array(prompts if len(set(prompts)) > 1 else asked_of)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Pairs that are no ties: whether the model was right, what they weigh, what was drawn."""
+
+    credit: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    clusters: NDArray[np.str_]
+
+    def only(self, inside: NDArray[np.bool_]) -> _Judged:
+        """Some of them."""
+        return _Judged(self.credit[inside], self.weight[inside], self.clusters[inside])
+
+    @property
+    def accuracy(self) -> float:
+        """Weighted share of them that the model has right."""
+        return float(np.average(self.credit, weights=self.weight))
+
+    @property
+    def interval(self) -> list[float] | None:
+        """Limits of the accuracy; None where one thing was drawn alone."""
+        if len(set(self.clusters)) < 2:
+            return None
+        # Only relations count; equal weights are none, so that nothing is rounded.
+        equal = (self.weight == self.weight[0]).all()
+        weight = None if equal else self.weight
+        found = intervals.share(self.credit, clusters=self.clusters, weight=weight)
+        return [found.low, found.high]
 
 
 def audit(
@@ -54,6 +88,8 @@ def audit(
 ) -> dict[str, object]:
     """Accuracy, calibration and baselines as JSON values; {} where every held-out pair is a tie.
 
+    Accuracies weigh a pair as training does: what was picked on purpose, or judged by many, does
+    not count for more. Calibration counts every pair once. Pairs that weigh nothing are left out.
     `lead_P` are raw score differences, first less second, of the pairs of `held` in their order;
     `known` are the training comparisons, which fit the word baseline. Intervals are over prompts,
     or over sets of responses where all have the same prompt.
@@ -62,31 +98,25 @@ def audit(
     pairs = _Pairs(held)
     if len(pairs.label) != len(lead_P):
         raise DataError("the audit needs one lead a pair", got=f"{len(lead_P)}, {len(pairs.label)}")
-    credit, clear = ranking.pair_credit(lead_P, pairs.label)
+    credit, decided = ranking.pair_credit(lead_P, pairs.label)
+    clear = decided & (pairs.weight > 0)
     if not clear.any():
         return {}
-    clusters = pairs.clusters[clear]
+    judged = _Judged(credit[clear[decided]], pairs.weight[clear], pairs.clusters[clear])
     return {
         "pairs": int(clear.sum()),
-        "ties": int((~clear).sum()),
-        "accuracy": float(credit.mean()),
-        "interval": _interval(credit, clusters),
+        "ties": int((~decided).sum()),
+        "accuracy": judged.accuracy,
+        "interval": judged.interval,
         "baselines": _baselines(known, pairs),
-        "by_length_gap": _by_length_gap(pairs, credit, clear),
+        "by_length_gap": _by_length_gap(pairs, judged, clear),
         "by_source": [
-            _slice(name, credit[inside], clusters[inside])
+            _slice(name, judged.only(inside))
             for name in sorted(set(pairs.sources))
             if (inside := np.array(pairs.sources)[clear] == name).any()
         ],
         **_calibration(lead_P[clear], pairs.label[clear]),
     }
-
-
-def _interval(credit: NDArray[np.float64], clusters: NDArray[np.str_]) -> list[float] | None:
-    if len(set(clusters)) < 2:
-        return None
-    found = intervals.share(credit, clusters=clusters)
-    return [found.low, found.high]
 
 
 def _calibration(lead: NDArray[np.float64], label: NDArray[np.float64]) -> dict[str, object]:
@@ -104,18 +134,24 @@ def _calibration(lead: NDArray[np.float64], label: NDArray[np.float64]) -> dict[
 
 
 def _baselines(known: Iterable[Comparison], pairs: _Pairs) -> dict[str, float]:
-    found = {"longer wins": baselines.longer_wins(pairs.first, pairs.second, pairs.label)}
+    found = {
+        "longer wins": baselines.longer_wins(
+            pairs.first, pairs.second, pairs.label, weight=pairs.weight
+        )
+    }
     train = _Pairs(islice(known, BASELINE_COMPARISONS))
     try:
         words = baselines.fit_tfidf(train.first, train.second, train.label)
     except DataError:  # too little text to share a word: there is no such baseline then
         return found
     lead = words.score(pairs.first) - words.score(pairs.second)
-    return found | {"TF-IDF Bradley-Terry": ranking.pair_accuracy(lead, pairs.label)}
+    return found | {
+        "TF-IDF Bradley-Terry": ranking.pair_accuracy(lead, pairs.label, weight=pairs.weight)
+    }
 
 
 def _by_length_gap(
-    pairs: _Pairs, credit: NDArray[np.float64], clear: NDArray[np.bool_]
+    pairs: _Pairs, judged: _Judged, clear: NDArray[np.bool_]
 ) -> list[dict[str, object]]:
     """By how many characters the better answer is longer than the worse."""
     gap = np.array([len(a) - len(b) for a, b in zip(pairs.first, pairs.second, strict=True)])
@@ -126,16 +162,16 @@ def _by_length_gap(
         inside = (gap >= low) & ((gap < high) | (high == edges[-1]) & (gap <= high))
         if inside.any():
             name = f"better one {low:+.0f} to {high:+.0f} characters"
-            found.append(_slice(name, credit[inside], pairs.clusters[clear][inside]))
+            found.append(_slice(name, judged.only(inside)))
     return found
 
 
-def _slice(name: str, credit: NDArray[np.float64], clusters: NDArray[np.str_]) -> dict[str, object]:
-    low, high = _interval(credit, clusters) or (None, None)
+def _slice(name: str, judged: _Judged) -> dict[str, object]:
+    low, high = judged.interval or (None, None)
     return {
         "name": name,
-        "pairs": len(credit),
-        "accuracy": float(credit.mean()),
+        "pairs": len(judged.credit),
+        "accuracy": judged.accuracy,
         "low": low,
         "high": high,
     }

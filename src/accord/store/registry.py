@@ -19,7 +19,7 @@ from accord.core.hashing import digest, plain
 from accord.core.types import Conversation, Message, Prompt, Response, Speaker
 from accord.store.event import Entry
 from accord.store.log import append
-from accord.store.tables import events, guidelines, payloads, prompts, raters, responses
+from accord.store.tables import guidelines, payloads, prompts, raters, responses
 
 SYSTEM = "system"
 TEXT = "text"
@@ -58,6 +58,11 @@ def register_rater(
     return name
 
 
+def all_raters(connection: Connection) -> list[str]:
+    """Names of all raters, oldest first."""
+    return list(connection.execute(sa.select(raters.c.id).order_by(raters.c.seq)).scalars())
+
+
 def guideline_text(connection: Connection, version: str) -> str:
     """The words of the guidelines of this version. Raises DataError where there are none."""
     body = connection.execute(
@@ -93,24 +98,6 @@ def set_rater_state(
     append(connection, Entry(type=STATE_SET, actor=actor, subject=rater, parts=parts))
     changed = sa.update(raters).where(raters.c.id == rater)
     connection.execute(changed.values(state=state, since=datetime.now(UTC)))
-
-
-def states_before_erasure(connection: Connection, names: Sequence[str]) -> dict[str, str]:
-    """The last state that each of these raters was set to, from the log; others are left out.
-
-    The row of an erased rater no longer says whether they were in quarantine. A state that cannot
-    be read could have been that.
-    """
-    found = (
-        sa.select(events.c.subject, payloads.c.body)
-        .join(payloads, (payloads.c.seq == events.c.seq) & (payloads.c.name == STATE))
-        .where(events.c.type == STATE_SET, events.c.subject.in_(names))
-        .order_by(events.c.seq)
-    )
-    return {
-        row.subject: "quarantined" if row.body is None else str(json.loads(row.body))
-        for row in connection.execute(found)
-    }
 
 
 def publish_guideline(

@@ -87,6 +87,20 @@ def test_a_comparison_whose_prompt_another_set_trains_on_is_not_held_out(tmp_pat
     assert not openings(train) & openings(dev)
 
 
+def test_a_response_that_another_set_trains_on_is_not_held_out(tmp_path: Path) -> None:
+    """As above, with one prompt for everything and sets that are split by response."""
+    rows = [comparison("one", f"text {i}", f"text {(7 * i + 1) % 400}") for i in range(400)]
+    given = context(
+        tmp_path,
+        a_preferences=(rows, {"dev": 0.3, "unit": "response"}),
+        b_preferences=(rows, {"dev": 0.1, "unit": "response"}),
+    )
+    train, dev = (list(data.comparisons(given, split)) for split in (Split.TRAIN, Split.DEV))
+    trained = {text for row in train for text in row.responses}
+    assert dev
+    assert not any(trained & {*row.responses} for row in dev)
+
+
 def test_a_prompt_that_any_set_trains_on_is_not_held_out(tmp_path: Path) -> None:
     given = context(
         tmp_path,

@@ -15,7 +15,7 @@ from accord.collect.formats import (
     tiers,
     votes,
 )
-from accord.collect.formats.shape import Format, Row
+from accord.collect.formats.shape import Format, Row, Unjudged
 from accord.collect.records import Unusable, listed
 from accord.core.errors import ConfigError
 
@@ -27,6 +27,7 @@ FORMATS: dict[str, Format] = {
         conversations.PROMPT,
         pairs.PAIRS,
         tiers.TIERS,
+        tiers.UNJUDGED,
         dialogues.DIALOGUES,
         instructions.INSTRUCTIONS,
         thumbs.THUMBS,
@@ -38,7 +39,7 @@ FORMATS: dict[str, Format] = {
 KNOWN = frozenset[str]().union(*(made.required for made in FORMATS.values()))
 """Columns that decide a row's format."""
 
-__all__ = ["FORMATS", "Format", "Row", "format_called", "format_of"]
+__all__ = ["FORMATS", "Format", "Row", "Unjudged", "format_called", "format_of"]
 
 
 def format_called(name: str) -> Format:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from accord.collect.formats.shape import PREFERENCE_COLUMNS, Format, Row, comparison
+from accord.collect.formats.shape import PREFERENCE_COLUMNS, Format, Row, chosen_over
 from accord.collect.records import Record, Unusable, checked_text, filled, messages
 from accord.core.types import Conversation, Message, Speaker
 
@@ -48,7 +48,7 @@ def _pair(record: Record) -> Iterator[Row]:
     if chosen[-2].role is Speaker.ASSISTANT:
         raise Unusable("has two assistant turns in a row at its end", "chosen")
     prompt = Conversation(chosen[:-1])
-    yield comparison(record, prompt, (chosen[-1].content, rejected[-1].content), (0, 1))
+    yield chosen_over(record, prompt, chosen[-1].content, rejected[-1].content)
 
 
 DIALOGUES = Format(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accord.collect.formats.shape import PREFERENCE_COLUMNS, Format, Row, comparison
+from accord.collect.formats.shape import PREFERENCE_COLUMNS, Format, Row, chosen_over
 from accord.collect.records import Record
 
 
 def _pair(record: Record) -> Iterator[Row]:
     prompt = record.prompt()
     chosen, rejected = (record.answer(column, prompt) for column in ("chosen", "rejected"))
-    yield comparison(record, prompt, (chosen, rejected), (0, 1))
+    yield chosen_over(record, prompt, chosen, rejected)
 
 
 PAIRS = Format(
@@ -19,6 +19,6 @@ PAIRS = Format(
     required=frozenset({"prompt", "chosen", "rejected"}),
     optional=PREFERENCE_COLUMNS,
     meaning="`prompt`, the better answer `chosen` and the worse one `rejected`; "
-    "`label` is P(chosen better).",
+    "`label` is P(chosen better), .5 to 1.",
     parse=_pair,
 )

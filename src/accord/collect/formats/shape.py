@@ -10,7 +10,18 @@ from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation, Demonstration, Feedback, Prompt
 
 Row = Comparison | Demonstration | Prompt | Feedback
-"""What a row becomes."""
+"""What a row of a data set becomes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unjudged:
+    """A prompt and responses that nobody compared yet: what raters are to be asked about."""
+
+    row: int
+    """Line of a JSON Lines file, row of a Parquet file; from 1."""
+    prompt: Conversation
+    responses: tuple[str, ...]
+    source: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +36,7 @@ class Format:
     """Columns that are read where they are there."""
     meaning: str
     """One sentence for the manual."""
-    parse: Callable[[Record], Iterator[Row | Rejected]]
+    parse: Callable[[Record], Iterator[Row | Unjudged | Rejected]]
     """Reads one row; raises Unusable where it cannot."""
 
 
@@ -33,6 +44,17 @@ PREFERENCE_COLUMNS = frozenset(
     {"weight", "margin", "label", "source", "strength", "inclusion", "rater", "all_bad"}
 )
 """Optional columns of comparisons."""
+
+
+def chosen_over(record: Record, prompt: Conversation, chosen: str, rejected: str) -> Comparison:
+    """A pair whose better response the columns name; `label` may weaken that, and not turn it.
+
+    A label of 0 beside them is often a class of something else. Raises Unusable as `comparison`.
+    """
+    label = record.number("label")
+    if label is not None and 0 <= label < 0.5:
+        raise Unusable("says that the rejected response is the better one", "label")
+    return comparison(record, prompt, (chosen, rejected), (0, 1))
 
 
 def comparison(

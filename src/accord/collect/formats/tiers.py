@@ -1,19 +1,16 @@
-"""K answers to one prompt in tiers: rankings with ties."""
+"""K answers to one prompt: in tiers, rankings with ties; or without an order, to be compared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accord.collect.formats.shape import PREFERENCE_COLUMNS, Format, Row, comparison
+from accord.collect.formats.shape import PREFERENCE_COLUMNS, Format, Row, Unjudged, comparison
 from accord.collect.records import Record, Unusable, filled, sequence
 
 
 def _ranked(record: Record) -> Iterator[Row]:
     prompt = record.prompt()
-    responses = tuple(
-        filled(text, f"responses[{index}]")
-        for index, text in enumerate(sequence(record.value("responses"), "responses"))
-    )
+    responses = _responses(record)
     ranks = []
     for index, tier in enumerate(sequence(record.value("tiers"), "tiers")):
         if isinstance(tier, bool) or not isinstance(tier, int):
@@ -22,10 +19,29 @@ def _ranked(record: Record) -> Iterator[Row]:
     yield comparison(record, prompt, responses, tuple(ranks))
 
 
+def _unjudged(record: Record) -> Iterator[Unjudged]:
+    prompt, responses = record.prompt(), _responses(record)
+    yield Unjudged(row=record.row, prompt=prompt, responses=responses, source=record.origin())
+
+
+def _responses(record: Record) -> tuple[str, ...]:
+    return tuple(
+        filled(text, f"responses[{index}]")
+        for index, text in enumerate(sequence(record.value("responses"), "responses"))
+    )
+
+
 TIERS = Format(
     name="prompt-responses-tiers",
     required=frozenset({"prompt", "responses", "tiers"}),
     optional=PREFERENCE_COLUMNS,
     meaning="`prompt`, a list of `responses` and their `tiers`: 0 the best, equal tiers a tie.",
     parse=_ranked,
+)
+
+UNJUDGED = Format(
+    name="prompt-responses",
+    required=frozenset({"prompt", "responses"}),
+    meaning="`prompt` and a list of `responses` that nobody compared: for `accord campaign tasks`.",
+    parse=_unjudged,
 )

@@ -20,7 +20,7 @@ from accord.core.types import (
 from accord.pipeline.stage import StageContext
 from accord.rewards.gold import GrammarGold
 from accord.store.datasets import Dataset
-from accord.store.splits import Row, Unit, opening
+from accord.store.splits import Row, Unit, opening, responses_of
 from accord.text import grammar
 
 T = TypeVar("T")
@@ -49,17 +49,25 @@ def demonstrations(context: StageContext, split: Split) -> Iterator[Demonstratio
 
 
 def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
-    """Comparisons of one split: simulated ones where the pipeline made them, else imported."""
+    """Comparisons of one split: simulated ones where the pipeline made them, else imported.
+
+    Held out is none whose prompt, or response where a set is split by those, another set trains on.
+    """
     if "compare" in context.inputs:
         sets = [Dataset(context.input("compare").folder / "preferences")]
     else:
         sets = _sets(context, "preferences")
-    trained = _trained(sets) if split is not Split.TRAIN else frozenset()
+    held = split is not Split.TRAIN
+    trained = _trained(sets) if held else frozenset()
+    said = _said(sets) if held else frozenset()
     for dataset in sets:
         # Split by response, a set shares its prompts between its own parts on purpose.
-        known = trained if dataset.manifest.unit is Unit.PROMPT else frozenset()
+        by_response = dataset.manifest.unit is Unit.RESPONSE
         for row in dataset.rows(split):
-            if isinstance(row, Comparison) and opening(row) not in known:
+            if not isinstance(row, Comparison):
+                continue
+            known = not said.isdisjoint(row.responses) if by_response else opening(row) in trained
+            if not known:
                 yield row
 
 
@@ -148,10 +156,24 @@ def _trained(sets: list[Dataset]) -> frozenset[Opening]:
 
     Sets that were split alike, by prompt, cannot share one between train and dev.
     """
-    ways = {(s.manifest.unit, s.manifest.dev, s.manifest.test) for s in sets}
+    ways = _ways(sets)
     if len(ways) < 2 and all(unit is Unit.PROMPT for unit, _, _ in ways):
         return frozenset()
     return frozenset(opening(row) for dataset in sets for row in dataset.rows(Split.TRAIN))
+
+
+def _said(sets: list[Dataset]) -> frozenset[str]:
+    """Responses in the training part of any set, where a dev part by response could hold them."""
+    ways = _ways(sets)
+    if len(ways) < 2 or all(unit is Unit.PROMPT for unit, _, _ in ways):
+        return frozenset()
+    rows = (row for dataset in sets for row in dataset.rows(Split.TRAIN))
+    return frozenset(text for row in rows for text in responses_of(row))
+
+
+def _ways(sets: list[Dataset]) -> set[tuple[Unit, float, float]]:
+    """How the sets were split."""
+    return {(s.manifest.unit, s.manifest.dev, s.manifest.test) for s in sets}
 
 
 def _prompt_of(row: Row) -> Prompt | None:
