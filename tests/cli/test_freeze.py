@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from accord.collect.tasks import Purpose
 from accord.core.hashing import canonical_json
 from accord.pipeline.logbook import export_workspace_log, open_log, public_key, signing_key
 from accord.pipeline.workspace import Workspace
+from accord.store.checkpoints import sign_checkpoint
 from accord.store.database import Database, open_database
 from accord.store.judgements import Verdict
 from accord.store.keys import SigningKey
@@ -127,6 +130,21 @@ def test_the_live_log_is_verified(workspace: Workspace, capsys: Said) -> None:
     assert "(this workspace's)" in capsys.readouterr().out
     assert main(["verify", "--key", ".accord/keys/log.pub"]) == 0
     assert "--key" not in capsys.readouterr().out
+
+
+def test_a_log_that_somebody_else_signed_instead_is_told_of(
+    workspace: Workspace, tmp_path: Path, capsys: Said
+) -> None:
+    assert main(["freeze"]) == 0
+    with closing(sqlite3.connect(workspace.root / "accord.db")) as bare, bare:
+        bare.execute("DROP TRIGGER checkpoints_no_delete")
+        bare.execute("DELETE FROM checkpoints")
+    with open_log(workspace) as database, database.write() as connection:
+        sign_checkpoint(connection, SigningKey.load_or_make(tmp_path / "stranger.pem"))
+    capsys.readouterr()
+    assert main(["verify"]) == 0
+    assert "none of them is signed by it" in capsys.readouterr().out
+    assert main(["verify", "--key", ".accord/keys/log.pub"]) == 2
 
 
 def test_an_export_is_verified_anywhere(

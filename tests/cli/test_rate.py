@@ -18,6 +18,7 @@ from accord.cli.sheets import UNSHOWN, printable
 from accord.collect.campaign import CampaignState, all_campaigns, set_campaign_state
 from accord.store.database import Database, open_database
 from accord.store.judgements import current
+from accord.store.log import parts_of
 from accord.store.registry import response_text
 from accord.store.verifying import verify_database
 from tests.cli.small import environment
@@ -121,6 +122,16 @@ def test_everything_that_can_be_said(workspace: Path) -> None:
     assert row.tiers[place] == 0
     assert row.seconds is not None
     assert row.ui.startswith("terminal ")
+
+
+def test_what_was_said_before_a_skip_is_kept(workspace: Path) -> None:
+    opened(workspace, tasks=1)
+    assert "1 skipped" in rate(workspace, "rboth are about somebody I know\nf\n2s1").stdout
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        (row,) = current(connection)
+        said = parts_of(connection, row.seq)
+    assert said["rationale"] == "both are about somebody I know"
+    assert (row.reason, row.flags) == ("cannot judge it", [[None, "personal data"]])
 
 
 def test_undo_corrects_the_last_one(workspace: Path) -> None:

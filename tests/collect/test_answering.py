@@ -9,14 +9,15 @@ import sqlalchemy as sa
 
 from accord.collect.answering import answer, correct, is_split
 from accord.collect.assigning import Lease, next_task, release
-from accord.collect.campaign import Campaign
+from accord.collect.campaign import Campaign, CampaignSettings, open_campaign
 from accord.collect.gold import is_right
 from accord.collect.sheet import Opinion
 from accord.core.errors import ConflictError, DataError
 from accord.store.database import Database
+from accord.store.erasing import erase
 from accord.store.judgements import Verdict, current, history
-from accord.store.registry import response_text
-from accord.store.tables import tasks
+from accord.store.registry import publish_guideline, response_text
+from accord.store.tables import responses, tasks
 from accord.store.verifying import verify_database
 from tests.collect.asking import made, prefers, somebody
 
@@ -143,6 +144,38 @@ def test_a_correction_supersedes_and_is_idempotent(database: Database) -> None:
     with pytest.raises(ConflictError, match="corrected before"):
         correct(database, campaign, first.seq, prefers(lease, 0), key="k3", ui="test")
     assert verify_database(database).ok
+
+
+def test_an_answer_belongs_to_the_campaign_that_asked(file_database: Database) -> None:
+    """Or it would be kept under guidelines that the rater never saw."""
+    campaign, lease = opened(file_database)
+    with file_database.write() as connection:
+        publish_guideline(connection, "v2", "Prefer the short answer.")
+        settings = CampaignSettings(name="other", guideline="v2")
+        other = open_campaign(connection, settings)
+    said = prefers(lease, 0)
+    with pytest.raises(DataError, match="no such assignment"):
+        answer(file_database, other, lease, said, key="k", ui="test")
+    seq = answer(file_database, campaign, lease, said, key="k", ui="test").seq
+    with pytest.raises(DataError, match="no judgement of a task"):
+        correct(file_database, other, seq, prefers(lease, 1), key="k2", ui="test")
+
+
+def test_an_answer_is_kept_where_its_words_were_erased_meanwhile(file_database: Database) -> None:
+    campaign = made(file_database, tasks=1, overlap=2)
+    people = [somebody(file_database, campaign, name) for name in "ab"]
+    leases = [next_task(file_database, campaign, rater) for rater in people]
+    with file_database.read() as connection:
+        seq = connection.execute(sa.select(responses.c.seq).limit(1)).scalar_one()
+    erase(file_database, seq, "text")
+    for choice, lease in enumerate(leases):
+        assert lease is not None
+        said = prefers(lease, choice)
+        assert answer(file_database, campaign, lease, said, key=str(choice), ui="test").new
+    with file_database.read() as connection:
+        assert len(current(connection)) == 2
+        # They are split, and no lead could read what it is about.
+        assert connection.execute(sa.select(tasks.c.purpose)).scalars().all() == ["work"]
 
 
 def test_a_correction_to_a_skip_frees_the_task(file_database: Database) -> None:

@@ -25,7 +25,7 @@ from accord.core.errors import ConflictError
 from accord.store.database import Database
 from accord.store.erasing import erase
 from accord.store.registry import register_rater, set_rater_state
-from accord.store.tables import assignments, responses, tasks
+from accord.store.tables import assignments, prompts, responses, task_responses, tasks
 from tests.collect.asking import ask, made, prefers, somebody
 
 
@@ -170,6 +170,48 @@ def test_a_trial_asks_its_tasks_alone_and_decides(database: Database) -> None:
         next_task(database, campaign, bad)
 
 
+def test_nobody_passes_a_trial_by_skipping_it(database: Database) -> None:
+    campaign = made(database, tasks=1, overlap=9, most_skips=2)
+    known = {
+        ask(database, campaign, f"trial {n}", purpose=Purpose.QUALIFICATION, gold=(0, 1))
+        for n in range(2)
+    }
+    for name in "abc":
+        rater = somebody(database, campaign, name)
+        for _ in known:
+            lease = taken(database, campaign, rater)
+            assert lease.task in known
+            said = Opinion.skipped("other")
+            answer(database, campaign, lease, said, key=lease.assignment, ui="test")
+        with database.read() as connection:
+            assert membership_of(connection, campaign, rater) is Membership.FAILED
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_trial_is_decided_where_its_last_task_was_erased(
+    database: Database, *, right: bool
+) -> None:
+    campaign = made(database, tasks=1)
+    known = {
+        ask(database, campaign, f"trial {n}", purpose=Purpose.QUALIFICATION, gold=(0, 1))
+        for n in range(2)
+    }
+    rater = somebody(database, campaign, "a")
+    lease = taken(database, campaign, rater)
+    answer(database, campaign, lease, prefers(lease, 0 if right else 1), key="k", ui="test")
+    (left,) = known - {lease.task}
+    with database.read() as connection:
+        seq = connection.execute(
+            sa.select(prompts.c.seq).join(tasks).where(tasks.c.id == left)
+        ).scalar_one()
+    erase(database, seq, "text")
+    after = next_task(database, campaign, rater)
+    assert (after is not None) == right
+    with database.read() as connection:
+        stand = membership_of(connection, campaign, rater)
+    assert stand is (Membership.ACTIVE if right else Membership.FAILED)
+
+
 def test_a_split_goes_to_a_lead_who_had_no_part_in_it(database: Database) -> None:
     campaign = made(database, tasks=1, overlap=2)
     one, other = (somebody(database, campaign, name) for name in "ab")
@@ -231,13 +273,60 @@ def test_who_may_not_work_is_told_why(file_database: Database) -> None:
         next_task(file_database, campaign, rater)
 
 
-def test_a_task_whose_words_were_erased_is_not_asked(file_database: Database) -> None:
+@pytest.mark.parametrize("what", [prompts, responses])
+def test_a_task_whose_words_were_erased_is_not_asked(
+    file_database: Database, what: sa.Table
+) -> None:
     campaign = made(file_database, tasks=1)
-    rater = somebody(file_database, campaign, "a")
+    one, other = (somebody(file_database, campaign, name) for name in "ab")
+    taken(file_database, campaign, one)
     with file_database.read() as connection:
-        seq = connection.execute(sa.select(responses.c.seq).limit(1)).scalar_one()
+        seq = connection.execute(sa.select(what.c.seq).limit(1)).scalar_one()
     erase(file_database, seq, "text")
-    assert next_task(file_database, campaign, rater) is None
+    assert next_task(file_database, campaign, one) is None
+    assert next_task(file_database, campaign, other) is None
+
+
+def test_a_task_whose_words_were_erased_is_not_repeated(file_database: Database) -> None:
+    campaign = made(file_database, tasks=8, overlap=1, repeat_share=0.5, repeat_after=1)
+    rater = somebody(file_database, campaign, "a")
+    work_off(file_database, campaign, rater, most=2)
+    with file_database.read() as connection:
+        judged = sa.select(assignments.c.task).where(assignments.c.state == "submitted")
+        shown = sa.select(task_responses.c.response).where(task_responses.c.task.in_(judged))
+        chosen = sa.select(responses.c.seq).where(responses.c.id.in_(shown))
+        seqs = connection.execute(chosen).scalars().all()
+    for seq in seqs:
+        erase(file_database, seq, "text")
+    had = {lease.task for lease in work_off(file_database, campaign, rater)}
+    with file_database.read() as connection:
+        work = sa.select(tasks.c.id).where(tasks.c.purpose == Purpose.WORK, tasks.c.id.in_(had))
+        assert len(connection.execute(work).all()) == 6
+
+
+def test_a_repeat_that_was_given_back_is_asked_again(file_database: Database) -> None:
+    campaign = made(file_database, tasks=20, overlap=1, repeat_share=0.5, repeat_after=1)
+    rater = somebody(file_database, campaign, "a")
+    given_back: set[str] = set()
+    while (lease := next_task(file_database, campaign, rater)) is not None:
+        if lease.task in given_back or not _is_repeat(file_database, lease):
+            said = prefers(lease, 0)
+            answer(file_database, campaign, lease, said, key=lease.assignment, ui="test")
+        else:
+            given_back.add(lease.task)
+            release(file_database, lease)
+    with file_database.read() as connection:
+        again = sa.select(tasks.c.id, tasks.c.state).where(tasks.c.purpose == Purpose.REPEAT)
+        rows = connection.execute(again).all()
+    assert {row.id for row in rows} == given_back
+    assert {row.state for row in rows} == {"done"}
+    assert len(rows) >= 4
+
+
+def _is_repeat(database: Database, lease: Lease) -> bool:
+    with database.read() as connection:
+        purpose = sa.select(tasks.c.purpose).where(tasks.c.id == lease.task)
+        return bool(connection.execute(purpose).scalar_one() == Purpose.REPEAT)
 
 
 def test_a_lost_lease_leaves_no_trace_but_a_row(file_database: Database) -> None:

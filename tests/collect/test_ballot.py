@@ -47,6 +47,9 @@ def test_all_bad_keeps_an_order_that_was_typed() -> None:
     assert (plain.verdict, plain.tiers) == (Verdict.ALL_BAD, None)
     ordered = Ballot(k=3).typed("bx ac").opinion()
     assert (ordered.verdict, ordered.tiers) == (Verdict.ALL_BAD, (1, 0, 2))
+    for keys in ("x6", "6x"):
+        scaled = Ballot(k=2).typed(keys).opinion()
+        assert (scaled.verdict, scaled.tiers) == (Verdict.ALL_BAD, (1, 0))
     assert Ballot(k=2).typed("xxa").opinion().verdict is Verdict.RANKING
 
 

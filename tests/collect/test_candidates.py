@@ -10,14 +10,17 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from accord.collect import candidates
 from accord.collect.campaign import Campaign
 from accord.collect.candidates import Sampled, conclude, deliver, remaining
 from accord.collect.orders import SAMPLE, SAMPLED, order_of, request
 from accord.collect.pool import add_prompts
 from accord.collect.selection import Score
+from accord.collect.tasks import add_task
 from accord.core.errors import ConflictError, DataError
 from accord.core.types import Conversation, Prompt, Response, SamplingSettings, StopReason
 from accord.store.database import Database
+from accord.store.erasing import erase
 from accord.store.jobs import Job, JobState, claim, job_called
 from accord.store.tables import events, responses, task_responses, tasks
 from tests.collect.asking import made
@@ -269,6 +272,57 @@ def test_an_interrupted_conclusion_goes_on(file_database: Database) -> None:
         )
     assert conclude(file_database, job).tasks == 6
     assert {row.id for row in asked(file_database)} == before
+
+
+def test_what_was_picked_before_a_kill_is_what_is_asked_after(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = made(database, tasks=0, selection="gap")
+    ids = pool(database, 12)
+    job = ordered(database, campaign, ids, tasks=4)
+    deliver(database, job, answered(ids))
+    monkeypatch.setattr(candidates, "BATCH", 1)
+    calls = iter(range(3))
+
+    def dies(*args: Any, **more: Any) -> str:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return add_task(*args, **more)
+
+    scores = scored(database, wide=ids[:6])
+    with monkeypatch.context() as patch:
+        patch.setattr(candidates, "add_task", dies)
+        with pytest.raises(KeyboardInterrupt):
+            conclude(database, job, scores=scores)
+    begun = {(row.prompt, row.inclusion) for row in asked(database)}
+    assert len(begun) == 3
+    # Whoever goes on predicts something else: the first pick stands, or more would be asked.
+    assert conclude(database, job, scores=scored(database, wide=ids[6:])).tasks == 4
+    after = {(row.prompt, row.inclusion) for row in asked(database)}
+    assert begun < after
+    assert len(after) == 4
+
+
+def scored(database: Database, *, wide: Sequence[str]) -> dict[str, Score]:
+    """Rewards that lie far apart for the prompts in `wide`."""
+    with database.read() as connection:
+        rows = connection.execute(sa.select(responses).order_by(responses.c.digest)).all()
+    return {
+        row.id: Score((9.0 if row.prompt in wide else 0.1) * (n % 2)) for n, row in enumerate(rows)
+    }
+
+
+def test_answers_erased_before_the_conclusion_make_no_task(file_database: Database) -> None:
+    campaign = made(file_database, tasks=0)
+    ids = pool(file_database, 4)
+    job = ordered(file_database, campaign, ids, tasks=4)
+    deliver(file_database, job, answered(ids))
+    with file_database.read() as connection:
+        chosen = sa.select(responses.c.seq).where(responses.c.prompt == ids[0]).limit(1)
+        seq = connection.execute(chosen).scalar_one()
+    erase(file_database, seq, "text")
+    assert conclude(file_database, job).tasks == 3
+    assert {row.prompt for row in asked(file_database)} == set(ids[1:])
 
 
 def test_answers_that_nobody_asked_for_are_refused(file_database: Database) -> None:

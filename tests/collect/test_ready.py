@@ -63,6 +63,13 @@ def test_known_tiers_become_the_known_answer(file_database: Database, purpose: P
             texts = [response_text(connection, one) for one in responses_of(connection, row.id)]
             best = texts[row.gold.index(0)]
             assert best == ("Yes 1." if "Yes 1." in texts else "No.")
+    # Asked for again with the answer turned round: nobody may believe that it was taken over.
+    again = add_tasks(file_database, campaign, [rows[0], compared(2)], purpose=purpose)
+    assert (again.tasks, again.known, [str(one) for one in again.rejected]) == (
+        0,
+        1,
+        ["row 2: has another known answer than the task that is there"],
+    )
     # Work on the same comparison is another task.
     assert add_tasks(file_database, campaign, rows[:1]).tasks == 1
 

@@ -15,7 +15,14 @@ from accord.store.erasing import erase, erase_rater
 from accord.store.event import Entry
 from accord.store.judgements import Judgement, Verdict, current, submit
 from accord.store.log import append, parts_of, size
-from accord.store.registry import conversation_of, response_text
+from accord.store.registry import (
+    conversation_of,
+    guideline_text,
+    publish_guideline,
+    register_rater,
+    response_text,
+    set_rater_state,
+)
 from accord.store.tables import identities, payloads, prompts, raters, responses
 from accord.store.verifying import verify_database
 
@@ -77,6 +84,34 @@ def test_a_rater_is_forgotten_but_what_they_chose_counts_on(
         )
         assert connection.execute(words).all() == []
     assert verify_database(database).ok
+
+
+def test_reasons_about_an_erased_rater_go_and_the_decision_stays(database: Database) -> None:
+    with database.write() as connection:
+        rater = register_rater(connection, kind="human", identity={"name": "Ada"})
+        set_rater_state(connection, rater, "quarantined", why={"words": "Ada told us so"})
+        decided = size(connection)
+    assert erase_rater(database, rater) == 2
+    with database.read() as connection:
+        assert parts_of(connection, decided) == {"state": "quarantined", "why": None}
+    assert verify_database(database).ok
+
+
+def test_what_an_erased_lead_decided_stays(database: Database) -> None:
+    with database.write() as connection:
+        lead = register_rater(connection, kind="human", role="lead", identity={"name": "Ada"})
+        other = register_rater(connection, kind="human")
+        publish_guideline(connection, "v1", "Prefer what is true.", actor=lead)
+        set_rater_state(connection, other, "quarantined", actor=lead, why={"words": "I saw it"})
+        set_rater_state(connection, other, "active", actor=lead)
+    erase_rater(database, lead)
+    with database.read() as connection:
+        assert guideline_text(connection, "v1") == "Prefer what is true."
+        said = sa.select(payloads.c.body).where(payloads.c.name == "state")
+        states = connection.execute(said.order_by(payloads.c.seq)).scalars().all()
+        assert states == ['"quarantined"', '"active"']
+        words = sa.select(payloads).where(payloads.c.name == "why", payloads.c.body.is_not(None))
+        assert connection.execute(words).all() == []
 
 
 def test_an_erased_rater_judges_no_more(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import random
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -450,6 +452,10 @@ def test_a_newer_form_is_refused(sample: Sample) -> None:
         sample.check_records(records)
 
 
+PUT_IN = (
+    "INSERT INTO judgements (seq, judgement, rater, verdict, tiers, time)"
+    " SELECT {seq}, 'forged', rater, verdict, tiers, time FROM judgements WHERE seq = 12"
+)
 TAMPERINGS = {
     "a row of a judgement": ("UPDATE judgements SET strength = 4 WHERE seq = 12", 12),
     "a row that is gone": ("DELETE FROM judgements WHERE seq = 12", 12),
@@ -458,7 +464,24 @@ TAMPERINGS = {
     "who it was": ("UPDATE identities SET body = '1' WHERE seq = 3", 3),
     "a hash": ("UPDATE events SET hash = substr(hash, 2) || 'g' WHERE seq = 21", 21),
     "the head": ("UPDATE log SET head = id", 34),
+    "an event that is gone": ("DELETE FROM events WHERE seq = 20", 20),
+    "a row put in behind the log": (PUT_IN.format(seq=99), 99),
+    "a row put in before the log": (PUT_IN.format(seq=-1), -1),
 }
+
+
+def tamper(database: Database, statement: str) -> None:
+    """Change rows with neither triggers nor foreign keys in the way."""
+    if not database.is_sqlite:
+        with database.write() as connection:
+            connection.execute(sa.text("SET session_replication_role = replica"))
+            connection.execute(sa.text(statement))
+        return
+    with closing(sqlite3.connect(str(database.engine.url.database))) as bare, bare:
+        chosen = "SELECT name FROM sqlite_master WHERE type = 'trigger'"
+        for (name,) in bare.execute(chosen).fetchall():
+            bare.execute(f"DROP TRIGGER {name}")
+        bare.execute(statement)
 
 
 @pytest.mark.parametrize("which", TAMPERINGS)
@@ -468,14 +491,7 @@ def test_tampering_behind_the_guards_of_a_live_database_is_named(
     statement, seq = TAMPERINGS[which]
     key = history.key_in(tmp_path)
     history.fill(database, key)
-    with database.write() as connection:
-        if database.is_sqlite:
-            chosen = sa.text("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-            for name in connection.execute(chosen).scalars().all():
-                connection.execute(sa.text(f"DROP TRIGGER {name}"))
-        else:
-            connection.execute(sa.text("SET session_replication_role = replica"))
-        connection.execute(sa.text(statement))
+    tamper(database, statement)
     verdict = verify_database(database, public_keys=[key.public])
     assert verdict.first_bad == seq, verdict.faults
 

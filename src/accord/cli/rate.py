@@ -200,7 +200,11 @@ class Sitting:
                 reason = self._choice("why skip?", SKIPS)
                 if reason is not None:
                     return Opinion.skipped(
-                        reason, flags=draft.flags, seconds=draft.seconds, opened=opened
+                        reason,
+                        flags=draft.flags,
+                        rationale=draft.rationale,
+                        seconds=round(draft.seconds, 3),
+                        opened=opened,
                     )
             elif key == ENTER:
                 if not draft.ballot.missing:

@@ -90,6 +90,11 @@ def _log(found: Verdict, place: str, *, own: PublicKey | None = None) -> str:
         lines.append(f"  {found.signed} of them signed, by {', '.join(names)}")
     else:
         lines.append("  none of them signed: nothing shows that the log was not written anew")
+    if own is not None and own.id not in found.keys:
+        lines.append(
+            "  this workspace has a key, and none of them is signed by it: if it ever signed this "
+            "log, somebody wrote it anew"
+        )
     if found.signed and not found.trusted:
         lines.append("  the log itself says whose keys these are: name those you know with --key")
     if found.erased:

@@ -27,10 +27,17 @@ from accord.collect.assigning import (
     TAKEN,
     Lease,
 )
-from accord.collect.campaign import Campaign, Membership, membership_of, set_membership
-from accord.collect.gold import is_right
+from accord.collect.campaign import Campaign
+from accord.collect.qualifying import qualify
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
-from accord.collect.tasks import Purpose, TaskState, add_task, responses_of
+from accord.collect.tasks import (
+    KNOWN_ANSWER,
+    Purpose,
+    TaskState,
+    add_task,
+    erased_words,
+    responses_of,
+)
 from accord.core.errors import ConflictError, DataError
 from accord.store.database import Database
 from accord.store.judgements import Judgement, Verdict, submit
@@ -71,9 +78,7 @@ def answer(
     """
     now = now or datetime.now(UTC)
     with database.write() as connection:
-        row = connection.execute(
-            sa.select(assignments).where(assignments.c.id == lease.assignment)
-        ).one_or_none()
+        row = _assignment(connection, campaign, lease.assignment)
         if row is None or row.rater != lease.rater:
             raise DataError("there is no such assignment", got=lease.assignment)
         known = _known(connection, key)
@@ -103,11 +108,11 @@ def correct(
         older = connection.execute(
             sa.select(judgements.c.assignment, judgements.c.late).where(judgements.c.seq == seq)
         ).one_or_none()
-        if older is None or older.assignment is None:
-            raise DataError("this event is no judgement of a task", got=f"event {seq}")
-        row = connection.execute(
-            sa.select(assignments).where(assignments.c.id == older.assignment)
-        ).one()
+        row = None if older is None else _assignment(connection, campaign, older.assignment)
+        if older is None or row is None:
+            raise DataError(
+                "this event is no judgement of a task of this campaign", got=f"event {seq}"
+            )
         known = _known(connection, key)
         late = bool(known.late if known is not None else older.late)
         if known is None and row.state == SKIPPED and opinion.verdict is not Verdict.SKIP:
@@ -125,6 +130,16 @@ def is_split(answers: Sequence[Any]) -> bool:
 
 
 # ---- one judgement -------------------------------------------------------------------------------
+
+
+def _assignment(connection: Connection, campaign: Campaign, name: str | None) -> sa.Row[Any] | None:
+    """The assignment of this id; None where there is none in the campaign."""
+    found = (
+        sa.select(assignments)
+        .join(tasks, tasks.c.id == assignments.c.task)
+        .where(assignments.c.id == name, tasks.c.campaign == campaign.id)
+    )
+    return connection.execute(found).one_or_none()
 
 
 def _known(connection: Connection, key: str) -> sa.Row[Any] | None:
@@ -239,7 +254,7 @@ def _follow(
     task = connection.execute(sa.select(tasks).where(tasks.c.id == row.task)).one()
     _settle(connection, campaign, task)
     if task.purpose == Purpose.QUALIFICATION:
-        _qualify(connection, campaign, row.rater)
+        qualify(connection, campaign, row.rater)
 
 
 def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
@@ -251,14 +266,17 @@ def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> No
     )
     if sum(counts[state] for state in ANSWERED) >= task.overlap:
         state = TaskState.DONE
-    elif counts[SKIPPED] >= campaign.settings.most_skips:
+    elif counts[SKIPPED] >= campaign.settings.most_skips and task.purpose not in KNOWN_ANSWER:
         state = TaskState.WITHDRAWN
     else:
         state = TaskState.OPEN
     connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(state=state.value))
     wanted = campaign.settings.adjudicate and task.purpose == Purpose.WORK and task.overlap > 1
     if wanted and state is TaskState.DONE and is_split(_firsts(connection, task.id)):
-        _ask_a_lead(connection, campaign, task)
+        # The answer is kept, whatever became of the words; a lead could not read them either.
+        gone = sa.select(erased_words()).where(tasks.c.id == task.id)
+        if not connection.execute(gone).scalar_one():
+            _ask_a_lead(connection, campaign, task)
 
 
 def _firsts(connection: Connection, task: str) -> list[tuple[int, ...]]:
@@ -293,37 +311,3 @@ def _ask_a_lead(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -
             overlap=1,
             repeats=task.id,
         )
-
-
-def _qualify(connection: Connection, campaign: Campaign, rater: str) -> None:
-    """Let a rater on trial work, or not, once every qualification task is answered."""
-    if membership_of(connection, campaign, rater) is not Membership.TRIAL:
-        return
-    asked = connection.execute(
-        sa.select(tasks.c.id, tasks.c.gold).where(
-            tasks.c.campaign == campaign.id,
-            tasks.c.purpose == Purpose.QUALIFICATION,
-            tasks.c.state == TaskState.OPEN,
-        )
-    ).all()
-    given = {
-        row.task: row
-        for row in connection.execute(
-            sa.select(judgements.c.task, judgements.c.tiers).where(
-                judgements.c.rater == rater,
-                judgements.c.superseded_by.is_(None),
-                judgements.c.task.in_([one.id for one in asked]),
-            )
-        )
-    }
-    if len(given) < len(asked):
-        return
-    right = sum(is_right(given[one.id].tiers, one.gold) for one in asked)
-    passed = right >= campaign.settings.qualification_pass * len(asked)
-    set_membership(
-        connection,
-        campaign,
-        rater,
-        Membership.ACTIVE if passed else Membership.FAILED,
-        why={"right": right, "of": len(asked)},
-    )

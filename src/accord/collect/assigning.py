@@ -20,8 +20,9 @@ from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign, CampaignState, Membership
 from accord.collect.pacing import due
+from accord.collect.qualifying import qualify
 from accord.collect.sheet import Sheet
-from accord.collect.tasks import Purpose, TaskState, add_task, responses_of
+from accord.collect.tasks import Purpose, TaskState, add_task, erased_words, responses_of
 from accord.core.errors import ConflictError, DataError
 from accord.core.hashing import digest
 from accord.store.database import Database
@@ -170,7 +171,10 @@ def _draw(connection: Connection, campaign: Campaign, rater: str, stand: Stand) 
     number = _count(connection, campaign, rater)
     rng = Random(digest([campaign.settings.seed, rater, number, "next"]))
     if stand.membership is Membership.TRIAL:
-        return _open_task(connection, campaign, rater, Purpose.QUALIFICATION, rng)
+        found = _open_task(connection, campaign, rater, Purpose.QUALIFICATION, rng)
+        # Nothing is left to answer where the last one's words were erased, say.
+        if found is not None or qualify(connection, campaign, rater) is not Membership.ACTIVE:
+            return found
     if stand.role in LEADS:
         found = _open_task(connection, campaign, rater, Purpose.ADJUDICATION, rng)
         if found is not None:
@@ -179,7 +183,9 @@ def _draw(connection: Connection, campaign: Campaign, rater: str, stand: Stand) 
     if check is Purpose.GOLD:
         found = _open_task(connection, campaign, rater, Purpose.GOLD, rng)
     elif check is Purpose.REPEAT:
-        found = _repeat(connection, campaign, rater, rng)
+        # One that was given back, or ran out, waits for its rater.
+        found = _open_task(connection, campaign, rater, Purpose.REPEAT, rng)
+        found = found or _repeat(connection, campaign, rater, rng)
     return found or _open_task(connection, campaign, rater, Purpose.WORK, rng)
 
 
@@ -191,11 +197,6 @@ def _open_task(
         assignments.c.task == tasks.c.id,
         assignments.c.rater == rater,
         assignments.c.state.in_((*TAKEN, SKIPPED)),
-    )
-    erased = sa.exists().where(
-        task_responses.c.task == tasks.c.id,
-        task_responses.c.response == responses.c.id,
-        responses.c.digest.is_(None),
     )
     taken = (
         sa.select(sa.func.count())
@@ -209,7 +210,7 @@ def _open_task(
         tasks.c.purpose == purpose,
         sa.or_(tasks.c.for_rater.is_(None), tasks.c.for_rater == rater),
         ~own,
-        ~erased,
+        ~erased_words(),
     )
     if purpose is Purpose.ADJUDICATION:
         judged = assignments.alias()
@@ -232,7 +233,12 @@ def _open_task(
 def _repeat(connection: Connection, campaign: Campaign, rater: str, rng: Random) -> str | None:
     """A new task that shows an older one of the rater's again; None where none is old enough."""
     mine = (
-        sa.select(tasks.c.id.label("task"), tasks.c.prompt, tasks.c.purpose)
+        sa.select(
+            tasks.c.id.label("task"),
+            tasks.c.prompt,
+            tasks.c.purpose,
+            erased_words().label("erased"),
+        )
         .join(assignments, assignments.c.task == tasks.c.id)
         .join(judgements, judgements.c.assignment == assignments.c.id)
         .where(
@@ -250,7 +256,11 @@ def _repeat(connection: Connection, campaign: Campaign, rater: str, rng: Random)
     )
     known = set(connection.execute(again).scalars())
     old = connection.execute(mine).all()[: -campaign.settings.repeat_after]
-    choices = [row for row in old if row.purpose == Purpose.WORK and row.task not in known]
+    choices = [
+        row
+        for row in old
+        if row.purpose == Purpose.WORK and row.task not in known and not row.erased
+    ]
     if not choices:
         return None
     chosen = rng.choice(choices)
@@ -300,6 +310,7 @@ def _held(
             assignments.c.rater == rater,
             assignments.c.state == LEASED,
             assignments.c.id.not_in(list(holding)),
+            ~erased_words(),
         )
         .order_by(assignments.c.leased)
         .limit(1)

@@ -132,7 +132,8 @@ class Ballot:
             first, second, strength = SCALE[key]
             order = (0, 1) if first <= second else (1, 0)
             tied = frozenset({1}) if first == second else frozenset[int]()
-            return Ballot(k=2, placed=order, tied=tied, strength=strength)
+            # Which is better, not whether one is good: "all bad" stays.
+            return Ballot(k=2, placed=order, tied=tied, strength=strength, all_bad=self.all_bad)
         if self.k > 2 and key in "1234":
             return replace(self, strength=int(key))
         raise DataError("this key means nothing here", got=repr(key))

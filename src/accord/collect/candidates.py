@@ -38,9 +38,11 @@ from accord.store.event import Entry
 from accord.store.jobs import Job, check_held, complete
 from accord.store.log import append, parts_of
 from accord.store.registry import SYSTEM, add_response
-from accord.store.tables import prompts
+from accord.store.tables import events, prompts, responses
 
-_PART = "sampled"
+PICKED = "tasks.picked"
+"""Type of the event that says which tasks a job makes, with which probability each."""
+_PART, _PICK = "sampled", "picked"
 BATCH = 100
 """Tasks in one writing transaction."""
 
@@ -106,41 +108,29 @@ def deliver(database: Database, job: Job, answers: Mapping[str, Sequence[Respons
 def conclude(database: Database, job: Job, *, scores: Mapping[str, Score] | None = None) -> Sampled:
     """Make the tasks that the campaign's selection picks, and end the job.
 
-    `scores` predicts rewards by response id, for selections that need them; the same on every
-    attempt. The inclusion probability of a task is that of its prompt; its responses were dealt at
-    random. Raises ConflictError where somebody else holds the job or prompts are left, DataError
-    where the selection has nothing to choose by.
+    `scores` predicts rewards by response id, for selections that need them. What was picked is put
+    into the log first: an attempt after a kill goes on with that. The inclusion probability of a
+    task is that of its prompt; its responses were dealt at random. A pick whose responses were
+    erased since makes no task, and nothing takes its place. Raises ConflictError where somebody
+    else holds the job or prompts are left, DataError where the selection has nothing to choose by.
     """
     order = order_of(job)
     with database.read() as connection:
         left = len(remaining(connection, job))
         campaign = campaign_called(connection, order.campaign)
-        candidates = _candidates(connection, job, scores or {})
     if left:
         raise ConflictError("not all prompts of this job were delivered", got=f"{left} are left")
     if order.tasks is not None:
-        seed = digest([campaign.settings.seed, order.seed, "select"])
-        chosen = select(
-            candidates,
-            order.tasks,
-            method=campaign.settings.selection,
-            random_share=campaign.settings.random_share,
-            seed=int(seed[:15], 16),
-        )
-        for start in range(0, len(chosen), BATCH):
+        picked = _picked(database, campaign, job, order.tasks, scores or {})
+        for start in range(0, len(picked), BATCH):
             with database.write() as connection:
                 check_held(connection, job)
-                for one in chosen[start : start + BATCH]:
-                    shown = one.candidate.responses
+                for one in picked[start : start + BATCH]:
+                    shown = one["responses"]
+                    if _erased(connection, shown):
+                        continue
                     if task_about(connection, campaign, shown, Purpose.WORK) is None:
-                        add_task(
-                            connection,
-                            campaign,
-                            prompt=one.candidate.prompt,
-                            responses=shown,
-                            selected_by=one.selected_by,
-                            inclusion=one.inclusion,
-                        )
+                        add_task(connection, campaign, **one)
     with database.write() as connection:
         result = sampled(connection, job)
         complete(connection, job, asdict(result))
@@ -236,6 +226,43 @@ def _record(
     )
 
 
+# ---- the choice ----------------------------------------------------------------------------------
+
+
+def _picked(
+    database: Database, campaign: Campaign, job: Job, n: int, scores: Mapping[str, Score]
+) -> list[dict[str, Any]]:
+    """What to ask, as arguments of `add_task`: drawn once for a job, whatever changes meanwhile."""
+    key = key_of(job, "picked")
+    with database.read() as connection:
+        known = connection.execute(sa.select(events.c.seq).where(events.c.key == key))
+        if (seq := known.scalar_one_or_none()) is not None:
+            return list(parts_of(connection, seq)[_PICK])
+        candidates = _candidates(connection, job, scores)
+    seed = digest([campaign.settings.seed, order_of(job).seed, "select"])
+    chosen = select(
+        candidates,
+        n,
+        method=campaign.settings.selection,
+        random_share=campaign.settings.random_share,
+        seed=int(seed[:15], 16),
+    )
+    picked = [
+        {
+            "prompt": one.candidate.prompt,
+            "responses": list(one.candidate.responses),
+            "selected_by": one.selected_by,
+            "inclusion": one.inclusion,
+        }
+        for one in chosen
+    ]
+    with database.write() as connection:
+        check_held(connection, job)
+        entry = Entry(type=PICKED, actor=SYSTEM, subject=job.id, key=key, parts={_PICK: picked})
+        append(connection, entry)
+    return picked
+
+
 # ---- reading -------------------------------------------------------------------------------------
 
 
@@ -243,6 +270,11 @@ def _recorded(connection: Connection, job: Job) -> list[tuple[str, dict[str, Any
     """(prompt, what was recorded) for the prompts of a job that were delivered."""
     done = delivered(connection, job, order_of(job).prompts)
     return [(prompt, dict(parts_of(connection, seq)[_PART])) for prompt, seq in done]
+
+
+def _erased(connection: Connection, names: Sequence[str]) -> bool:
+    gone = sa.select(responses.c.id).where(responses.c.id.in_(names), responses.c.digest.is_(None))
+    return connection.execute(gone.limit(1)).scalar_one_or_none() is not None
 
 
 def _candidates(connection: Connection, job: Job, scores: Mapping[str, Score]) -> list[Candidate]:

@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
 from accord.collect.formats import Unjudged
-from accord.collect.records import Rejected
-from accord.collect.tasks import Purpose, add_task
+from accord.collect.records import Rejected, Unusable
+from accord.collect.tasks import KNOWN_ANSWER, Purpose, add_task, responses_of
 from accord.core.hashing import digest
 from accord.core.types import Comparison, Prompt, Response, StopReason
 from accord.store.database import Database
@@ -25,7 +25,6 @@ from accord.store.tables import responses, task_responses, tasks
 
 BATCH = 100
 """Rows in one writing transaction."""
-KNOWN_ANSWER = (Purpose.GOLD, Purpose.QUALIFICATION)
 
 
 @dataclass(slots=True)
@@ -50,7 +49,8 @@ def add_tasks(
     """One task for each Comparison or Unjudged of `rows`, from `importing.read_rows` or a data set.
 
     The same rows again make nothing. A row that does not fit the campaign (its number of responses,
-    two with the same text, no known order where one is needed) is listed as rejected.
+    two with the same text, no known order where one is needed) is listed as rejected; so is one
+    whose known order is not that of the task that is there, by which answers were judged.
     """
     made = Made()
     rest = iter(rows)
@@ -58,16 +58,17 @@ def add_tasks(
         with database.write() as connection:
             for row in batch:
                 made.rows += 1
-                why = row if isinstance(row, Rejected) else _unfit(row, campaign, purpose)
-                if isinstance(row, Comparison | Unjudged) and why is None:
-                    new = _ask(connection, campaign, row, purpose)
-                    made.tasks += new
-                    made.known += not new
-                elif isinstance(why, Rejected):
-                    made.rejected.append(why)
-                else:
+                if isinstance(row, Rejected):
+                    made.rejected.append(row)
+                    continue
+                try:
+                    new = _ask(connection, campaign, _fit(row, campaign, purpose), purpose)
+                except Unusable as error:
                     place = row.row if isinstance(row, Unjudged) else made.rows
-                    made.rejected.append(Rejected(place, str(why)))
+                    made.rejected.append(Rejected(place, error.what))
+                    continue
+                made.tasks += new
+                made.known += not new
     return made
 
 
@@ -91,35 +92,44 @@ def task_about(
     return None
 
 
-def _unfit(row: object, campaign: Campaign, purpose: Purpose) -> str | None:
+def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Comparison | Unjudged:
+    """`row` as it is. Raises Unusable where it makes no task."""
     if not isinstance(row, Comparison | Unjudged):
-        return f"is a {type(row).__name__.lower()} and compares nothing"
+        raise Unusable(f"is a {type(row).__name__.lower()} and compares nothing")
     wanted = campaign.settings.responses
     if len(row.responses) != wanted:
-        return f"has {len(row.responses)} responses; the campaign's tasks show {wanted}"
+        got = len(row.responses)
+        raise Unusable(f"has {got} responses; the campaign's tasks show {wanted}")
     if len(set(row.responses)) < wanted:
-        return "has two responses with the same text"
+        raise Unusable("has two responses with the same text")
     if purpose in KNOWN_ANSWER:
         if isinstance(row, Unjudged):
-            return "has no tiers, the known answer"
+            raise Unusable("has no tiers, the known answer")
         if row.label is not None:
-            return "has a soft label, which is no known order"
+            raise Unusable("has a soft label, which is no known order")
         if len(set(row.tiers)) == 1:
-            return "ties all responses: every answer would be right"
-    return None
+            raise Unusable("ties all responses: every answer would be right")
+    return row
 
 
 def _ask(
     connection: Connection, campaign: Campaign, row: Comparison | Unjudged, purpose: Purpose
 ) -> bool:
-    """Whether a task was made."""
+    """Whether a task was made. Raises Unusable where one is there with another known answer."""
     prompt = add_prompt(connection, Prompt(conversation=row.prompt, source=row.source))
     shown = [_response(connection, prompt, text) for text in row.responses]
-    if task_about(connection, campaign, shown, purpose) is not None:
-        return False
     gold = row.tiers if isinstance(row, Comparison) and purpose in KNOWN_ANSWER else None
-    add_task(connection, campaign, prompt=prompt, responses=shown, purpose=purpose, gold=gold)
-    return True
+    known = task_about(connection, campaign, shown, purpose)
+    if known is None:
+        add_task(connection, campaign, prompt=prompt, responses=shown, purpose=purpose, gold=gold)
+        return True
+    if gold is not None:
+        places = responses_of(connection, known)
+        answer = sa.select(tasks.c.gold).where(tasks.c.id == known)
+        there = dict(zip(places, connection.execute(answer).scalar_one(), strict=True))
+        if [there[response] for response in shown] != list(gold):
+            raise Unusable("has another known answer than the task that is there")
+    return False
 
 
 def _response(connection: Connection, prompt: str, text: str) -> str:

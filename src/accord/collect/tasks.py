@@ -18,8 +18,8 @@ from accord.core.errors import DataError
 from accord.store.event import Entry
 from accord.store.log import append
 from accord.store.registry import SYSTEM
+from accord.store.tables import prompts, task_responses, tasks
 from accord.store.tables import responses as response_table
-from accord.store.tables import task_responses, tasks
 
 RANDOM = "random"
 """What `selected_by` says of a task that was drawn without looking."""
@@ -39,6 +39,10 @@ class Purpose(StrEnum):
     """The answer is known; asked before the rater works."""
     ADJUDICATION = "adjudication"
     """A lead decides where raters were split."""
+
+
+KNOWN_ANSWER = (Purpose.GOLD, Purpose.QUALIFICATION)
+"""What everybody is asked, and one answer is right."""
 
 
 class TaskState(StrEnum):
@@ -83,8 +87,7 @@ def add_task(
     places = _canonical(connection, prompt, responses)
     answer = _answer(purpose, gold, responses, places)
     if overlap is None:
-        known = purpose in (Purpose.GOLD, Purpose.QUALIFICATION)
-        overlap = EVERYBODY if known else campaign.settings.overlap
+        overlap = EVERYBODY if purpose in KNOWN_ANSWER else campaign.settings.overlap
     about = {
         "campaign": campaign.id,
         "prompt": prompt,
@@ -122,6 +125,17 @@ def responses_of(connection: Connection, task: str) -> list[str]:
     return list(connection.execute(found.order_by(task_responses.c.place)).scalars())
 
 
+def erased_words() -> sa.ColumnElement[bool]:
+    """Condition on rows of `tasks`: the prompt or a response was erased, so nobody can be asked."""
+    prompt = sa.exists().where(prompts.c.id == tasks.c.prompt, prompts.c.digest.is_(None))
+    response = sa.exists().where(
+        task_responses.c.task == tasks.c.id,
+        task_responses.c.response == response_table.c.id,
+        response_table.c.digest.is_(None),
+    )
+    return prompt | response
+
+
 def _canonical(connection: Connection, prompt: str, given: Sequence[str]) -> list[str]:
     rows = connection.execute(
         sa.select(response_table.c.id, response_table.c.digest, response_table.c.prompt).where(
@@ -148,7 +162,7 @@ def _canonical(connection: Connection, prompt: str, given: Sequence[str]) -> lis
 def _answer(
     purpose: Purpose, gold: Sequence[int] | None, given: Sequence[str], places: Sequence[str]
 ) -> list[int] | None:
-    if (gold is None) == (purpose in (Purpose.GOLD, Purpose.QUALIFICATION)):
+    if (gold is None) == (purpose in KNOWN_ANSWER):
         raise DataError(
             "gold and qualification tasks have a known answer, others have none",
             got=f"{purpose} with {'an' if gold is not None else 'no'} answer",

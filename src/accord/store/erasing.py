@@ -18,8 +18,12 @@ from accord.store.database import Database
 from accord.store.event import ERASED, PRIVATE, Entry
 from accord.store.judgements import EVENTS, VERDICT, derive
 from accord.store.log import append, event_at
-from accord.store.registry import SYSTEM, TEXT
+from accord.store.registry import GUIDELINE_PUBLISHED, STATE, STATE_SET, SYSTEM, TEXT, WHY
 from accord.store.tables import events, identities, judgements, payloads, prompts, raters, responses
+
+_RECORDS = ("about", "campaign", "membership", STATE, "task")
+"""Parts that say what somebody decided, in Accord's own words. A lead who is erased takes neither
+tasks nor anybody's quarantine along; nor the guidelines, which judgements were given by."""
 
 
 def erase(database: Database, seq: int, part: str, *, actor: str = SYSTEM) -> int:
@@ -37,7 +41,8 @@ def erase(database: Database, seq: int, part: str, *, actor: str = SYSTEM) -> in
 def erase_rater(
     database: Database, rater: str, *, verdicts: bool = False, actor: str = SYSTEM
 ) -> int:
-    """Remove who a rater is and every text of theirs; returns how many parts were erased now.
+    """Remove who a rater is, every text of theirs, and the reasons that others gave for what they
+    decided about them; returns how many parts were erased now.
 
     Their verdicts stay, under a pseudonym that leads nowhere, unless `verdicts`. Raises DataError
     for an unknown rater.
@@ -60,17 +65,29 @@ def _parts_of_rater(connection: Connection, rater: str, *, verdicts: bool) -> li
     about = sa.select(identities.c.seq, identities.c.name).where(
         identities.c.rater == rater, identities.c.erased.is_(None)
     )
-    kept = () if verdicts else (VERDICT,)
+    kept = _RECORDS if verdicts else (*_RECORDS, VERDICT)
     said = (
         sa.select(payloads.c.seq, payloads.c.name)
         .join(events, events.c.seq == payloads.c.seq)
         .where(
             events.c.actor == rater,
+            events.c.type != GUIDELINE_PUBLISHED,
             payloads.c.erased.is_(None),
-            payloads.c.name.not_in((*kept, "about")),
+            payloads.c.name.not_in(kept),
         )
     )
-    found = [*connection.execute(about), *connection.execute(said)]
+    decided = (
+        sa.select(payloads.c.seq, payloads.c.name)
+        .join(events, events.c.seq == payloads.c.seq)
+        .where(
+            events.c.type == STATE_SET,
+            events.c.subject == rater,
+            payloads.c.name == WHY,
+            payloads.c.erased.is_(None),
+        )
+    )
+    # A rater who decided about themselves is found twice.
+    found = {*connection.execute(about), *connection.execute(said), *connection.execute(decided)}
     return sorted((int(row.seq), str(row.name)) for row in found)
 
 

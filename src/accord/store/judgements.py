@@ -24,6 +24,8 @@ from accord.store.tables.columns import stamp
 
 GIVEN, CORRECTED, WITHDRAWN = "judgement.given", "judgement.corrected", "judgement.withdrawn"
 EVENTS = frozenset({GIVEN, CORRECTED, WITHDRAWN})
+LONGEST_REASON = 200
+"""Characters of the reason of a skip."""
 VERDICT, RATIONALE = "verdict", "rationale"
 """Names of the two parts of a judgement, each of which can be erased alone."""
 COUNTS = (
@@ -98,8 +100,7 @@ class Judgement:
                 "a strength is 1 to 4 and belongs to a ranking",
                 got=f"{self.strength} with {self.verdict}",
             )
-        if (self.verdict is Verdict.SKIP) != (self.reason is not None):
-            raise DataError("a skip has a reason, and nothing else has", got=self.reason)
+        _check_reason(self.verdict, self.reason)
         for name, given in self.ratings.items():
             if len(given) != k:
                 raise DataError(
@@ -247,6 +248,17 @@ def _correctable(connection: Connection, seq: int, rater: str) -> Event:
             do="adjudicate with a judgement of your own",
         )
     return older
+
+
+def _check_reason(verdict: Verdict, reason: str | None) -> None:
+    if (verdict is Verdict.SKIP) != (reason is not None):
+        raise DataError("a skip has a reason, and nothing else has", got=reason)
+    if reason is not None and not (0 < len(reason) <= LONGEST_REASON and reason.isprintable()):
+        raise DataError(
+            f"the reason of a skip has 1 to {LONGEST_REASON} printable characters",
+            got=ascii(reason)[:80],
+            do="use a short code; own words are the rationale",
+        )
 
 
 def _check_tiers(verdict: Verdict, tiers: tuple[int, ...] | None, k: int) -> None:

@@ -50,13 +50,21 @@ def records(connection: Connection, *, private: bool) -> Iterator[dict[str, Any]
     yield {"kind": END, "events": end.size, "head": end.head}
 
 
+def strays(connection: Connection) -> list[int]:
+    """Numbers of judgements' rows that stand for no event: nothing of the log comes to them."""
+    joined = judgements.outerjoin(events, events.c.seq == judgements.c.seq)
+    found = sa.select(judgements.c.seq).select_from(joined).where(events.c.seq.is_(None))
+    return list(connection.execute(found.order_by(judgements.c.seq)).scalars())
+
+
 def _events(connection: Connection, batch: Any, *, private: bool) -> Iterator[dict[str, Any]]:
     first, last = batch[0].seq, batch[-1].seq
     parts: dict[int, dict[str, dict[str, str]]] = {row.seq: {} for row in batch}
     for table in (payloads, identities) if private else (payloads,):
         kept = sa.select(table).where(table.c.seq.between(first, last), table.c.body.is_not(None))
         for row in connection.execute(kept):
-            parts[row.seq][row.name] = {"salt": row.salt, "body": row.body}
+            # A row without its event: the event was dropped, which the chain will tell.
+            parts.setdefault(row.seq, {})[row.name] = {"salt": row.salt, "body": row.body}
     judged = sa.select(judgements).where(judgements.c.seq.between(first, last))
     rows = {row.seq: dict(row._mapping) for row in connection.execute(judged)}
     for row in batch:

@@ -24,6 +24,9 @@ from accord.store.tables import guidelines, payloads, prompts, raters, responses
 SYSTEM = "system"
 TEXT = "text"
 """Name of the part that holds a prompt's, response's or guideline's words."""
+GUIDELINE_PUBLISHED = "guideline.published"
+STATE_SET, STATE, WHY = "rater.state_set", "state", "why"
+"""Type of the event that changes a rater's state, and its two parts."""
 
 
 def register_rater(
@@ -40,7 +43,8 @@ def register_rater(
 
     `kind` is human, synthetic, rule or model; `identity` says who it is (name, address), `profile`
     what a person chose to tell of themselves, both kept apart; `definition` says what a rater that
-    is no person does, seed included. The same `key` again returns the first pseudonym.
+    is no person does, seed included. The same `key` again returns the first pseudonym; it stays in
+    the log for ever, so nothing about a person may be in it.
     """
     said = {"identity": identity, "profile": profile, "definition": definition}
     parts = {part: dict(body) for part, body in said.items() if body is not None}
@@ -88,10 +92,10 @@ def set_rater_state(
         raise DataError("there is no such rater", got=rater)
     if row.state == state:
         return
-    parts: dict[str, Any] = {"state": state}
+    parts: dict[str, Any] = {STATE: state}
     if why is not None:
-        parts["why"] = plain(why)
-    append(connection, Entry(type="rater.state_set", actor=actor, subject=rater, parts=parts))
+        parts[WHY] = plain(why)
+    append(connection, Entry(type=STATE_SET, actor=actor, subject=rater, parts=parts))
     changed = sa.update(raters).where(raters.c.id == rater)
     connection.execute(changed.values(state=state, since=datetime.now(UTC)))
 
@@ -120,7 +124,7 @@ def publish_guideline(
             do="publish the new text under a new version",
         )
     parts = {TEXT: text, "criteria": list(criteria)}
-    entry = Entry(type="guideline.published", actor=actor, subject=version, parts=parts)
+    entry = Entry(type=GUIDELINE_PUBLISHED, actor=actor, subject=version, parts=parts)
     made = {"version": version, "seq": append(connection, entry).event.seq, "digest": digest(text)}
     connection.execute(sa.insert(guidelines), [made | {"criteria": list(criteria)}])
 

@@ -35,7 +35,7 @@ from accord.store.chain import Chain, Fault
 from accord.store.checkpoints import Checkpoint
 from accord.store.database import Database
 from accord.store.keys import PublicKey
-from accord.store.records import CHECKPOINT, END, EVENT, FORMAT, HEADER, records
+from accord.store.records import CHECKPOINT, END, EVENT, FORMAT, HEADER, records, strays
 
 _END = {"kind", "events", "head"}
 _HEADER = {"kind", "format", "log", "events"}
@@ -105,7 +105,15 @@ def verify_database(
     """Verify a live log, identities included; others may go on writing. Raises as `read` does."""
     with database.read() as connection:
         found = records(connection, private=True)
-        return _verify(next(found), found, public_keys, expected, private=True)
+        what = "a judgement's row stands for an event that is not there"
+        return _verify(
+            next(found),
+            found,
+            public_keys,
+            expected,
+            private=True,
+            beside=[Fault(seq, what) for seq in strays(connection)],
+        )
 
 
 def _verify(
@@ -115,10 +123,11 @@ def _verify(
     expected: Sequence[Checkpoint],
     *,
     private: bool,
+    beside: Sequence[Fault] = (),
 ) -> Verdict:
     name, total = str(header["log"]), int(header["events"])
     chain, attestation = Chain(name, private=private), Attestation(name, keys)
-    faults: list[Fault] = []
+    faults = list(beside)
     ended = False
     for record in found:
         kind = None if record is None else record.get("kind")
