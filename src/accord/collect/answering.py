@@ -16,7 +16,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from accord.collect.assigning import (
+from accord.collect import statements
+from accord.collect.assigning import Lease
+from accord.collect.campaign import Campaign
+from accord.collect.qualifying import qualify
+from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
+from accord.collect.statements import (
     ANSWERED,
     EXPIRED,
     LATE,
@@ -25,11 +30,7 @@ from accord.collect.assigning import (
     SKIPPED,
     SUBMITTED,
     TAKEN,
-    Lease,
 )
-from accord.collect.campaign import Campaign
-from accord.collect.qualifying import qualify
-from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
 from accord.collect.tasks import (
     KNOWN_ANSWER,
     Purpose,
@@ -41,7 +42,7 @@ from accord.collect.tasks import (
 from accord.core.errors import ConflictError, DataError
 from accord.store.database import Database
 from accord.store.judgements import Judgement, Verdict, submit
-from accord.store.tables import assignments, events, judgements, responses, tasks
+from accord.store.tables import assignments, judgements, tasks
 
 ADJUDICATE_FIRST = 1000
 """Priority of tasks that a lead must decide."""
@@ -134,21 +135,13 @@ def is_split(answers: Sequence[Any]) -> bool:
 
 def _assignment(connection: Connection, campaign: Campaign, name: str | None) -> sa.Row[Any] | None:
     """The assignment of this id; None where there is none in the campaign."""
-    found = (
-        sa.select(assignments)
-        .join(tasks, tasks.c.id == assignments.c.task)
-        .where(assignments.c.id == name, tasks.c.campaign == campaign.id)
-    )
-    return connection.execute(found).one_or_none()
+    of = {"of_id": name, "in_campaign": campaign.id}
+    return connection.execute(statements.ASSIGNMENT_HERE, of).one_or_none()
 
 
 def _known(connection: Connection, key: str) -> sa.Row[Any] | None:
     """What was accepted under this key before."""
-    return connection.execute(
-        sa.select(judgements.c.late)
-        .join(events, events.c.seq == judgements.c.seq)
-        .where(events.c.key == key)
-    ).one_or_none()
+    return connection.execute(statements.KNOWN, {"sent": key}).one_or_none()
 
 
 def _check_lease(row: sa.Row[Any], lease: Lease) -> None:
@@ -195,13 +188,11 @@ def _judgement(
 
     if any(place is not None and not 0 <= place < len(shown) for place, _ in opinion.flags):
         raise DataError("a flag names a place that was not shown", got=opinion.flags)
-    ids = responses_of(connection, row.task)
-    said_by = sa.select(responses.c.id, responses.c.policy).where(responses.c.id.in_(ids))
-    policy = {one.id: one.policy for one in connection.execute(said_by)}
-    known = all(policy[one] for one in ids)
+    said = connection.execute(statements.RESPONSES, {"of_task": row.task}).all()
+    policies = tuple(one.policy for one in said)
     return Judgement(
         rater=row.rater,
-        responses=tuple(ids),
+        responses=tuple(one.id for one in said),
         verdict=opinion.verdict,
         tiers=None if opinion.tiers is None else canonical(opinion.tiers),
         strength=opinion.strength,
@@ -215,7 +206,7 @@ def _judgement(
         assignment=row.id,
         guideline=campaign.settings.guideline,
         ui=ui,
-        policies=tuple(policy[one] for one in ids) if known else (),
+        policies=policies if all(policies) else (),
         opened=opinion.opened,
         seconds=opinion.seconds,
         late=late,
@@ -250,8 +241,8 @@ def _follow(
         state = SKIPPED
     else:
         state = LATE if judgement.late else SUBMITTED
-    connection.execute(sa.update(assignments).where(assignments.c.id == row.id).values(state=state))
-    task = connection.execute(sa.select(tasks).where(tasks.c.id == row.task)).one()
+    connection.execute(statements.CLOSE, {"of_id": row.id, "becomes": state})
+    task = connection.execute(statements.TASK, {"of_task": row.task}).one()
     _settle(connection, campaign, task)
     if task.purpose == Purpose.QUALIFICATION:
         qualify(connection, campaign, row.rater)
@@ -259,18 +250,15 @@ def _follow(
 
 def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
     """Say of a task whether it is still asked, and ask a lead where raters are split."""
-    counts = Counter(
-        connection.execute(
-            sa.select(assignments.c.state).where(assignments.c.task == task.id)
-        ).scalars()
-    )
+    counts = Counter(connection.execute(statements.STATES, {"of_task": task.id}).scalars())
     if sum(counts[state] for state in ANSWERED) >= task.overlap:
         state = TaskState.DONE
     elif counts[SKIPPED] >= campaign.settings.most_skips and task.purpose not in KNOWN_ANSWER:
         state = TaskState.WITHDRAWN
     else:
         state = TaskState.OPEN
-    connection.execute(sa.update(tasks).where(tasks.c.id == task.id).values(state=state.value))
+    if state != task.state:
+        connection.execute(statements.SETTLE, {"of_task": task.id, "becomes": state.value})
     wanted = campaign.settings.adjudicate and task.purpose == Purpose.WORK and task.overlap > 1
     if wanted and state is TaskState.DONE and is_split(_firsts(connection, task.id)):
         # The answer is kept, whatever became of the words; a lead could not read them either.

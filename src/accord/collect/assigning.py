@@ -18,37 +18,22 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from accord.collect import statements
 from accord.collect.campaign import Campaign, CampaignState, Membership
 from accord.collect.pacing import due
 from accord.collect.qualifying import qualify
 from accord.collect.sheet import Sheet
-from accord.collect.tasks import Purpose, TaskState, add_task, erased_words, responses_of
+from accord.collect.statements import ANSWERED, LEASED, RELEASED
+from accord.collect.tasks import Purpose, add_task, erased_words, responses_of
 from accord.core.errors import ConflictError, DataError
 from accord.core.hashing import digest
 from accord.store.database import Database
 from accord.store.event import new_id
-from accord.store.registry import TEXT, conversation_of
-from accord.store.tables import (
-    assignments,
-    campaigns,
-    judgements,
-    memberships,
-    payloads,
-    raters,
-    responses,
-    task_responses,
-    tasks,
-)
+from accord.store.registry import conversation_in
+from accord.store.tables import assignments, judgements, tasks
 
-LEASED, SUBMITTED, LATE = "leased", "submitted", "late"
-SKIPPED, RELEASED, EXPIRED = "skipped", "released", "expired"
-ANSWERED = (SUBMITTED, LATE)
-TAKEN = (LEASED, *ANSWERED)
-"""States of an assignment that fill a place of the task's overlap."""
 LEADS = ("lead", "admin")
 """Roles that adjudicate."""
-NEAREST = 16
-"""Tasks among which the draw is made: few, so that begun tasks are finished first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,18 +68,18 @@ def next_task(
     now = now or datetime.now(UTC)
     with database.write(durable=False) as connection:
         stand = check_may_work(connection, campaign, rater)
-        _expire(connection, now)
+        connection.execute(statements.EXPIRE, {"now": now})
+        number = _count(connection, campaign, rater)
         until = now + timedelta(seconds=campaign.settings.lease_seconds)
         row = _held(connection, campaign, rater, holding)
         if row is not None:
-            same = sa.update(assignments).where(assignments.c.id == row["id"])
-            connection.execute(same.values(leased_until=until))
+            connection.execute(statements.EXTEND, {"of_id": row["id"], "until": until})
         else:
-            task = _draw(connection, campaign, rater, stand)
+            task = _draw(connection, campaign, rater, stand, number)
             if task is None:
                 return None
             row = _assign(connection, campaign, task, rater, now)
-        return _lease(connection, campaign, row | {"leased_until": until})
+        return _lease(connection, campaign, row | {"leased_until": until}, number)
 
 
 def release(database: Database, lease: Lease) -> None:
@@ -113,12 +98,10 @@ def release(database: Database, lease: Lease) -> None:
 
 def lease_of(connection: Connection, campaign: Campaign, assignment: str) -> Lease:
     """What an assignment's rater saw, whatever became of it: for showing it again."""
-    row = connection.execute(
-        sa.select(assignments).where(assignments.c.id == assignment)
-    ).one_or_none()
+    row = connection.execute(statements.ASSIGNMENT, {"of_id": assignment}).one_or_none()
     if row is None:
         raise DataError("there is no such assignment", got=assignment)
-    return _lease(connection, campaign, row._asdict())
+    return _lease(connection, campaign, row._asdict(), _count(connection, campaign, row.rater))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,21 +114,7 @@ class Stand:
 
 def check_may_work(connection: Connection, campaign: Campaign, rater: str) -> Stand:
     """How far a rater may work here. Raises ConflictError where not at all."""
-    row = connection.execute(
-        sa.select(
-            campaigns.c.state,
-            raters.c.state.label("person"),
-            raters.c.role,
-            memberships.c.state.label("membership"),
-        )
-        .select_from(campaigns)
-        .outerjoin(raters, raters.c.id == rater)
-        .outerjoin(
-            memberships,
-            (memberships.c.campaign == campaigns.c.id) & (memberships.c.rater == raters.c.id),
-        )
-        .where(campaigns.c.id == campaign.id)
-    ).one()
+    row = connection.execute(statements.STAND, _of(campaign, rater)).one()
     if row.state != CampaignState.OPEN:
         raise ConflictError("this campaign hands out no tasks", got=row.state)
     if row.membership is None:
@@ -167,8 +136,13 @@ def check_may_work(connection: Connection, campaign: Campaign, rater: str) -> St
 # ---- which task ----------------------------------------------------------------------------------
 
 
-def _draw(connection: Connection, campaign: Campaign, rater: str, stand: Stand) -> str | None:
-    number = _count(connection, campaign, rater)
+def _of(campaign: Campaign, rater: str) -> dict[str, str]:
+    return {"in_campaign": campaign.id, "of_rater": rater}
+
+
+def _draw(
+    connection: Connection, campaign: Campaign, rater: str, stand: Stand, number: int
+) -> str | None:
     rng = Random(digest([campaign.settings.seed, rater, number, "next"]))
     if stand.membership is Membership.TRIAL:
         found = _open_task(connection, campaign, rater, Purpose.QUALIFICATION, rng)
@@ -193,39 +167,7 @@ def _open_task(
     connection: Connection, campaign: Campaign, rater: str, purpose: Purpose, rng: Random
 ) -> str | None:
     """One of the first tasks with a free place that the rater has not had."""
-    own = sa.exists().where(
-        assignments.c.task == tasks.c.id,
-        assignments.c.rater == rater,
-        assignments.c.state.in_((*TAKEN, SKIPPED)),
-    )
-    taken = (
-        sa.select(sa.func.count())
-        .where(assignments.c.task == tasks.c.id, assignments.c.state.in_(TAKEN))
-        .correlate(tasks)
-        .scalar_subquery()
-    )
-    found = sa.select(tasks.c.id, tasks.c.priority).where(
-        tasks.c.campaign == campaign.id,
-        tasks.c.state == TaskState.OPEN,
-        tasks.c.purpose == purpose,
-        sa.or_(tasks.c.for_rater.is_(None), tasks.c.for_rater == rater),
-        ~own,
-        ~erased_words(),
-    )
-    if purpose is Purpose.ADJUDICATION:
-        judged = assignments.alias()
-        found = found.where(
-            ~sa.exists().where(
-                judged.c.task == tasks.c.repeats,
-                judged.c.rater == rater,
-                judged.c.state.in_(ANSWERED),
-            )
-        )
-    if purpose in (Purpose.WORK, Purpose.ADJUDICATION):
-        found = found.where(taken < tasks.c.overlap)
-    rows = connection.execute(
-        found.order_by(tasks.c.priority.desc(), tasks.c.id.desc()).limit(NEAREST)
-    ).all()
+    rows = connection.execute(statements.open_tasks(purpose), _of(campaign, rater)).all()
     first = [row.id for row in rows if row.priority == rows[0].priority]
     return rng.choice(first) if first else None
 
@@ -278,104 +220,66 @@ def _repeat(connection: Connection, campaign: Campaign, rater: str, rng: Random)
 
 def _count(connection: Connection, campaign: Campaign, rater: str) -> int:
     """How many tasks of the campaign the rater answered."""
-    found = (
-        sa.select(sa.func.count())
-        .select_from(assignments)
-        .join(tasks, tasks.c.id == assignments.c.task)
-        .where(
-            tasks.c.campaign == campaign.id,
-            assignments.c.rater == rater,
-            assignments.c.state.in_(ANSWERED),
-        )
-    )
-    return int(connection.execute(found).scalar_one())
+    return int(connection.execute(statements.COUNT, _of(campaign, rater)).scalar_one())
 
 
 # ---- the lease -----------------------------------------------------------------------------------
 
 
-def _expire(connection: Connection, now: datetime) -> None:
-    over = (assignments.c.state == LEASED) & (assignments.c.leased_until <= now)
-    connection.execute(sa.update(assignments).where(over).values(state=EXPIRED))
-
-
 def _held(
     connection: Connection, campaign: Campaign, rater: str, holding: Collection[str]
 ) -> dict[str, Any] | None:
-    found = (
-        sa.select(assignments)
-        .join(tasks, tasks.c.id == assignments.c.task)
-        .where(
-            tasks.c.campaign == campaign.id,
-            assignments.c.rater == rater,
-            assignments.c.state == LEASED,
-            assignments.c.id.not_in(list(holding)),
-            ~erased_words(),
-        )
-        .order_by(assignments.c.leased)
-        .limit(1)
-    )
-    row = connection.execute(found).one_or_none()
+    own = {**_of(campaign, rater), "holding": list(holding)}
+    row = connection.execute(statements.HELD, own).one_or_none()
     return None if row is None else row._asdict()
 
 
 def _assign(
     connection: Connection, campaign: Campaign, task: str, rater: str, now: datetime
 ) -> dict[str, Any]:
-    """A new row, or the row of a lease that was not used, under a new token."""
-    raised = sa.update(tasks).where(tasks.c.id == task).values(fence=tasks.c.fence + 1)
-    fence = connection.execute(raised.returning(tasks.c.fence)).scalar_one()
-    own = (assignments.c.task == task) & (assignments.c.rater == rater)
+    """A new row, or the row of a lease that was not used, under a new token.
+
+    Responses stand in a random order; those of a repeat in the reverse of the first showing.
+    """
+    own = {"of_task": task, "of_rater": rater}
+    raised = connection.execute(statements.RAISE_FENCE, {"of_task": task}).one()
     until = now + timedelta(seconds=campaign.settings.lease_seconds)
-    values = {"state": LEASED, "fence": fence, "leased": now, "leased_until": until}
-    again = sa.update(assignments).where(own).values(**values).returning(*assignments.c)
-    if (row := connection.execute(again).one_or_none()) is not None:
+    again = own | {"token": raised.fence, "now": now, "until": until}
+    if (row := connection.execute(statements.LEASE_AGAIN, again).one_or_none()) is not None:
         return row._asdict()
     seed = int(digest([campaign.settings.seed, task, rater, "order"])[:15], 16)
-    new = values | {
+    if raised.purpose == Purpose.REPEAT:
+        first = connection.execute(statements.FIRST_SHOWING, own).scalar_one()
+        shown = list(reversed(first))
+    else:
+        shown = list(range(campaign.settings.responses))
+        Random(seed).shuffle(shown)
+    new = {
         "id": new_id(),
         "task": task,
         "rater": rater,
+        "state": LEASED,
+        "fence": raised.fence,
+        "leased": now,
+        "leased_until": until,
         "order_seed": seed,
-        "shown": _order(connection, campaign, task, rater, seed),
+        "shown": shown,
     }
-    connection.execute(sa.insert(assignments), [new])
+    connection.execute(statements.LEASE, [new])
     return new
 
 
-def _order(
-    connection: Connection, campaign: Campaign, task: str, rater: str, seed: int
-) -> list[int]:
-    """Places in a random order; a repeat is shown in the reverse of the first showing."""
-    first = connection.execute(
-        sa.select(assignments.c.shown)
-        .join(tasks, tasks.c.repeats == assignments.c.task)
-        .where(tasks.c.id == task, tasks.c.purpose == Purpose.REPEAT, assignments.c.rater == rater)
-    ).scalar_one_or_none()
-    if first is not None:
-        return list(reversed(first))
-    order = list(range(campaign.settings.responses))
-    Random(seed).shuffle(order)
-    return order
-
-
-def _lease(connection: Connection, campaign: Campaign, row: dict[str, Any]) -> Lease:
-    found = connection.execute(
-        sa.select(task_responses.c.place, tasks.c.prompt, payloads.c.body)
-        .join(tasks, tasks.c.id == task_responses.c.task)
-        .join(responses, responses.c.id == task_responses.c.response)
-        .join(payloads, (payloads.c.seq == responses.c.seq) & (payloads.c.name == TEXT))
-        .where(task_responses.c.task == row["task"])
-    ).all()
-    if any(one.body is None for one in found):
+def _lease(connection: Connection, campaign: Campaign, row: dict[str, Any], number: int) -> Lease:
+    found = connection.execute(statements.WORDS, {"of_task": row["task"]}).all()
+    if any(one.body is None or one.asked is None for one in found):
         raise DataError("the words of this task were erased", got=row["task"])
     texts = {one.place: str(json.loads(one.body)) for one in found}
     sheet = Sheet(
         task=row["task"],
-        prompt=conversation_of(connection, found[0].prompt),
+        prompt=conversation_in(found[0].asked),
         responses=tuple(texts[place] for place in row["shown"]),
         criteria=campaign.criteria,
-        number=_count(connection, campaign, row["rater"]),
+        number=number,
     )
     return Lease(
         assignment=row["id"],

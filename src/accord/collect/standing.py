@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from accord.collect.assigning import LEASED
 from accord.collect.campaign import Campaign
 from accord.collect.orders import unfinished
+from accord.collect.statements import LEASED
 from accord.collect.tasks import TaskState
 from accord.store.jobs import Job
 from accord.store.tables import assignments, judgements, memberships, tasks

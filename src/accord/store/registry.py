@@ -194,7 +194,15 @@ def add_response(
 
 def conversation_of(connection: Connection, prompt: str) -> Conversation:
     """The words of a prompt. Raises DataError where there is none or they were erased."""
-    said = _text(connection, prompts, prompt)
+    return _conversation(_text(connection, prompts, prompt))
+
+
+def conversation_in(body: str) -> Conversation:
+    """The conversation that a payload's body holds."""
+    return _conversation(json.loads(body))
+
+
+def _conversation(said: list[dict[str, str]]) -> Conversation:
     return Conversation(
         tuple(Message(role=Speaker(item["role"]), content=item["content"]) for item in said)
     )

@@ -1,0 +1,220 @@
+"""What a rater's turn asks of the database, each statement built once: building took longer than
+running. Parameters are named in each docstring.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import sqlalchemy as sa
+
+from accord.collect.tasks import Purpose, TaskState, erased_words
+from accord.store.registry import TEXT
+from accord.store.tables import (
+    assignments,
+    campaigns,
+    events,
+    judgements,
+    memberships,
+    payloads,
+    prompts,
+    raters,
+    responses,
+    task_responses,
+    tasks,
+)
+
+LEASED, SUBMITTED, LATE = "leased", "submitted", "late"
+SKIPPED, RELEASED, EXPIRED = "skipped", "released", "expired"
+ANSWERED = (SUBMITTED, LATE)
+TAKEN = (LEASED, *ANSWERED)
+"""States of an assignment that fill a place of the task's overlap."""
+NEAREST = 16
+"""Tasks among which the draw is made: few, so that begun tasks are finished first."""
+
+_CAMPAIGN = sa.bindparam("in_campaign", type_=sa.String)
+_RATER = sa.bindparam("of_rater", type_=sa.String)
+_TASK = sa.bindparam("of_task", type_=sa.String)
+_ID = sa.bindparam("of_id", type_=sa.String)
+
+STAND = (
+    sa.select(
+        campaigns.c.state,
+        raters.c.state.label("person"),
+        raters.c.role,
+        memberships.c.state.label("membership"),
+    )
+    .select_from(campaigns)
+    .outerjoin(raters, raters.c.id == _RATER)
+    .outerjoin(
+        memberships,
+        (memberships.c.campaign == campaigns.c.id) & (memberships.c.rater == raters.c.id),
+    )
+    .where(campaigns.c.id == _CAMPAIGN)
+)
+"""How far `of_rater` may work `in_campaign`."""
+
+COUNT = (
+    sa.select(sa.func.count())
+    .select_from(assignments)
+    .join(tasks, tasks.c.id == assignments.c.task)
+    .where(
+        tasks.c.campaign == _CAMPAIGN,
+        assignments.c.rater == _RATER,
+        assignments.c.state.in_(ANSWERED),
+    )
+)
+"""How many tasks `in_campaign` `of_rater` answered."""
+
+EXPIRE = (
+    sa.update(assignments)
+    .where(
+        assignments.c.state == LEASED,
+        assignments.c.leased_until <= sa.bindparam("now", type_=assignments.c.leased_until.type),
+    )
+    .values(state=EXPIRED)
+)
+"""End the leases that ran out by `now`."""
+
+HELD = (
+    sa.select(assignments)
+    .join(tasks, tasks.c.id == assignments.c.task)
+    .where(
+        tasks.c.campaign == _CAMPAIGN,
+        assignments.c.rater == _RATER,
+        assignments.c.state == LEASED,
+        assignments.c.id.not_in(sa.bindparam("holding", expanding=True, type_=sa.String)),
+        ~erased_words(),
+    )
+    .order_by(assignments.c.leased)
+    .limit(1)
+)
+"""A task that `of_rater` has open `in_campaign`, none of `holding`."""
+
+EXTEND = (
+    sa.update(assignments).where(assignments.c.id == _ID).values(leased_until=sa.bindparam("until"))
+)
+"""Let the lease of assignment `of_id` run to `until`."""
+
+RAISE_FENCE = (
+    sa.update(tasks)
+    .where(tasks.c.id == _TASK)
+    .values(fence=tasks.c.fence + 1)
+    .returning(tasks.c.fence, tasks.c.purpose)
+)
+"""A new token for `of_task`."""
+
+LEASE_AGAIN = (
+    sa.update(assignments)
+    .where(assignments.c.task == _TASK, assignments.c.rater == _RATER)
+    .values(
+        state=LEASED,
+        fence=sa.bindparam("token"),
+        leased=sa.bindparam("now"),
+        leased_until=sa.bindparam("until"),
+    )
+    .returning(*assignments.c)
+)
+"""Lease `of_task` to `of_rater`, who had it before, under `token` from `now` to `until`."""
+
+LEASE = sa.insert(assignments)
+
+FIRST_SHOWING = (
+    sa.select(assignments.c.shown)
+    .join(tasks, tasks.c.repeats == assignments.c.task)
+    .where(tasks.c.id == _TASK, assignments.c.rater == _RATER)
+)
+"""The order in which `of_rater` saw the responses that `of_task` repeats."""
+
+_asked = payloads.alias("asked")
+WORDS = (
+    sa.select(task_responses.c.place, payloads.c.body, _asked.c.body.label("asked"))
+    .join(tasks, tasks.c.id == task_responses.c.task)
+    .join(responses, responses.c.id == task_responses.c.response)
+    .join(payloads, (payloads.c.seq == responses.c.seq) & (payloads.c.name == TEXT))
+    .join(prompts, prompts.c.id == tasks.c.prompt)
+    .join(_asked, (_asked.c.seq == prompts.c.seq) & (_asked.c.name == TEXT))
+    .where(task_responses.c.task == _TASK)
+)
+"""Each response of `of_task` with its canonical place, and the prompt beside it."""
+
+ASSIGNMENT = sa.select(assignments).where(assignments.c.id == _ID)
+"""Assignment `of_id`."""
+
+ASSIGNMENT_HERE = (
+    sa.select(assignments)
+    .join(tasks, tasks.c.id == assignments.c.task)
+    .where(assignments.c.id == _ID, tasks.c.campaign == _CAMPAIGN)
+)
+"""Assignment `of_id`, where it is `in_campaign`."""
+
+KNOWN = (
+    sa.select(judgements.c.late)
+    .join(events, events.c.seq == judgements.c.seq)
+    .where(events.c.key == sa.bindparam("sent", type_=sa.String))
+)
+"""What was accepted under the key `sent`."""
+
+RESPONSES = (
+    sa.select(responses.c.id, responses.c.policy)
+    .join(task_responses, task_responses.c.response == responses.c.id)
+    .where(task_responses.c.task == _TASK)
+    .order_by(task_responses.c.place)
+)
+"""The responses of `of_task` in canonical order, and who said them."""
+
+CLOSE = (
+    sa.update(assignments)
+    .where(assignments.c.id == _ID)
+    .values(state=sa.bindparam("becomes", type_=sa.String))
+)
+"""Say of assignment `of_id` what it `becomes`."""
+
+TASK = sa.select(tasks).where(tasks.c.id == _TASK)
+"""`of_task`."""
+
+STATES = sa.select(assignments.c.state).where(assignments.c.task == _TASK)
+"""The state of every assignment of `of_task`."""
+
+SETTLE = (
+    sa.update(tasks)
+    .where(tasks.c.id == _TASK)
+    .values(state=sa.bindparam("becomes", type_=sa.String))
+)
+"""Say of `of_task` what it `becomes`."""
+
+
+@cache
+def open_tasks(purpose: Purpose) -> sa.Select[tuple[str, int]]:
+    """The first tasks `in_campaign` with a free place that `of_rater` has not had."""
+    own = sa.exists().where(
+        assignments.c.task == tasks.c.id,
+        assignments.c.rater == _RATER,
+        assignments.c.state.in_((*TAKEN, SKIPPED)),
+    )
+    taken = (
+        sa.select(sa.func.count())
+        .where(assignments.c.task == tasks.c.id, assignments.c.state.in_(TAKEN))
+        .correlate(tasks)
+        .scalar_subquery()
+    )
+    found = sa.select(tasks.c.id, tasks.c.priority).where(
+        tasks.c.campaign == _CAMPAIGN,
+        tasks.c.state == TaskState.OPEN,
+        tasks.c.purpose == purpose,
+        sa.or_(tasks.c.for_rater.is_(None), tasks.c.for_rater == _RATER),
+        ~own,
+        ~erased_words(),
+    )
+    if purpose is Purpose.ADJUDICATION:
+        judged = assignments.alias()
+        found = found.where(
+            ~sa.exists().where(
+                judged.c.task == tasks.c.repeats,
+                judged.c.rater == _RATER,
+                judged.c.state.in_(ANSWERED),
+            )
+        )
+    if purpose in (Purpose.WORK, Purpose.ADJUDICATION):
+        found = found.where(taken < tasks.c.overlap)
+    return found.order_by(tasks.c.priority.desc(), tasks.c.id.desc()).limit(NEAREST)
