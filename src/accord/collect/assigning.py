@@ -23,14 +23,14 @@ from accord.collect.campaign import Campaign, CampaignState, Membership
 from accord.collect.pacing import due
 from accord.collect.qualifying import qualify
 from accord.collect.sheet import Sheet
-from accord.collect.statements import ANSWERED, LEASED, RELEASED
-from accord.collect.tasks import Purpose, add_task, erased_words, responses_of
+from accord.collect.statements import LEASED, RELEASED
+from accord.collect.tasks import Purpose, add_task, responses_of
 from accord.core.errors import ConflictError, DataError
 from accord.core.hashing import digest
 from accord.store.database import Database
 from accord.store.event import new_id
 from accord.store.registry import conversation_in
-from accord.store.tables import assignments, judgements, tasks
+from accord.store.tables import assignments
 
 LEADS = ("lead", "admin")
 """Roles that adjudicate."""
@@ -174,30 +174,9 @@ def _open_task(
 
 def _repeat(connection: Connection, campaign: Campaign, rater: str, rng: Random) -> str | None:
     """A new task that shows an older one of the rater's again; None where none is old enough."""
-    mine = (
-        sa.select(
-            tasks.c.id.label("task"),
-            tasks.c.prompt,
-            tasks.c.purpose,
-            erased_words().label("erased"),
-        )
-        .join(assignments, assignments.c.task == tasks.c.id)
-        .join(judgements, judgements.c.assignment == assignments.c.id)
-        .where(
-            tasks.c.campaign == campaign.id,
-            assignments.c.rater == rater,
-            assignments.c.state.in_(ANSWERED),
-            judgements.c.supersedes.is_(None),
-        )
-        .order_by(judgements.c.seq)
-    )
-    again = sa.select(tasks.c.repeats).where(
-        tasks.c.campaign == campaign.id,
-        tasks.c.purpose == Purpose.REPEAT,
-        tasks.c.for_rater == rater,
-    )
-    known = set(connection.execute(again).scalars())
-    old = connection.execute(mine).all()[: -campaign.settings.repeat_after]
+    own = _of(campaign, rater)
+    known = set(connection.execute(statements.REPEATED, own).scalars())
+    old = connection.execute(statements.JUDGED, own).all()[: -campaign.settings.repeat_after]
     choices = [
         row
         for row in old

@@ -37,6 +37,11 @@ _RATER = sa.bindparam("of_rater", type_=sa.String)
 _TASK = sa.bindparam("of_task", type_=sa.String)
 _ID = sa.bindparam("of_id", type_=sa.String)
 
+HERE = sa.func.coalesce(tasks.c.campaign, "") == _CAMPAIGN
+"""A task is of `in_campaign`, where rows are found by their rater. In a form that no index serves:
+a rater's rows are few and a campaign's tasks many, but a server that counted its rows long ago may
+begin with the tasks (PostgreSQL 15 did: 11 ms for one count in 2,000)."""
+
 STAND = (
     sa.select(
         campaigns.c.state,
@@ -58,11 +63,7 @@ COUNT = (
     sa.select(sa.func.count())
     .select_from(assignments)
     .join(tasks, tasks.c.id == assignments.c.task)
-    .where(
-        tasks.c.campaign == _CAMPAIGN,
-        assignments.c.rater == _RATER,
-        assignments.c.state.in_(ANSWERED),
-    )
+    .where(HERE, assignments.c.rater == _RATER, assignments.c.state.in_(ANSWERED))
 )
 """How many tasks `in_campaign` `of_rater` answered."""
 
@@ -80,7 +81,7 @@ HELD = (
     sa.select(assignments)
     .join(tasks, tasks.c.id == assignments.c.task)
     .where(
-        tasks.c.campaign == _CAMPAIGN,
+        HERE,
         assignments.c.rater == _RATER,
         assignments.c.state == LEASED,
         assignments.c.id.not_in(sa.bindparam("holding", expanding=True, type_=sa.String)),
@@ -140,6 +141,30 @@ WORDS = (
 
 ASSIGNMENT = sa.select(assignments).where(assignments.c.id == _ID)
 """Assignment `of_id`."""
+
+JUDGED = (
+    sa.select(
+        tasks.c.id.label("task"),
+        tasks.c.prompt,
+        tasks.c.purpose,
+        erased_words().label("erased"),
+    )
+    .join(assignments, assignments.c.task == tasks.c.id)
+    .join(judgements, judgements.c.assignment == assignments.c.id)
+    .where(
+        HERE,
+        assignments.c.rater == _RATER,
+        assignments.c.state.in_(ANSWERED),
+        judgements.c.supersedes.is_(None),
+    )
+    .order_by(judgements.c.seq)
+)
+"""The tasks `in_campaign` that `of_rater` answered, in the order of the answers."""
+
+REPEATED = sa.select(tasks.c.repeats).where(
+    tasks.c.campaign == _CAMPAIGN, tasks.c.purpose == Purpose.REPEAT, tasks.c.for_rater == _RATER
+)
+"""The tasks `in_campaign` that `of_rater` was given again."""
 
 ASSIGNMENT_HERE = (
     sa.select(assignments)

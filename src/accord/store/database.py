@@ -81,9 +81,7 @@ class Database:
             writer = connection.execution_options(**_WRITER, **({} if durable else _HASTY))
             with writer.begin():
                 if not self.is_sqlite:
-                    wait_for_other_writers(writer)
-                    if not durable:
-                        writer.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                    wait_for_other_writers(writer, durable=durable)
                 yield writer
 
     def scrub(self) -> None:
@@ -144,10 +142,14 @@ def open_database(place: str | Path) -> Database:
     return database
 
 
-def wait_for_other_writers(connection: sa.Connection) -> None:
+def wait_for_other_writers(connection: sa.Connection, *, durable: bool = True) -> None:
     """Begin the only writing transaction of a PostgreSQL database."""
-    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {round(BUSY_SECONDS * 1000)}")
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+    settings = {"lock_timeout": str(round(BUSY_SECONDS * 1000))}
+    if not durable:
+        settings["synchronous_commit"] = "off"
+    # In one statement: each is a way to the server and back. Columns are computed in their order.
+    held = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+    connection.exec_driver_sql(f"SELECT {held}, pg_advisory_xact_lock({_LOCK})")
 
 
 def _url(place: str | Path) -> URL:
