@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from accord.collect.campaign import CampaignSettings
+from accord.collect.pacing import due
 from accord.collect.sheet import RaterKind
 from accord.collect.tasks import Purpose
 from accord.collect.votes import Vote, Votes
@@ -139,14 +140,14 @@ class Design:
 
     overlap: int
     gold: float
-    """Share of tasks with a known answer."""
+    """Share of tasks with a known answer; where they are paced, twice as many in the first 60."""
     repeats: float
     judgements: int = 60
     of_taste: bool = False
     """Known answers are drawn from prompts on which a minority wants the opposite too."""
-    even: bool = False
-    """Known answers and repeats are spread evenly over a rater's judgements, not drawn each time:
-    everybody gets the stated share of them."""
+    paced: bool = True
+    """Known answers and repeats come as campaigns plan them (`accord.collect.pacing`), or else each
+    task is drawn."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -157,6 +158,7 @@ class _Desk:
     design: Design
     kinds: Sequence[Archetype]
     rng: np.random.Generator
+    settings: CampaignSettings
     rows: list[Vote] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     """Judgements of each rater."""
@@ -172,7 +174,22 @@ class _Desk:
 def simulate(world: World, kinds: Sequence[Archetype], design: Design, seed: int) -> Votes:
     """One campaign: every rater gives `design.judgements`, tasks drawn as when assigning."""
     rng = np.random.default_rng(seed)
-    desk = _Desk(world=world, design=design, kinds=kinds, rng=rng, done=[0] * len(kinds))
+    settings = CampaignSettings(
+        name="bench",
+        guideline="bench",
+        gold_share=design.gold,
+        repeat_share=design.repeats,
+        repeat_after=REPEAT_AFTER,
+        seed=seed,
+    )
+    desk = _Desk(
+        world=world,
+        design=design,
+        kinds=kinds,
+        rng=rng,
+        settings=settings,
+        done=[0] * len(kinds),
+    )
     desk.tastes = rng.normal(size=(len(kinds), len(world.gap))) * world.taste
     for rater, kind in enumerate(kinds):
         if kind is Archetype.TWIN:
@@ -198,15 +215,13 @@ def source_of(rater: int) -> int:
 
 
 def _judge(desk: _Desk, rater: int, gold: np.ndarray) -> None:
-    chance, design = desk.rng.random(), desk.design
-    if design.even:
-        chance = _even(design, desk.done[rater])
+    wanted = _purpose(desk, rater)
     desk.done[rater] += 1
     purpose, repeats, pair = Purpose.WORK, None, None
-    if chance < design.gold:
+    if wanted is Purpose.GOLD:
         pair = _unseen(desk, rater, gold)
         purpose = Purpose.GOLD if pair is not None else purpose
-    elif chance < design.gold + design.repeats:
+    elif wanted is Purpose.REPEAT:
         pair = _old(desk, rater)
         if pair is not None:
             purpose, repeats = Purpose.REPEAT, f"w{pair}"
@@ -242,15 +257,14 @@ def _judge(desk: _Desk, rater: int, gold: np.ndarray) -> None:
     )
 
 
-def _even(design: Design, number: int) -> float:
-    """What a draw would be that gives a known answer, or a repeat, as often as asked for."""
-    gold = math.floor((number + 1) * design.gold) - math.floor(number * design.gold)
-    due = design.repeats * design.judgements / (design.judgements - REPEAT_AFTER - 1)
-    since = max(number - REPEAT_AFTER, 0)
-    again = math.floor((since + 1) * due) - math.floor(since * due)
-    if gold:
-        return 0.0
-    return design.gold if again else 1.0
+def _purpose(desk: _Desk, rater: int) -> Purpose:
+    design, number = desk.design, desk.done[rater]
+    if design.paced:
+        return due(desk.settings, name_of(rater), number)
+    chance = desk.rng.random()
+    if chance < design.gold:
+        return Purpose.GOLD
+    return Purpose.REPEAT if chance < design.gold + design.repeats else Purpose.WORK
 
 
 def _unseen(desk: _Desk, rater: int, gold: np.ndarray) -> int | None:

@@ -39,11 +39,10 @@ GROUPS: tuple[tuple[Archetype, Archetype], ...] = (
     (Archetype.HONEST, Archetype.HONEST),
 )
 DESIGNS = {
-    "a tenth each, evenly": Design(overlap=3, gold=0.1, repeats=0.1, even=True),
-    "a tenth each, drawn": Design(overlap=3, gold=0.1, repeats=0.1),
-    "a twentieth each, drawn": Design(overlap=3, gold=0.05, repeats=0.05),
-    "a tenth each, evenly; matters of taste among them": Design(
-        overlap=3, gold=0.1, repeats=0.1, even=True, of_taste=True
+    "by default": Design(overlap=3, gold=0.05, repeats=0.05),
+    "a twentieth each, drawn": Design(overlap=3, gold=0.05, repeats=0.05, paced=False),
+    "by default; matters of taste among them": Design(
+        overlap=3, gold=0.05, repeats=0.05, of_taste=True
     ),
 }
 """How known answers and repeats come; the overlap is varied."""

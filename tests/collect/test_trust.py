@@ -196,7 +196,7 @@ def test_decisions_are_events_with_their_reason(database: Database) -> None:
 def test_planted_raters_are_found_and_honest_ones_left_alone(world: Any) -> None:
     """Forty campaigns of each pair, as in `bench/raters.py`; the bounds are two
     standard errors of 40 draws below a power of .8 and above a false-alarm rate of .05."""
-    design = Design(overlap=3, gold=0.1, repeats=0.1, even=True)
+    design = Design(overlap=3, gold=0.05, repeats=0.05)
     place, called = world(Path(str(DATA))), {kind: [] for kind in Archetype}
     for number in range(40):
         for group, pair in enumerate(GROUPS[:3]):
