@@ -1,6 +1,6 @@
 """Who is found out, and who is accused wrongly: planted raters judging real texts.
 
-    ACCORD_DATA=... python bench/raters.py --campaigns 200 --out bench/results/raters.json
+    ACCORD_DATA=... python -m bench.raters --campaigns 200 --out bench/results/raters.json
 
 Twelve raters give 60 judgements each; two of them are planted, the others honest. Every rule runs
 at its default. The thresholds were chosen on seeds below 100,000; the table uses seeds from
