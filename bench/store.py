@@ -148,7 +148,7 @@ def _campaign(database: Database, threads: int) -> tuple[Campaign, list[str]]:
                 for n in range(2)
             ]
             add_task(connection, campaign, prompt=prompt, responses=ids)
-        raters = [register_rater(connection, kind="synthetic") for _ in range(threads)]
+        raters = [register_rater(connection, kind="human") for _ in range(threads)]
         for rater in raters:
             join(connection, campaign, rater)
     return campaign, raters

@@ -119,7 +119,7 @@ def test_tasks_come_from_comparisons(workspace: Path, capsys: pytest.CaptureFixt
     for line in ("pilot: open", "tasks work          9 open", "tasks gold          3 open"):
         assert line in told
     assert "tasks qualification 3 open" in told
-    assert "wanted for work 27" in told
+    assert "work: 0 answers of people, 27 to go" in told
     with open_database(workspace / "accord.db") as database, database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(tasks)).scalar_one() == 15
 

@@ -15,6 +15,7 @@ from accord.collect.campaign import (
     Campaign,
     CampaignState,
     Membership,
+    join,
     membership_of,
     set_campaign_state,
     set_membership,
@@ -335,3 +336,57 @@ def test_a_lost_lease_leaves_no_trace_but_a_row(file_database: Database) -> None
     with file_database.read() as connection:
         row = connection.execute(sa.select(assignments)).one()
     assert (row.id, row.state, row.fence) == (lease.assignment, "leased", lease.fence)
+
+
+# ---- people and programs -------------------------------------------------------------------------
+
+
+def program(database: Database, campaign: Campaign) -> str:
+    with database.write() as connection:
+        rater = register_rater(connection, kind="synthetic")
+        join(connection, campaign, rater)
+    return rater
+
+
+def test_programs_take_no_persons_place(database: Database) -> None:
+    campaign = made(database, tasks=5, overlap=2)
+    for _ in range(3):
+        work_off(database, campaign, program(database, campaign))
+    with database.read() as connection:
+        states = connection.execute(sa.select(assignments.c.state)).scalars().all()
+    assert len(states) == 2 * 5  # places for programs of one kind are as many, and no more
+    people = [somebody(database, campaign, name) for name in "abc"]
+    assert [len(work_off(database, campaign, one)) for one in people] == [5, 5, 0]
+
+
+def test_programs_are_asked_what_people_are_done_with(file_database: Database) -> None:
+    campaign = made(file_database, tasks=5, overlap=1)
+    assert len(work_off(file_database, campaign, somebody(file_database, campaign, "a"))) == 5
+    with file_database.read() as connection:
+        assert set(connection.execute(sa.select(tasks.c.state)).scalars()) == {"done"}
+    assert len(work_off(file_database, campaign, program(file_database, campaign))) == 5
+
+
+def test_people_alone_are_split_or_not(file_database: Database) -> None:
+    """One to one is a split, though a program agrees with one of them; two programs are none."""
+    campaign = made(file_database, tasks=1, overlap=2)
+    for _ in range(2):
+        work_off(file_database, campaign, program(file_database, campaign))
+    for number, name in enumerate("ab"):
+        rater = somebody(file_database, campaign, name)
+        lease = taken(file_database, campaign, rater)
+        answer(
+            file_database, campaign, lease, prefers(lease, number), key=f"{name} says", ui="test"
+        )
+        with file_database.read() as connection:
+            asked = sa.select(sa.func.count()).where(tasks.c.purpose == Purpose.ADJUDICATION)
+            assert connection.execute(asked).scalar_one() == number
+
+
+def test_skips_of_programs_withdraw_nothing(file_database: Database) -> None:
+    campaign = made(file_database, tasks=1, overlap=3, most_skips=2)
+    for number in range(3):
+        lease = taken(file_database, campaign, program(file_database, campaign))
+        said = Opinion.skipped("cannot say")
+        answer(file_database, campaign, lease, said, key=str(number), ui="test")
+    assert next_task(file_database, campaign, somebody(file_database, campaign, "a")) is not None

@@ -58,7 +58,7 @@ def test_the_ten_commands(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "12 rows: 12 new work tasks" in done.stdout
-    assert "wanted for work 36" in done.stdout
+    assert "work: 36 answers of people, 0 to go" in done.stdout
     assert "36 preferences as 'pilot'" in done.stdout
     assert "each as it was written" in done.stdout
 

@@ -223,8 +223,14 @@ def told(campaign: Campaign, now: Standing) -> str:
         lines.append("  tasks none yet")
     said = sum(number for verdict, number in now.judgements.items() if verdict != "skip")
     late = f", {now.late} late" if now.late else ""
-    lines.append(f"  judgements {said} ({_listed(now.judgements) or 'none'}){late}")
-    lines.append(f"  wanted for work {now.wanted}")
+    skips = f", {now.judgements['skip']} skips" if now.judgements.get("skip") else ""
+    verdicts = {verdict: n for verdict, n in now.judgements.items() if verdict != "skip"}
+    lines.append(f"  judgements {said} ({_listed(verdicts) or 'none'}){late}{skips}")
+    done = now.answered.get("human", 0)
+    left = max(0, now.wanted - done)
+    programs = {kind: n for kind, n in now.answered.items() if kind != "human"}
+    beside = f"; beside them {_listed(programs)}" if programs else ""
+    lines.append(f"  work: {done} answers of people, {left} to go{beside}")
     lines.append(f"  raters {_listed(now.raters) or 'none'}; tasks open on a screen {now.leases}")
     for job in now.jobs:
         why = f": {job.error.splitlines()[0]}" if job.error else ""

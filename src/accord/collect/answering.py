@@ -20,7 +20,7 @@ from accord.collect import statements
 from accord.collect.assigning import Lease
 from accord.collect.campaign import Campaign
 from accord.collect.qualifying import qualify
-from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
+from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion, RaterKind
 from accord.collect.statements import (
     ANSWERED,
     EXPIRED,
@@ -42,7 +42,7 @@ from accord.collect.tasks import (
 from accord.core.errors import ConflictError, DataError
 from accord.store.database import Database
 from accord.store.judgements import Judgement, Verdict, submit
-from accord.store.tables import assignments, judgements, tasks
+from accord.store.tables import judgements, raters, tasks
 
 ADJUDICATE_FIRST = 1000
 """Priority of tasks that a lead must decide."""
@@ -117,7 +117,7 @@ def correct(
         known = _known(connection, key)
         late = bool(known.late if known is not None else older.late)
         if known is None and row.state == SKIPPED and opinion.verdict is not Verdict.SKIP:
-            late = late or not _has_place(connection, row.task)
+            late = late or not _has_place(connection, row.task, row.rater)
         judgement = _judgement(connection, campaign, row, opinion, ui=ui, late=late)
         done = submit(connection, judgement, key=key, corrects=seq)
         if done.new:
@@ -159,12 +159,19 @@ def _check_lease(row: sa.Row[Any], lease: Lease) -> None:
         )
 
 
-def _has_place(connection: Connection, task: str) -> bool:
-    taken = sa.select(sa.func.count()).where(
-        assignments.c.task == task, assignments.c.state.in_(TAKEN)
-    )
-    overlap = sa.select(tasks.c.overlap).where(tasks.c.id == task)
-    return bool(connection.execute(taken).scalar_one() < connection.execute(overlap).scalar_one())
+def _has_place(connection: Connection, task: str, rater: str) -> bool:
+    """Whether a task wants another answer of raters of this one's kind."""
+    known = connection.execute(statements.TASK, {"of_task": task}).one()
+    kind = connection.execute(sa.select(raters.c.kind).where(raters.c.id == rater)).scalar_one()
+    counts = _states(connection, known, kind)
+    return bool(sum(counts[state] for state in TAKEN) < known.overlap)
+
+
+def _states(connection: Connection, task: sa.Row[Any], kind: str) -> Counter[str]:
+    """How many assignments of a task are in which state; of work, those of one kind of rater."""
+    found = connection.execute(statements.STATES, {"of_task": task.id})
+    work = task.purpose == Purpose.WORK
+    return Counter(row.state for row in found if not work or row.kind == kind)
 
 
 def _judgement(
@@ -249,8 +256,8 @@ def _follow(
 
 
 def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
-    """Say of a task whether it is still asked, and ask a lead where raters are split."""
-    counts = Counter(connection.execute(statements.STATES, {"of_task": task.id}).scalars())
+    """Say of a task whether people are still asked, and ask a lead where they are split."""
+    counts = _states(connection, task, RaterKind.HUMAN)
     if sum(counts[state] for state in ANSWERED) >= task.overlap:
         state = TaskState.DONE
     elif counts[SKIPPED] >= campaign.settings.most_skips and task.purpose not in KNOWN_ANSWER:
@@ -268,11 +275,16 @@ def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> No
 
 
 def _firsts(connection: Connection, task: str) -> list[tuple[int, ...]]:
-    """The places that each rater put first; none of them where all were bad."""
-    found = sa.select(judgements.c.verdict, judgements.c.tiers).where(
-        judgements.c.task == task,
-        judgements.c.superseded_by.is_(None),
-        judgements.c.verdict.in_((Verdict.RANKING, Verdict.TIE, Verdict.ALL_BAD)),
+    """The places that each person put first; none of them where all were bad."""
+    found = (
+        sa.select(judgements.c.verdict, judgements.c.tiers)
+        .join(raters, raters.c.id == judgements.c.rater)
+        .where(
+            judgements.c.task == task,
+            judgements.c.superseded_by.is_(None),
+            judgements.c.verdict.in_((Verdict.RANKING, Verdict.TIE, Verdict.ALL_BAD)),
+            raters.c.kind == RaterKind.HUMAN,
+        )
     )
     return [
         ()

@@ -110,6 +110,7 @@ class Stand:
 
     membership: Membership
     role: str
+    kind: str
 
 
 def check_may_work(connection: Connection, campaign: Campaign, rater: str) -> Stand:
@@ -130,7 +131,7 @@ def check_may_work(connection: Connection, campaign: Campaign, rater: str) -> St
             got=shut_out or row.membership,
             do="a lead can change that: `accord raters`",
         )
-    return Stand(membership=Membership(row.membership), role=row.role)
+    return Stand(membership=Membership(row.membership), role=row.role, kind=row.kind)
 
 
 # ---- which task ----------------------------------------------------------------------------------
@@ -144,30 +145,39 @@ def _draw(
     connection: Connection, campaign: Campaign, rater: str, stand: Stand, number: int
 ) -> str | None:
     rng = Random(digest([campaign.settings.seed, rater, number, "next"]))
+
+    def first(purpose: Purpose) -> str | None:
+        return _open_task(connection, campaign, rater, purpose, stand.kind, rng)
+
     if stand.membership is Membership.TRIAL:
-        found = _open_task(connection, campaign, rater, Purpose.QUALIFICATION, rng)
+        found = first(Purpose.QUALIFICATION)
         # Nothing is left to answer where the last one's words were erased, say.
         if found is not None or qualify(connection, campaign, rater) is not Membership.ACTIVE:
             return found
     if stand.role in LEADS:
-        found = _open_task(connection, campaign, rater, Purpose.ADJUDICATION, rng)
+        found = first(Purpose.ADJUDICATION)
         if found is not None:
             return found
     check, found = due(campaign.settings, rater, number), None
     if check is Purpose.GOLD:
-        found = _open_task(connection, campaign, rater, Purpose.GOLD, rng)
+        found = first(Purpose.GOLD)
     elif check is Purpose.REPEAT:
         # One that was given back, or ran out, waits for its rater.
-        found = _open_task(connection, campaign, rater, Purpose.REPEAT, rng)
+        found = first(Purpose.REPEAT)
         found = found or _repeat(connection, campaign, rater, rng)
-    return found or _open_task(connection, campaign, rater, Purpose.WORK, rng)
+    return found or first(Purpose.WORK)
 
 
 def _open_task(
-    connection: Connection, campaign: Campaign, rater: str, purpose: Purpose, rng: Random
+    connection: Connection,
+    campaign: Campaign,
+    rater: str,
+    purpose: Purpose,
+    kind: str,
+    rng: Random,
 ) -> str | None:
     """One of the first tasks with a free place that the rater has not had."""
-    rows = connection.execute(statements.open_tasks(purpose), _of(campaign, rater)).all()
+    rows = connection.execute(statements.open_tasks(purpose, kind), _of(campaign, rater)).all()
     first = [row.id for row in rows if row.priority == rows[0].priority]
     return rng.choice(first) if first else None
 

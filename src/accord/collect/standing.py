@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
 from accord.collect.orders import unfinished
-from accord.collect.statements import LEASED
+from accord.collect.statements import ANSWERED, LEASED
 from accord.collect.tasks import TaskState
 from accord.store.jobs import Job
-from accord.store.tables import assignments, judgements, memberships, tasks
+from accord.store.tables import assignments, judgements, memberships, raters, tasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +25,9 @@ class Standing:
     tasks: Mapping[str, Mapping[str, int]]
     """Purpose to state (open, done, withdrawn) to tasks."""
     wanted: int
-    """Judgements that the work tasks which are not withdrawn want in all: their overlap."""
+    """Answers of people that the work tasks which are not withdrawn want in all: their overlap."""
+    answered: Mapping[str, int]
+    """Kind of rater to answers on these tasks, skips left out."""
     judgements: Mapping[str, int]
     """Verdict to judgements that count; superseded and withdrawn ones left out."""
     late: int
@@ -54,6 +56,18 @@ def standing(
     wanted = sa.select(sa.func.coalesce(sa.func.sum(tasks.c.overlap), 0)).where(
         mine, tasks.c.purpose == "work", tasks.c.state != TaskState.WITHDRAWN
     )
+    given = (
+        sa.select(raters.c.kind, count)
+        .select_from(assignments)
+        .join(tasks, tasks.c.id == assignments.c.task)
+        .join(raters, raters.c.id == assignments.c.rater)
+        .where(
+            mine,
+            tasks.c.purpose == "work",
+            tasks.c.state != TaskState.WITHDRAWN,
+            assignments.c.state.in_(ANSWERED),
+        )
+    )
     said = (
         sa.select(
             judgements.c.verdict, count, sa.func.sum(sa.case((judgements.c.late, 1), else_=0))
@@ -77,6 +91,7 @@ def standing(
     return Standing(
         tasks=kinds,
         wanted=int(connection.execute(wanted).scalar_one()),
+        answered=_counts(connection, given.group_by(raters.c.kind).order_by(raters.c.kind)),
         judgements={row[0]: row[1] for row in verdicts},
         late=sum(int(row[2] or 0) for row in verdicts),
         raters=_counts(connection, people.group_by(memberships.c.state)),

@@ -8,6 +8,7 @@ from functools import cache
 
 import sqlalchemy as sa
 
+from accord.collect.sheet import RaterKind
 from accord.collect.tasks import Purpose, TaskState, erased_words
 from accord.store.registry import TEXT
 from accord.store.tables import (
@@ -47,6 +48,7 @@ STAND = (
         campaigns.c.state,
         raters.c.state.label("person"),
         raters.c.role,
+        raters.c.kind,
         memberships.c.state.label("membership"),
     )
     .select_from(campaigns)
@@ -198,8 +200,12 @@ CLOSE = (
 TASK = sa.select(tasks).where(tasks.c.id == _TASK)
 """`of_task`."""
 
-STATES = sa.select(assignments.c.state).where(assignments.c.task == _TASK)
-"""The state of every assignment of `of_task`."""
+STATES = (
+    sa.select(assignments.c.state, raters.c.kind)
+    .join(raters, raters.c.id == assignments.c.rater)
+    .where(assignments.c.task == _TASK)
+)
+"""The state of every assignment of `of_task`, and the kind of its rater."""
 
 SETTLE = (
     sa.update(tasks)
@@ -210,22 +216,32 @@ SETTLE = (
 
 
 @cache
-def open_tasks(purpose: Purpose) -> sa.Select[tuple[str, int]]:
-    """The first tasks `in_campaign` with a free place that `of_rater` has not had."""
+def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
+    """The first tasks `in_campaign` with a free place for `of_rater`, of `kind`, who had none of
+    them.
+
+    Work has its places for each kind of rater: what programs said keeps no person from being asked,
+    and they may be asked what people are done with.
+    """
+    work = purpose is Purpose.WORK
     own = sa.exists().where(
         assignments.c.task == tasks.c.id,
         assignments.c.rater == _RATER,
         assignments.c.state.in_((*TAKEN, SKIPPED)),
     )
-    taken = (
-        sa.select(sa.func.count())
-        .where(assignments.c.task == tasks.c.id, assignments.c.state.in_(TAKEN))
-        .correlate(tasks)
-        .scalar_subquery()
+    counted = sa.select(sa.func.count()).where(
+        assignments.c.task == tasks.c.id, assignments.c.state.in_(TAKEN)
     )
+    if work:
+        counted = counted.join(raters, raters.c.id == assignments.c.rater)
+        counted = counted.where(raters.c.kind == kind)
+    taken = counted.select_from(assignments).correlate(tasks).scalar_subquery()
+    states = [TaskState.OPEN]
+    if work and kind != RaterKind.HUMAN:
+        states.append(TaskState.DONE)
     found = sa.select(tasks.c.id, tasks.c.priority).where(
         tasks.c.campaign == _CAMPAIGN,
-        tasks.c.state == TaskState.OPEN,
+        tasks.c.state.in_(states),
         tasks.c.purpose == purpose,
         sa.or_(tasks.c.for_rater.is_(None), tasks.c.for_rater == _RATER),
         ~own,
@@ -240,6 +256,6 @@ def open_tasks(purpose: Purpose) -> sa.Select[tuple[str, int]]:
                 judged.c.state.in_(ANSWERED),
             )
         )
-    if purpose in (Purpose.WORK, Purpose.ADJUDICATION):
+    if work or purpose is Purpose.ADJUDICATION:
         found = found.where(taken < tasks.c.overlap)
     return found.order_by(tasks.c.priority.desc(), tasks.c.id.desc()).limit(NEAREST)
