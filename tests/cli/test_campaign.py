@@ -11,9 +11,16 @@ import pytest
 import sqlalchemy as sa
 
 from accord.cli.main import main
-from accord.collect.campaign import CampaignSettings, campaign_called
+from accord.collect.assigning import next_task
+from accord.collect.campaign import (
+    CampaignSettings,
+    Membership,
+    campaign_called,
+    set_membership,
+)
+from accord.core.errors import ConflictError
 from accord.store.database import open_database
-from accord.store.log import size
+from accord.store.log import parts_of, size
 from accord.store.tables import prompts, tasks
 from tests.cli.small import environment
 
@@ -124,6 +131,28 @@ def test_tasks_come_from_comparisons(workspace: Path, capsys: pytest.CaptureFixt
         assert connection.execute(sa.select(sa.func.count()).select_from(tasks)).scalar_one() == 15
 
 
+def test_somebody_who_failed_the_trial_is_let_in_with_a_reason(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    join = ["campaign", "join", "pilot", "--rater", "Bob"]
+    assert main(join) == 0
+    rater = last(capsys).splitlines()[-1].split()[0]
+    with open_database(workspace / "accord.db") as database:
+        with database.write() as connection:
+            campaign = campaign_called(connection, "pilot")
+            set_membership(connection, campaign, rater, Membership.FAILED)
+        with pytest.raises(ConflictError, match=r"(?s)too few.*campaign join pilot.*--why"):
+            next_task(database, campaign, rater)
+        assert main(join) == 0
+        assert "--why" in capsys.readouterr().out
+        assert main([*join, "--why", "one wrong key"]) == 0
+        assert "active in pilot" in capsys.readouterr().out
+        next_task(database, campaign, rater)
+        with database.read() as connection:
+            said = parts_of(connection, size(connection))["membership"]
+    assert (said["state"], said["why"]) == ("active", {"words": "one wrong key"})
+
+
 def test_people_join_under_a_pseudonym(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["campaign", "join", "pilot", "--rater", "Ada Lovelace"]) == 0
     first = capsys.readouterr().out.splitlines()[-1]
@@ -151,6 +180,17 @@ def test_states_change_and_a_closed_campaign_stays_closed(
         assert last(capsys).splitlines()[-1] == f"campaign pilot: {state}"
     assert main(["campaign", "resume", "pilot"]) == 2
     assert "stays closed" in capsys.readouterr().err
+    file = write_rows(workspace / "pairs.jsonl", pairs(3))
+    assert main(["campaign", "tasks", "pilot", file]) == 2
+    assert "closed campaign takes no tasks" in capsys.readouterr().err
+
+
+def test_a_file_of_which_nothing_can_be_used_is_a_failure(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"prompt": "Why?", "responses": ["one", "two", "three"]}]
+    assert main(["campaign", "tasks", "pilot", write_rows(workspace / "three.jsonl", rows)]) == 2
+    assert "has 3 responses" in last(capsys)
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,13 @@ from accord.collect.campaign import (
     Campaign,
     CampaignSettings,
     CampaignState,
+    Membership,
     all_campaigns,
     campaign_called,
     join,
     open_campaign,
     set_campaign_state,
+    set_membership,
 )
 from accord.collect.people import person
 from accord.collect.selection import method_called
@@ -85,6 +87,8 @@ class Join:
     """What the person is called; kept apart from what they say, which bears a pseudonym."""
     role: Literal["rater", "lead"] = "rater"
     """A lead also decides where raters are split."""
+    why: str = ""
+    """Let somebody in who failed the trial or was paused; the reason is kept in the log."""
 
 
 def main(words: Words, options: Options) -> int:
@@ -193,7 +197,12 @@ def _join(words: Words, options: Options) -> int:
         campaign = campaign_called(connection, asked.name)
         rater = person(connection, name, role=asked.role)
         stand = join(connection, campaign, rater)
+        if stand in (Membership.FAILED, Membership.PAUSED) and asked.why.strip():
+            stand, why = Membership.ACTIVE, {"words": asked.why.strip()}
+            set_membership(connection, campaign, rater, stand, why=why)
     print(f"{rater}  {stand} in {asked.name}")
+    if stand is Membership.FAILED:
+        print('  too few of the qualification tasks were right; to let them work: --why "REASON"')
     return 0
 
 

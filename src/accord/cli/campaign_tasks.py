@@ -14,7 +14,7 @@ import tyro
 from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import Session, find_workspace, open_session
-from accord.collect.campaign import Campaign, campaign_called
+from accord.collect.campaign import Campaign, CampaignState, campaign_called
 from accord.collect.candidates import Sampled
 from accord.collect.importing import MOST_LISTED, read_rows
 from accord.collect.orders import Order, request, unfinished, unsampled
@@ -23,7 +23,7 @@ from accord.collect.ready import Made, add_tasks
 from accord.collect.records import Rejected
 from accord.collect.selection import NEEDS_SCORES
 from accord.collect.tasks import Purpose
-from accord.core.errors import ConfigError
+from accord.core.errors import ConfigError, ConflictError
 from accord.core.types import SamplingSettings, Split
 from accord.pipeline.answering import find_policy
 from accord.pipeline.worker import work as work_off
@@ -162,10 +162,16 @@ def tasks(words: Sequence[str], options: Options) -> int:
     with open_database(workspace.database_place()) as database:
         with database.read() as connection:
             campaign = campaign_called(connection, asked.name)
+        if campaign.state is CampaignState.CLOSED:
+            raise ConflictError(
+                "a closed campaign takes no tasks",
+                got=asked.name,
+                do="open another one under a new name",
+            )
         rows, left_out = _rows(workspace, "preferences", asked.source)
         made = add_tasks(database, campaign, rows, purpose=purpose)
     print(told_made(made, purpose, left_out))
-    return 0
+    return 0 if made.tasks or made.known else 2
 
 
 def told_added(added: Added, left_out: int) -> str:

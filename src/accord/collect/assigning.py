@@ -125,11 +125,17 @@ def check_may_work(connection: Connection, campaign: Campaign, rater: str) -> St
             do=f"let them in: `accord campaign join {campaign.settings.name}`",
         )
     shut_out = row.person if row.person in ("quarantined", "left", "erased") else None
-    if shut_out or row.membership in (Membership.FAILED, Membership.PAUSED):
+    if shut_out:
+        raise ConflictError(
+            "this rater gets no tasks", got=shut_out, do="a lead can change that: `accord raters`"
+        )
+    if row.membership in (Membership.FAILED, Membership.PAUSED):
+        failed = row.membership == Membership.FAILED
         raise ConflictError(
             "this rater gets no tasks",
-            got=shut_out or row.membership,
-            do="a lead can change that: `accord raters`",
+            got="too few qualification tasks were right" if failed else "paused here",
+            do="a lead can let them in: "
+            f"`accord campaign join {campaign.settings.name} --rater NAME --why REASON`",
         )
     return Stand(membership=Membership(row.membership), role=row.role, kind=row.kind)
 

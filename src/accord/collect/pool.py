@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
+from accord.collect.formats import Unjudged
 from accord.collect.likeness import Leaders, rarity_of, shingles, words
 from accord.collect.personal import PersonalScan
 from accord.collect.records import Rejected
@@ -245,7 +246,10 @@ def _usable(rows: Iterable[object], added: Added) -> Iterator[tuple[int, Prompt]
             added.rejected.append(row)
         else:
             kind = type(row).__name__.lower()
-            added.rejected.append(Rejected(number, f"is a {kind} and no prompt"))
+            why = f"is a {kind} and no prompt"
+            if isinstance(row, Unjudged | Comparison):
+                why = "holds responses: `accord campaign tasks` makes tasks of it"
+            added.rejected.append(Rejected(number, why))
 
 
 def _batches(items: Iterable[_T], size: int) -> Iterator[list[_T]]:
