@@ -60,6 +60,10 @@ def raters(judged: tuple[Path, list[str]], workspace: Path) -> list[str]:
     return judged[1]
 
 
+def trust(rater: str) -> None:
+    assert main(["raters", "--release", rater, "--why", "for this test"]) == 0
+
+
 def told(capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
@@ -70,6 +74,7 @@ def told_json(capsys: pytest.CaptureFixture[str]) -> Any:
 
 def test_agreement_has_its_counts(raters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Of 24 pairs half are unanimous, on the others 10 of 15 rater pairs agree."""
+    trust(raters[5])
     told(capsys)
     assert main(["agreement", "--resamples", "1000"]) == 0
     text = told(capsys)
@@ -82,12 +87,27 @@ def test_agreement_has_its_counts(raters: list[str], capsys: pytest.CaptureFixtu
     ]
     assert percent[2] == "0.83"
     assert percent[5:] == ["144", "24", "24", "6"]
+    assert "and 0 of raters in quarantine" in text
+    assert "fewer than 40 prompts" in text
     assert "safety" in text
     assert "no reward model can be right" in text
     assert "\x1b" not in text
 
 
+def test_whom_the_rules_put_into_quarantine_agrees_with_nobody(
+    raters: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(capsys)
+    assert main(["agreement", "--resamples", "1000"]) == 0
+    text = told(capsys)
+    assert "and 24 of raters in quarantine" in text  # always what stands first
+    percent = next(line.split() for line in text.splitlines() if line.startswith("order  "))
+    assert percent[1:3] == ["percent", "1.00"]
+    assert percent[5:] == ["120", "24", "24", "5"]
+
+
 def test_agreement_as_json(raters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    trust(raters[5])
     told(capsys)
     assert main(["agreement", "one", "--json"]) == 0
     found = told_json(capsys)
@@ -153,7 +173,8 @@ def test_quarantine_and_release_keep_their_reason(
     assert main(["raters", "--quarantine", raters[0], "--why", "a colleague's account"]) == 0
     told(capsys)
     assert main(["agreement", "--resamples", "1000"]) == 0
-    assert "and 25 of raters in quarantine" in told(capsys)
+    # Hers, and those of the one whom the rules put there.
+    assert "and 49 of raters in quarantine" in told(capsys)
     assert main(["raters", "--release", raters[0], "--why", "it was not"]) == 0
     assert told(capsys) == f"{raters[0]} is trusted: it was not\n"
     with open_database(workspace / "accord.db") as database, database.read() as connection:

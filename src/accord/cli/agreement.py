@@ -20,7 +20,11 @@ from accord.cli.judged import (
     table,
 )
 from accord.collect.quality import ORDER, Agreement, Group, agreement
+from accord.collect.trust import believed
 from accord.collect.votes import load
+
+FEW_PROMPTS = 40
+"""From so many on intervals were measured to hold the truth as often as they say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,13 +49,18 @@ def main(words: Sequence[str], options: Options) -> int:
     asked = parse(Asked, words, command="agreement", about=about)
     with open_judgements(options) as database, database.read() as connection:
         campaign = chosen_campaign(connection, asked.campaign)
-        votes = load(connection, campaign)
+        votes = believed(load(connection, campaign, lengths=True))
     found = agreement(votes, level=asked.level, resamples=asked.resamples, seed=asked.seed)
     if asked.json:
         print_json({"campaign": campaign.settings.name, "agreement": found})
         return 0
     out = console()
     _counts(out, campaign.settings.name, found)
+    if found.counts.prompts < FEW_PROMPTS:
+        out.print(
+            f"fewer than {FEW_PROMPTS} prompts: intervals may be too narrow, and hold no decision",
+            style="yellow",
+        )
     for group in found.groups:
         _group(out, group)
     out.print(

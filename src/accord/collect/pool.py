@@ -24,7 +24,7 @@ from accord.collect.personal import PersonalScan
 from accord.collect.records import Rejected
 from accord.collect.tasks import TaskState
 from accord.core.errors import DataError
-from accord.core.types import Prompt, Speaker
+from accord.core.types import Comparison, Prompt, Speaker
 from accord.store.database import Database
 from accord.store.log import size
 from accord.store.registry import TEXT, add_prompt

@@ -11,12 +11,12 @@ let one out again, that stands, and the rules only say what they see.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from accord.collect.habits import Habit, RaterReport
-from accord.collect.votes import QUARANTINED
+from accord.collect.habits import Habit, RaterReport, rater_report
+from accord.collect.votes import QUARANTINED, Votes
 from accord.core.errors import ConfigError
 from accord.stats.rater_bias import Finding, benjamini_hochberg
 from accord.store.registry import SYSTEM, set_rater_state
@@ -111,6 +111,18 @@ def decide(
             )
         )
     return tuple(found)
+
+
+def believed(votes: Votes, settings: TrustSettings | None = None) -> Votes:
+    """The same votes, those whom the rules put into quarantine being in it: `trusted()` leaves them
+    out. Each kind of rater is held against its own."""
+    states = dict(votes.states)
+    for kind in {row.kind for row in votes.rows}:
+        others = {row.rater for row in votes.rows if row.kind is not kind}
+        for trust in decide(rater_report(votes.without(*others), resamples=0), settings):
+            if trust.quarantined:
+                states[trust.rater] = QUARANTINED
+    return replace(votes, states=states)
 
 
 def quarantine(connection: Connection, rater: str, *, why: str, actor: str = SYSTEM) -> None:

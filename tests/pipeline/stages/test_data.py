@@ -116,6 +116,22 @@ def test_a_prompt_that_any_set_trains_on_is_not_held_out(tmp_path: Path) -> None
     assert "prompts_seen_in_training" not in given.notes
 
 
+def test_what_is_trained_on_is_told_once_and_whose_opinion_it_is(tmp_path: Path) -> None:
+    counts = {"counts": {"kinds": {"human": 4, "synthetic": 296}}}
+    given = context(
+        tmp_path,
+        a_preferences=(map(comparison, ASKED), {"dev": 0.0}),
+        b_preferences=(map(comparison, ASKED), {"dev": 0.0, "notes": counts}),
+    )
+    told: list[str] = []
+    given._on_notice = told.append
+    for _ in range(2):
+        list(data.comparisons(given, Split.TRAIN))
+    assert told == ["preferences: a (300 rows); b (300 rows, by human and synthetic raters)"]
+    list(data.comparisons(given, Split.DEV))
+    assert len(told) == 1
+
+
 def test_held_out_rows_that_another_set_trains_on_are_counted_and_told(tmp_path: Path) -> None:
     given = context(
         tmp_path,
@@ -131,8 +147,7 @@ def test_held_out_rows_that_another_set_trains_on_are_counted_and_told(tmp_path:
     assert 0 < given.notes["comparisons_trained_on"] == there - len(left)
     assert len(told) == 1
     assert told[0].startswith(f"{there - len(left)} comparisons of the dev split are not used")
-    list(data.comparisons(given, Split.TRAIN))
-    assert len(told) == 1
+    assert sum("are not used" in line for line in told) == 1
 
 
 def test_one_prompt_for_everything_is_taken_and_noted(tmp_path: Path) -> None:

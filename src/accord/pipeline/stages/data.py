@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from typing import TypeVar
 
@@ -41,6 +41,8 @@ def demonstrations(context: StageContext, split: Split) -> Iterator[Demonstratio
         yield from grammar.demonstrations(world.seed, count, held_out=held)
         return
     sets = _sets(context, "demonstrations")
+    if split is Split.TRAIN:
+        _tell_sets(context, "demonstrations", sets)
     trained = _trained(sets) if split is not Split.TRAIN else frozenset()
     kept_back = 0
     for dataset in sets:
@@ -62,6 +64,8 @@ def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
         sets = [Dataset(context.input("compare").folder / "preferences")]
     else:
         sets = _sets(context, "preferences")
+        if split is Split.TRAIN:
+            _tell_sets(context, "preferences", sets)
     held = split is not Split.TRAIN
     trained = _trained(sets) if held else frozenset()
     said = _said(sets) if held else frozenset()
@@ -158,6 +162,27 @@ def _different(sets: list[Dataset], split: Split, trained: frozenset[Opening]) -
             if prompt is not None and prompt.id not in seen and opening(row) not in trained:
                 seen.add(prompt.id)
                 yield prompt
+
+
+def _tell_sets(context: StageContext, kind: str, sets: list[Dataset]) -> None:
+    """Say once what is trained on, and whose opinion it is where that is known."""
+    key = f"{kind}_sets"
+    if key in context.notes:
+        return
+    told = {}
+    for name, dataset in zip(_names(context, kind), sets, strict=True):
+        counts = dataset.manifest.notes.get("counts")
+        kinds = counts.get("kinds") if isinstance(counts, Mapping) else None
+        said = f", by {' and '.join(kinds)} raters" if kinds else ""
+        told[name] = f"{dataset.count(Split.TRAIN)} rows{said}"
+    context.note(key, told)
+    listed = "; ".join(f"{name} ({what})" for name, what in told.items())
+    context.tell(f"{kind}: {listed}")
+
+
+def _names(context: StageContext, kind: str) -> list[str]:
+    begin = f"{kind}/"
+    return [name.removeprefix(begin) for name in context.inputs if name.startswith(begin)]
 
 
 def _tell_trained(context: StageContext, what: str, rows: int) -> None:
