@@ -77,6 +77,8 @@ def test_what_became_of_every_judgement_is_told(workspace: Workspace, capsys: Sa
     assert "3 raters, the largest has 33% of the weight" in told
     assert main(["freeze"]) == 0
     assert "(known already)" in capsys.readouterr().out
+    assert main(["freeze", "--dev", "0.5"]) == 0
+    assert f"called 'My-pilot' before, {found.digest[:16]}" in capsys.readouterr().out
 
 
 def test_a_campaign_must_be_told_from_others(workspace: Workspace, capsys: Said) -> None:

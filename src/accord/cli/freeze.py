@@ -76,8 +76,15 @@ def main(words: Sequence[str], options: Options) -> int:
             key=signing_key(workspace),
             weights=None if asked.even else partial(_weights, campaign, settings),
         )
-    workspace.point(settings.name, {made.manifest.kind: (made.folder, made.manifest.digest)})
+    digest = made.manifest.digest
+    stood = workspace.point(settings.name, {made.manifest.kind: (made.folder, digest)})
     print(told(made))
+    before = stood.get(made.manifest.kind, digest)
+    if before != digest:
+        print(
+            f"  the {made.manifest.kind} called {settings.name!r} before, {before[:16]}, ", end=""
+        )
+        print("are replaced; their folder stays")
     return 0
 
 
