@@ -129,7 +129,7 @@ def test_raters_are_told_with_reasons(
     (line,) = [one for one in lines if one.startswith(last) and "human" in one]
     assert line.rstrip().endswith("quarantine")
     assert max(len(one.rstrip()) for one in lines[:7]) <= 100  # fits a terminal
-    assert "5 raters are too few for a cap of 2.0%" in text
+    assert "no rater weighs more than 40.0%, 2 times an even share" in text
     assert main(["raters", "--json"]) == 0
     found = told_json(capsys)
     state = {one["rater"]: one["quarantined"] for one in found["trust"]}

@@ -76,7 +76,7 @@ def test_few_raters_get_a_cap_that_is_possible() -> None:
     assert cap_for(200) == (0.02, "no rater weighs more than 2.0%")
     cap, why = cap_for(10)
     assert cap == pytest.approx(0.2)
-    assert why.startswith("10 raters are too few for a cap of 2.0%")
+    assert why.startswith("no rater weighs more than 20.0%, 2 times an even share")
     assert cap_for(1)[0] == cap_for(0)[0] == 1
     assert cap_for(10, TrustSettings(spread=1.5))[0] == pytest.approx(0.15)
 

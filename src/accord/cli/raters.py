@@ -212,7 +212,11 @@ def _show(
         out.print(shares.why, markup=False)
     else:
         out.print("everybody is in quarantine: nothing would be left to freeze", markup=False)
-    out.print("everything about one rater, with intervals: --show RATER", markup=False)
+    out.print(
+        "guesses: how probable it is that somebody answers unread, by known answers and repeats;"
+        " share: of the weight of a set frozen now; all about one rater: --show RATER",
+        markup=False,
+    )
 
 
 def _show_one(out: Console, report: RaterReport, trust: Trust, share: Share) -> None:

@@ -147,9 +147,11 @@ def cap_for(raters: int, settings: TrustSettings | None = None) -> tuple[float, 
     possible = min(1.0, rules.spread / max(raters, 1))
     if possible <= rules.most_share:
         return rules.most_share, f"no rater weighs more than {rules.most_share:.1%}"
+    if possible == 1:
+        return possible, "with so few raters one of them may have all of the weight"
     return possible, (
-        f"{raters} raters are too few for a cap of {rules.most_share:.1%}: none weighs more than "
-        f"{rules.spread:g} times an even share, {possible:.1%}"
+        f"no rater weighs more than {possible:.1%}, {rules.spread:g} times an even share;"
+        f" with more raters the cap falls to {rules.most_share:.1%}"
     )
 
 
