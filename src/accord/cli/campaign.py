@@ -41,6 +41,7 @@ SUMMARIES: Mapping[str, str] = {
     "sample": "Let policies answer prompts, and make tasks of the answers",
     "work": "Work off the jobs that `sample --queue` left",
     "tasks": "Make tasks of responses that are there",
+    "remarks": "List flags, reasons of skips and raters' own words",
     "status": "Show where the campaigns stand",
     "pause": "Hand out no tasks for now",
     "resume": "Hand out tasks again",
@@ -123,6 +124,7 @@ def overview() -> str:
 
 def _parts() -> Mapping[str, Callable[[Words, Options], int]]:
     from accord.cli import campaign_tasks as making
+    from accord.cli import remarks
 
     return {
         "guidelines": _guidelines,
@@ -136,6 +138,7 @@ def _parts() -> Mapping[str, Callable[[Words, Options], int]]:
         "resume": _setter("resume", CampaignState.OPEN),
         "close": _setter("close", CampaignState.CLOSED),
         "join": _join,
+        "remarks": remarks.main,
     }
 
 
