@@ -207,16 +207,31 @@ def test_what_cannot_be_verified_is_named(
     rows = [{"prompt": f"q {n}", "chosen": "a", "rejected": "b"} for n in range(5)]
     (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert main(["import", str(tmp_path / "own.jsonl")]) == 0
+    assert main(["freeze"]) == 0
     for words, said in (
         (["own"], "not frozen from judgements"),
-        (["nothing"], "no imported set of preferences has this name"),
+        (["nothing"], "there is no file, and no frozen set, of this name"),
+        (["nothing"], "`accord freeze` made; there are: My-pilot"),
+        (["my-pilot"], "did you mean My-pilot?"),
+        (["../nofile.jsonl"], "there is no such file or folder"),
+        (["nofile.jsonl"], "name a file that `accord export --log FILE` wrote, or a set"),
         ([str(tmp_path / "own.jsonl")], "no exported log"),
+        ([str(tmp_path / "own.jsonl")], "name a file that `accord export --log FILE` wrote"),
+        (["My-pilot", "--log", "nofile.jsonl"], "name a file that `accord export --log FILE`"),
         (["--log", str(tmp_path / "own.jsonl")], "which frozen set"),
         (["--key", str(tmp_path / "own.jsonl")], "no public Ed25519 key"),
     ):
         capsys.readouterr()
         assert main(["verify", *words]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_no_matter_of_workspaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", "nofile.jsonl"]) == 2
+    assert "there is no such file or folder\n  got:   nofile.jsonl\n" in capsys.readouterr().err
 
 
 def test_one_workspace_has_one_key(workspace: Workspace) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from accord.core.errors import DataError, StoreError
 from accord.store import database as database_module
 from accord.store.database import Database, open_database
-from accord.store.erasing import erase, erase_rater
+from accord.store.erasing import erase, erase_parts, erase_rater, parts_of_rater
 from accord.store.event import Entry
 from accord.store.judgements import Judgement, Verdict, current, submit
 from accord.store.log import append, parts_of, size
@@ -83,6 +83,39 @@ def test_a_rater_is_forgotten_but_what_they_chose_counts_on(
             payloads.c.name == "rationale", payloads.c.body.is_not(None)
         )
         assert connection.execute(words).all() == []
+    assert verify_database(database).ok
+
+
+def test_words_stay_where_the_name_alone_is_asked_for(
+    database: Database, history: ModuleType, tmp_path: Path
+) -> None:
+    _, second = history.fill(database, history.key_in(tmp_path))
+    assert erase_rater(database, second, words=False, why="asked us to") == 1
+    with database.read() as connection:
+        left = parts_of_rater(connection, second)
+        assert parts_of(connection, size(connection)) == {"why": {"words": "asked us to"}}
+    assert (len(left.private), len(left.words)) == (0, 14)
+    assert {name for _, name in left.verdicts} == {"verdict"}
+    before = len(left.verdicts)
+    assert erase_rater(database, second, words=False, verdicts=True) == before
+    with database.read() as connection:
+        assert len(parts_of_rater(connection, second).words) == 14
+    assert verify_database(database).ok
+
+
+def test_several_parts_go_together_or_not_at_all(
+    database: Database, history: ModuleType, tmp_path: Path
+) -> None:
+    history.fill(database, history.key_in(tmp_path))
+    with pytest.raises(DataError, match="no such part"):
+        erase_parts(database, [(8, "rationale"), (8, "words")])
+    with database.read() as connection:
+        assert size(connection) == history.EVENTS
+        assert parts_of(connection, 8)["rationale"] is not None
+    done = erase_parts(database, [(8, "rationale"), (10, "rationale")], why="asked us to")
+    assert done == [history.EVENTS + 1, history.EVENTS + 2]
+    with database.read() as connection:
+        assert parts_of(connection, done[0]) == {"why": {"words": "asked us to"}}
     assert verify_database(database).ok
 
 

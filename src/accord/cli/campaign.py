@@ -30,7 +30,7 @@ from accord.collect.selection import method_called
 from accord.collect.sheet import CRITERIA
 from accord.collect.standing import Standing, standing
 from accord.core.errors import ConfigError
-from accord.store.database import open_database
+from accord.pipeline.whereabouts import open_workspace_database
 from accord.store.registry import publish_guideline
 
 Words = Sequence[str]
@@ -150,7 +150,7 @@ def _guidelines(words: Words, options: Options) -> int:
         raise ConfigError("each criterion is named once", got=", ".join(asked.criteria))
     text = _read(asked.file)
     with (
-        open_database(find_workspace(options).database_place()) as database,
+        open_workspace_database(find_workspace(options)) as database,
         database.write() as connection,
     ):
         publish_guideline(connection, asked.version, text, criteria=asked.criteria)
@@ -165,7 +165,7 @@ def _open(words: Words, options: Options) -> int:
     asked = parse(CampaignSettings, given, command="campaign open", about=about)
     method_called(asked.selection)
     with (
-        open_database(find_workspace(options).database_place()) as database,
+        open_workspace_database(find_workspace(options)) as database,
         database.write() as connection,
     ):
         made = open_campaign(connection, asked)
@@ -178,7 +178,7 @@ def _setter(part: str, state: CampaignState) -> Callable[[Words, Options], int]:
     def act(words: Words, options: Options) -> int:
         asked = parse(Named, words, command=f"campaign {part}", about=SUMMARIES[part] + ".")
         with (
-            open_database(find_workspace(options).database_place()) as database,
+            open_workspace_database(find_workspace(options)) as database,
             database.write() as connection,
         ):
             set_campaign_state(connection, campaign_called(connection, asked.name), state)
@@ -194,7 +194,7 @@ def _join(words: Words, options: Options) -> int:
     if not name or not name.isprintable():
         raise ConfigError("a rater needs a name", got=repr(asked.rater), do='--rater "Ada"')
     with (
-        open_database(find_workspace(options).database_place()) as database,
+        open_workspace_database(find_workspace(options)) as database,
         database.write() as connection,
     ):
         campaign = campaign_called(connection, asked.name)
@@ -212,7 +212,7 @@ def _join(words: Words, options: Options) -> int:
 def _status(words: Words, options: Options) -> int:
     asked = parse(Status, words, command="campaign status", about=SUMMARIES["status"] + ".")
     with (
-        open_database(find_workspace(options).database_place()) as database,
+        open_workspace_database(find_workspace(options)) as database,
         database.read() as connection,
     ):
         if asked.name:

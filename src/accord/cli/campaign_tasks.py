@@ -26,9 +26,10 @@ from accord.collect.tasks import Purpose
 from accord.core.errors import ConfigError, ConflictError
 from accord.core.types import SamplingSettings, Split
 from accord.pipeline.answering import find_policy
+from accord.pipeline.whereabouts import open_workspace_database
 from accord.pipeline.worker import work as work_off
 from accord.pipeline.workspace import Workspace
-from accord.store.database import Database, open_database
+from accord.store.database import Database
 from accord.store.datasets import Dataset
 from accord.store.jobs import Job, JobState
 from accord.telemetry.terminal import terminal
@@ -105,7 +106,7 @@ def prompts(words: Sequence[str], options: Options) -> int:
     about = "Put prompts into the pool, and say what it holds."
     asked = parse(Prompts, words, command="campaign prompts", about=about)
     workspace = find_workspace(options)
-    with open_database(workspace.database_place()) as database:
+    with open_workspace_database(workspace) as database:
         with database.read() as connection:
             campaign = campaign_called(connection, asked.name)
         rows, left_out = _rows(workspace, "prompts", asked.source)
@@ -123,7 +124,7 @@ def sample(words: Sequence[str], options: Options) -> int:
     about = "Let policies answer prompts, and make tasks of the answers."
     asked = parse(Sample, words, command="campaign sample", about=about)
     session = open_session(options)
-    with open_database(session.workspace.database_place()) as database:
+    with open_workspace_database(session.workspace) as database:
         with database.read() as connection:
             campaign = campaign_called(connection, asked.name)
         selection = campaign.settings.selection
@@ -145,7 +146,7 @@ def work(words: Sequence[str], options: Options) -> int:
     about = "Work off the jobs that `sample --queue` left."
     asked = parse(Work, words, command="campaign work", about=about)
     session = open_session(options)
-    with open_database(session.workspace.database_place()) as database:
+    with open_workspace_database(session.workspace) as database:
         return _work(session, database, once=not asked.wait)
 
 
@@ -159,7 +160,7 @@ def tasks(words: Sequence[str], options: Options) -> int:
     if asked.gold or asked.qualification:
         purpose = Purpose.GOLD if asked.gold else Purpose.QUALIFICATION
     workspace = find_workspace(options)
-    with open_database(workspace.database_place()) as database:
+    with open_workspace_database(workspace) as database:
         with database.read() as connection:
             campaign = campaign_called(connection, asked.name)
         if campaign.state is CampaignState.CLOSED:

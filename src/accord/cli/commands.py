@@ -42,6 +42,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("freeze", _JUDGE, "Make a campaign's judgements a data set to train on", "freeze"),
     Command("export", _JUDGE, "Write a data set to a file, for Accord or TRL", "exporting"),
     Command("verify", _JUDGE, "Check that nothing people said was changed", "verify"),
+    Command("erase", _JUDGE, "Take words and names back; the log still verifies", "erase"),
     Command("run", _RUN, "Make everything that is not up to date", "run"),
     Command("resume", _RUN, "Go on with the last run where it stopped", "resume"),
     Command("status", _RUN, "Show what is done, stale or waiting, and why", "status"),

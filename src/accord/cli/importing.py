@@ -20,6 +20,7 @@ from accord.collect.reading import ENDINGS
 from accord.collect.records import listed
 from accord.core.disk import check_room
 from accord.core.errors import ConfigError
+from accord.pipeline.whereabouts import open_workspace_database
 from accord.pipeline.workspace import Workspace
 
 
@@ -80,7 +81,6 @@ def main(words: Sequence[str], options: Options) -> int:
 
 def _keep_judgements(asked: Import, workspace: Workspace) -> str:
     from accord.collect.judged import import_judgements
-    from accord.store.database import open_database
 
     plain = Import(file=asked.file, name=asked.name, judgements=True)
     if replace(asked, format=AUTO) != plain or asked.format not in (AUTO, VOTES.name):
@@ -89,7 +89,7 @@ def _keep_judgements(asked: Import, workspace: Workspace) -> str:
             got="--judgements with --format, --unit, --dev or --test",
             do="leave those out, or leave --judgements out for comparisons to train on",
         )
-    with open_database(workspace.database_place()) as database:
+    with open_workspace_database(workspace) as database:
         done = import_judgements(database, asked.file, name=asked.name)
     kept, people = done.used * len(done.raters), ", ".join(done.raters)
     lines = [

@@ -18,8 +18,9 @@ from accord.cli.commands import Options
 from accord.cli.session import find_workspace
 from accord.collect.campaign import Campaign, all_campaigns, campaign_called
 from accord.core.errors import DataError
+from accord.pipeline.whereabouts import open_workspace_database
 from accord.stats.intervals import Interval
-from accord.store.database import Database, open_database
+from accord.store.database import Database
 
 WIDE = 200
 """Columns of a table that goes to a file or a program."""
@@ -29,7 +30,7 @@ SHORT = 8
 
 def open_judgements(options: Options) -> Database:
     """The database of the named or nearest workspace."""
-    return open_database(find_workspace(options).database_place())
+    return open_workspace_database(find_workspace(options))
 
 
 def chosen_campaign(connection: Connection, name: str | None) -> Campaign:

@@ -20,7 +20,7 @@ from accord.collect.rules import load_rule
 from accord.collect.sheet import Rater
 from accord.core.errors import ConfigError
 from accord.pipeline.raters import read_people
-from accord.store.database import open_database
+from accord.pipeline.whereabouts import open_workspace_database
 from accord.telemetry.terminal import terminal
 
 ABOUT = """\
@@ -63,7 +63,7 @@ def main(words: Sequence[str], options: Options) -> int:
     if asked.most is not None and asked.most < 1:
         raise ConfigError("--most must be at least 1", got=asked.most)
     raters = _raters(asked)
-    with open_database(find_workspace(options).database_place()) as database:
+    with open_workspace_database(find_workspace(options)) as database:
         with database.read() as connection:
             campaign = campaign_called(connection, asked.campaign)
         ids = {enrol(database, campaign, rater, name): name for name, rater in raters.items()}

@@ -45,6 +45,14 @@ def _say(error: Exception) -> int:
         kind = "defect" if error.exit_code == DEFECT else "error"
         print(f"{kind}: {error}", file=sys.stderr)
         return error.exit_code
+    if isinstance(error, PermissionError):
+        place = f"\n  where: {error.filename}" if error.filename else ""
+        print(
+            f"error: this login may not read or write something\n  got:   {error.strerror}{place}\n"
+            "  do:    ask whose it is, or work as whoever made the workspace",
+            file=sys.stderr,
+        )
+        return OUTSIDE
     missing = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
     if missing in _TRAINING:
         print(

@@ -28,7 +28,8 @@ from accord.collect.campaign import Campaign, CampaignState, all_campaigns, camp
 from accord.collect.people import person, person_called
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
 from accord.core.errors import ConfigError, DataError, StoreError
-from accord.store.database import Database, open_database
+from accord.pipeline.whereabouts import open_workspace_database
+from accord.store.database import Database
 from accord.store.registry import guideline_text
 
 UI = f"terminal {accord.__version__}"
@@ -57,7 +58,7 @@ def main(words: Sequence[str], options: Options) -> int:
     if asked.most < 0:
         raise ConfigError("--most counts tasks", got=asked.most, do="use 0 for no limit")
     workspace = find_workspace(options)
-    with open_database(workspace.database_place()) as database:
+    with open_workspace_database(workspace) as database:
         campaign = _campaign(database, asked.campaign)
         with database.write() as connection:
             name = asked.name or getpass.getuser()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,14 @@ from accord.cli.session import find_workspace
 from accord.collect.frozen import FrozenVerdict, is_frozen, verify_frozen
 from accord.core.errors import ConfigError, DataError
 from accord.pipeline.logbook import open_log, public_key
+from accord.pipeline.workspace import Workspace
 from accord.store.keys import PublicKey
 from accord.store.verifying import Verdict, verify, verify_database
 
 MOST_LISTED = 10
 """Faults that are shown."""
+LOGS = (".jsonl", ".json")
+"""How a word ends that means a file, not a set."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +57,7 @@ def main(words: Sequence[str], options: Options) -> int:
         )
     if what is None:
         workspace = find_workspace(options)
-        own = public_key(workspace)
+        own = _own_key(workspace, needed=keys is None)
         with open_log(workspace) as database:
             found = verify_database(database, public_keys=keys)
             print(_log(found, database.place, own=own))
@@ -67,10 +71,24 @@ def main(words: Sequence[str], options: Options) -> int:
     return 0
 
 
+def _own_key(workspace: Workspace, *, needed: bool) -> PublicKey | None:
+    """This workspace's key; None before it has one, or where it is shut away and not needed."""
+    try:
+        return public_key(workspace)
+    except ConfigError as error:
+        if not needed:
+            return None
+        error.do = f"{error.do}; then `accord verify --key FILE`"
+        raise
+
+
 def _folder(what: Path, options: Options) -> Path:
-    folder = (
-        what if what.is_dir() else find_workspace(options).dataset("preferences", str(what)).folder
-    )
+    if "/" in str(what) or what.suffix in LOGS:
+        if not what.is_dir():
+            raise _missing("there is no such file or folder", str(what))
+        folder = what
+    else:
+        folder = what if what.is_dir() else _named(str(what), find_workspace(options))
     if not is_frozen(folder):
         raise ConfigError(
             "this data set was not frozen from judgements",
@@ -78,6 +96,23 @@ def _folder(what: Path, options: Options) -> Path:
             do="name one that `accord freeze` made, or a file that `accord export --log` wrote",
         )
     return folder
+
+
+def _named(name: str, workspace: Workspace) -> Path:
+    """The folder of the set of this name. Raises ConfigError where there is none."""
+    known = {one.name.partition("/")[2]: one.folder for one in workspace.datasets("preferences")}
+    if name in known:
+        return known[name]
+    frozen = [one for one, folder in known.items() if is_frozen(folder)]
+    near = get_close_matches(name, frozen, n=1)
+    mean = f"did you mean {near[0]}? " if near else ""
+    there = f"; there are: {', '.join(frozen) or 'none'}"
+    raise _missing("there is no file, and no frozen set, of this name", name, mean, there)
+
+
+def _missing(what: str, name: str, before: str = "", behind: str = "") -> ConfigError:
+    ways = "name a file that `accord export --log FILE` wrote, or a set that `accord freeze` made"
+    return ConfigError(what, got=name, do=f"{before}{ways}{behind}")
 
 
 def _log(found: Verdict, place: str, *, own: PublicKey | None = None) -> str:

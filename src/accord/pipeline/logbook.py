@@ -6,10 +6,11 @@ from pathlib import Path
 
 from accord.core.disk import Guarded
 from accord.core.errors import WorkspaceError
+from accord.pipeline.whereabouts import check_there, open_workspace_database
 from accord.pipeline.workspace import Workspace
-from accord.store.database import Database, open_database
+from accord.store.database import Database
 from accord.store.exporting import Exported, export_log
-from accord.store.keys import PublicKey, SigningKey
+from accord.store.keys import PublicKey, SigningKey, is_there
 
 SECRET, PUBLIC = "log.pem", "log.pub"
 """Files in `.accord/keys`: the half that signs, read by its owner alone, and the half to give."""
@@ -18,8 +19,10 @@ SECRET, PUBLIC = "log.pem", "log.pub"
 def open_log(workspace: Workspace) -> Database:
     """The database of a workspace's judgements, to be closed by the caller.
 
-    Raises WorkspaceError where there is none yet, StoreError where it cannot be reached.
+    Raises WorkspaceError where there is none yet, none any more, or another one than last time;
+    StoreError where it cannot be reached.
     """
+    check_there(workspace)
     place = workspace.database_place()
     if isinstance(place, Path) and not place.exists():
         raise WorkspaceError(
@@ -27,7 +30,7 @@ def open_log(workspace: Workspace) -> Database:
             got=f"no {place.name} in {place.parent}",
             do="open a campaign and rate, or name a database by ACCORD_DATABASE_URL",
         )
-    return open_database(place)
+    return open_workspace_database(workspace)
 
 
 def signing_key(workspace: Workspace) -> SigningKey:
@@ -40,15 +43,18 @@ def signing_key(workspace: Workspace) -> SigningKey:
     with Guarded(folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = SigningKey.load_or_make(folder / SECRET)
-    if not (folder / PUBLIC).exists():
+    if not is_there(folder / PUBLIC):
         key.public.save(folder / PUBLIC)
     return key
 
 
 def public_key(workspace: Workspace) -> PublicKey | None:
-    """The public half of the workspace's key; None before anything was signed here."""
+    """The public half of the workspace's key; None before anything was signed here.
+
+    Raises ConfigError where it may not be read.
+    """
     path = _keys(workspace) / PUBLIC
-    return PublicKey.load(path) if path.exists() else None
+    return PublicKey.load(path) if is_there(path) else None
 
 
 def export_workspace_log(workspace: Workspace, path: Path) -> Exported:

@@ -142,6 +142,23 @@ def open_database(place: str | Path) -> Database:
     return database
 
 
+def file_of(place: str | Path) -> Path | None:
+    """The file that `place` names; None for a server. Raises ConfigError as `open_database`."""
+    url = _url(place)
+    if url.drivername != "sqlite" or str(url.database).startswith("file:"):
+        return None
+    return Path(str(url.database)).absolute()
+
+
+def address(place: str | Path) -> str:
+    """`place` as a URL without password. Raises ConfigError as `open_database` does."""
+    url = _url(place)
+    if url.drivername != "sqlite":
+        url = url.set(drivername="postgresql")
+    # A driver takes one as an option too.
+    return url.difference_update_query(["password"])._replace(password=None).render_as_string()
+
+
 def wait_for_other_writers(connection: sa.Connection, *, durable: bool = True) -> None:
     """Begin the only writing transaction of a PostgreSQL database."""
     settings = {"lock_timeout": str(round(BUSY_SECONDS * 1000))}

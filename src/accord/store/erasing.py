@@ -7,6 +7,8 @@ Copies that were made before (exports, backups, frozen sets) are out of reach.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,77 +23,122 @@ from accord.store.log import append, event_at
 from accord.store.registry import GUIDELINE_PUBLISHED, STATE, STATE_SET, SYSTEM, TEXT, WHY
 from accord.store.tables import events, identities, judgements, payloads, prompts, raters, responses
 
+RATER_ERASED = "rater.erased"
+"""Type of the event that ends the erasure of a rater."""
 _RECORDS = ("about", "campaign", "membership", STATE, "task")
 """Parts that say what somebody decided, in Accord's own words. A lead who is erased takes neither
 tasks nor anybody's quarantine along; nor the guidelines, which judgements were given by."""
 
 
-def erase(database: Database, seq: int, part: str, *, actor: str = SYSTEM) -> int:
+Part = tuple[int, str]
+"""Number of an event and the name of a part of what it said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OfRater:
+    """What the log still holds of a rater that can be erased; `parts_of_rater` finds it."""
+
+    private: tuple[Part, ...]
+    """Who they are: identity and profile."""
+    decided: tuple[Part, ...]
+    """Reasons that others gave for what they decided about them."""
+    words: tuple[Part, ...]
+    """What they wrote: reasons, responses, notes."""
+    verdicts: tuple[Part, ...]
+    """What they judged."""
+
+
+def erase(
+    database: Database, seq: int, part: str, *, actor: str = SYSTEM, why: str | None = None
+) -> int:
     """Remove one part of what event `seq` said; returns the number of the erasure's event.
 
+    As `erase_parts` does it.
+    """
+    return erase_parts(database, [(seq, part)], actor=actor, why=why)[0]
+
+
+def erase_parts(
+    database: Database, parts: Sequence[Part], *, actor: str = SYSTEM, why: str | None = None
+) -> list[int]:
+    """Remove all of `parts`, or none; returns the number of each erasure's event.
+
     A part that was erased before stays so and gives the first erasure's number. Erasing a verdict
-    empties the judgement's row as well. Raises DataError where the event has no such part.
+    empties the judgement's row as well. `why` is kept with each erasure. Raises DataError where an
+    event has no such part, StoreError where a reader keeps the old rows alive: they are erased
+    then, and the same call again cleans the files.
     """
     with database.write() as connection:
-        done = _erase(connection, seq, part, actor)
+        done = [_erase(connection, seq, part, actor, why) for seq, part in parts]
     database.scrub()
     return done
 
 
 def erase_rater(
-    database: Database, rater: str, *, verdicts: bool = False, actor: str = SYSTEM
+    database: Database,
+    rater: str,
+    *,
+    words: bool = True,
+    verdicts: bool = False,
+    actor: str = SYSTEM,
+    why: str | None = None,
 ) -> int:
-    """Remove who a rater is, every text of theirs, and the reasons that others gave for what they
-    decided about them; returns how many parts were erased now.
+    """Remove who a rater is, the reasons that others gave for what they decided about them and,
+    with `words`, every text of theirs; returns how many parts were erased now.
 
-    Their verdicts stay, under a pseudonym that leads nowhere, unless `verdicts`. Raises DataError
-    for an unknown rater.
+    Their verdicts stay, under a pseudonym that leads nowhere, unless `verdicts`. `why` is kept with
+    the event `rater.erased`. Raises DataError for an unknown rater, StoreError as `erase_parts`.
     """
     with database.write() as connection:
-        known = connection.execute(sa.select(raters.c.id).where(raters.c.id == rater))
-        if known.scalar_one_or_none() is None:
-            raise DataError("there is no such rater", got=rater)
-        parts = _parts_of_rater(connection, rater, verdicts=verdicts)
-        for seq, name in parts:
-            _erase(connection, seq, name, actor)
+        found = parts_of_rater(connection, rater)
+        parts = {*found.private, *found.decided}
+        parts |= {*found.words} if words else set()
+        parts |= {*found.verdicts} if verdicts else set()
+        for seq, name in sorted(parts):
+            _erase(connection, seq, name, actor, None)
         changed = sa.update(raters).where(raters.c.id == rater, raters.c.state != "erased")
-        if connection.execute(changed.values(state="erased", since=datetime.now(UTC))).rowcount:
-            append(connection, Entry(type="rater.erased", actor=actor, subject=rater))
+        now = changed.values(state="erased", since=datetime.now(UTC))
+        if connection.execute(now).rowcount or parts:
+            entry = Entry(type=RATER_ERASED, actor=actor, subject=rater, parts=_reason(why))
+            append(connection, entry)
     database.scrub()
     return len(parts)
 
 
-def _parts_of_rater(connection: Connection, rater: str, *, verdicts: bool) -> list[tuple[int, str]]:
+def parts_of_rater(connection: Connection, rater: str) -> OfRater:
+    """What can be erased of a rater and was not yet. Raises DataError for an unknown one."""
+    known = connection.execute(sa.select(raters.c.id).where(raters.c.id == rater))
+    if known.scalar_one_or_none() is None:
+        raise DataError("there is no such rater", got=rater)
     about = sa.select(identities.c.seq, identities.c.name).where(
         identities.c.rater == rater, identities.c.erased.is_(None)
     )
-    kept = _RECORDS if verdicts else (*_RECORDS, VERDICT)
-    said = (
+    spoken = (
         sa.select(payloads.c.seq, payloads.c.name)
         .join(events, events.c.seq == payloads.c.seq)
-        .where(
-            events.c.actor == rater,
-            events.c.type != GUIDELINE_PUBLISHED,
-            payloads.c.erased.is_(None),
-            payloads.c.name.not_in(kept),
-        )
+        .where(payloads.c.erased.is_(None))
     )
-    decided = (
-        sa.select(payloads.c.seq, payloads.c.name)
-        .join(events, events.c.seq == payloads.c.seq)
-        .where(
-            events.c.type == STATE_SET,
-            events.c.subject == rater,
-            payloads.c.name == WHY,
-            payloads.c.erased.is_(None),
-        )
+    said = spoken.where(events.c.actor == rater, events.c.type != GUIDELINE_PUBLISHED)
+    decided = spoken.where(
+        events.c.type == STATE_SET, events.c.subject == rater, payloads.c.name == WHY
     )
-    # A rater who decided about themselves is found twice.
-    found = {*connection.execute(about), *connection.execute(said), *connection.execute(decided)}
-    return sorted((int(row.seq), str(row.name)) for row in found)
+
+    def found(chosen: sa.Select[Any]) -> tuple[Part, ...]:
+        return tuple(sorted((int(row.seq), str(row.name)) for row in connection.execute(chosen)))
+
+    return OfRater(
+        private=found(about),
+        decided=found(decided),
+        words=found(said.where(payloads.c.name.not_in((*_RECORDS, VERDICT)))),
+        verdicts=found(said.where(payloads.c.name == VERDICT)),
+    )
 
 
-def _erase(connection: Connection, seq: int, part: str, actor: str) -> int:
+def _reason(why: str | None) -> dict[str, Any]:
+    return {} if why is None else {WHY: {"words": why}}
+
+
+def _erase(connection: Connection, seq: int, part: str, actor: str, why: str | None) -> int:
     event = event_at(connection, seq)
     if part not in event.payload:
         raise DataError(
@@ -100,7 +147,7 @@ def _erase(connection: Connection, seq: int, part: str, actor: str) -> int:
             where=f"event {seq}",
             do=f"name one of: {', '.join(event.payload) or 'none'}",
         )
-    entry = Entry(type=ERASED, actor=actor, subject=f"{seq}/{part}")
+    entry = Entry(type=ERASED, actor=actor, subject=f"{seq}/{part}", parts=_reason(why))
     again = sa.select(events.c.seq).where(
         events.c.type == ERASED, events.c.subject == entry.subject
     )

@@ -76,9 +76,9 @@ class SigningKey:
         """The key in the PEM file at `path`; a new one where there is no file.
 
         The file is made with mode 0600. Raises ConfigError for a file that holds no such key or
-        that others may read, StoreError where it cannot be written.
+        that others may read or this login may not, StoreError where it cannot be written.
         """
-        if not path.exists():
+        if not is_there(path):
             _make(path)
         text = _read(path)
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -123,11 +123,27 @@ def _make(path: Path) -> None:
         raise _unwritable(path, error) from None
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a file of a key. Raises ConfigError where one may not look."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError("a key cannot be read", got=error.strerror, where=path) from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> ConfigError:
+    shut = isinstance(error, PermissionError)
+    do = "ask whose it is: one login signs, and gives the public half (.pub) to the others"
+    return ConfigError(
+        "a key cannot be read", got=error.strerror, where=path, do=do if shut else None
+    )
 
 
 def _unwritable(path: Path, error: OSError) -> StoreError:

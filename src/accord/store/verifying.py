@@ -182,7 +182,12 @@ def exported_records(path: Path) -> Iterator[dict[str, Any] | None]:
             for line in file:
                 yield _record(line)
     except OSError as error:
-        raise StoreError("the export cannot be read", got=error.strerror, where=path) from None
+        raise StoreError(
+            "the export cannot be read",
+            got=error.strerror,
+            where=path,
+            do="name a file that `accord export --log FILE` wrote, and that you may read",
+        ) from None
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -201,7 +206,7 @@ def _check_header(header: Mapping[str, Any] | None, path: Path) -> None:
         raise DataError(
             "this file is no exported log, or its first line was changed",
             where=path,
-            do="name a file that `export_log` wrote",
+            do="name a file that `accord export --log FILE` wrote",
         )
     if header.get("format") != FORMAT:
         raise DataError(
