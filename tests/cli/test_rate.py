@@ -254,8 +254,9 @@ def lock(workspace: Path, mine: Database) -> None:
 
     from rich.console import Console
 
+    from accord.cli.dialogue import Dialogue
     from accord.cli.keys import TypedLines
-    from accord.cli.rate import Sitting
+    from accord.cli.sitting import Sitting
     from accord.collect.campaign import join
     from accord.collect.people import person
 
@@ -280,5 +281,5 @@ def lock(workspace: Path, mine: Database) -> None:
 
         holding: list[object] = []
         keys = Patient(StringIO("a\n\n"))
-        Sitting(database, campaign, rater, Console(file=told), keys).work(most=1)
+        Sitting(database, campaign, rater, Dialogue(Console(file=told), keys)).work(most=1)
         assert "not kept: the database is busy" in told.getvalue()
