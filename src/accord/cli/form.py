@@ -143,7 +143,7 @@ class Form:
 
     def _change(self, key: str) -> None:
         if key == "u":
-            undoes = "leaves that answer as it was" if self._again else "undoes the last answer"
+            undoes = "leaves it as it was" if self._again else "undoes the last answer"
             self._dialogue.say(f"Backspace clears what you typed; u {undoes} when nothing is typed")
         elif key == "f":
             self._flag()

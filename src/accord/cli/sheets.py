@@ -62,8 +62,11 @@ def legend(k: int, width: int, *, again: bool = False) -> Text:
     """The keys, for a task of K answers, on lines that end between two of them."""
     order = " ".join(LETTERS[:k])
     scale = "1..7 scale (1 A much better, 4 equal, 7 B)" if k == 2 else "1..4 strength of the lead"
-    ranking = (f"order: {order}, best first, = ties", scale, "0 all equal", "x all bad")
-    others = (
+    items = (
+        f"order: {order}, best first, = ties",
+        scale,
+        "0 all equal",
+        "x all bad",
         "s skip",
         "f flag",
         "r reason",
@@ -74,7 +77,7 @@ def legend(k: int, width: int, *, again: bool = False) -> Text:
         "Enter hands in",
         "q end",
     )
-    return Text("\n".join((*filled(ranking, width), *filled(others, width))), style="dim")
+    return Text("\n".join(filled(items, width)), style="dim")
 
 
 def filled(items: Sequence[str], width: int) -> list[str]:

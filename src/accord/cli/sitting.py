@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import uuid4
 
 from rich.console import RenderableType
@@ -54,10 +55,10 @@ class Sitting:
                 try:
                     self._one(lease)
                 except BaseException:
-                    release(self._database, lease)
+                    self._give_back(lease)
                     raise
                 if self._ended:
-                    release(self._database, lease)
+                    self._give_back(lease)
         except KeyboardInterrupt:
             self._ended = True
 
@@ -69,8 +70,12 @@ class Sitting:
         if self._last is not None:
             told += f"; your last receipt is event {self._last[1].seq}"
         if self._form is not None and self._form.begun:
-            told += "; what you typed last was not handed in"
+            told += "\nwhat you typed last was not handed in"
         return told
+
+    def _give_back(self, lease: Lease) -> None:
+        with suppress(StoreError):  # then its time runs out
+            release(self._database, lease)
 
     @property
     def begun(self) -> bool:
