@@ -109,6 +109,24 @@ def test_what_is_typed_on_after_a_wrong_answer_is_dropped(workspace: Path) -> No
     assert row.flags == [[None, "harmful"]]
 
 
+def test_lines_typed_ahead_of_their_questions_are_read_in_turn(workspace: Path) -> None:
+    opened(workspace, tasks=1)
+    with rating(workspace) as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("+42\n3 1\n-\n\nb")
+        screen.until("> B   2 rated")
+        screen.press("rfine\n\r")
+        screen.until("handed in: B > A")
+        screen.end()
+    (row,) = rows(workspace)
+    assert {name: [given[place] for place in row.shown] for name, given in row.ratings.items()} == {
+        "helpfulness": [4, 2],
+        "accuracy": [3, 1],
+    }
+
+
 def test_undo_asks_for_nothing_to_be_lost(workspace: Path) -> None:
     opened(workspace, tasks=2)
     refusal = "Backspace clears what you typed; u undoes the last answer when nothing is typed"

@@ -35,9 +35,9 @@ class Rate:
     campaign: Annotated[str, tyro.conf.Positional] = ""
     """Which campaign; needed where several are open."""
     name: str = ""
-    """Who you are; by default the name you logged in with. Kept apart from what you say. A name
-    that nobody has yet makes a new rater. Where it is much like a known one (case, accents, one
-    letter) you are asked first, or refused where nobody sits at a terminal."""
+    """Who you are; by default the name you logged in with. Kept apart from what you say.
+    A name that nobody has yet makes a new rater. Where it is much like a known one
+    (case, accents, one letter) you are asked first, or refused without a terminal."""
     new: bool = False
     """You are new, however much your name is like a known one: nothing is asked."""
     most: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterator
+from itertools import takewhile
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -96,14 +97,11 @@ def _alike(one: str, other: str) -> bool:
     short, long = sorted((one, other), key=len)
     if len(short) < SHORTEST or len(long) - len(short) > 1:
         return False
-    at = next(
-        (n for n, pair in enumerate(zip(short, long, strict=False)) if pair[0] != pair[1]), -1
-    )
-    if at < 0 or len(long) > len(short):
-        at = len(short) if at < 0 else at
+    pairs = zip(short, long, strict=False)
+    at = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    if len(long) > len(short):
         changed, same = long[at], long[at + 1 :] == short[at:]
     else:
         swapped = short[at : at + 2] == long[at : at + 2][::-1]
-        after = at + 1 + swapped
-        changed, same = short[at] + long[at], short[after:] == long[after:]
+        changed, same = short[at] + long[at], short[at + 1 + swapped :] == long[at + 1 + swapped :]
     return same and not any(map(str.isdigit, changed))
