@@ -1,72 +1,27 @@
-"""`accord rate`: lines of a pipe, and keys of a real terminal, become judgements."""
+"""`accord rate`: who sits there, and lines of a pipe and keys of a terminal become judgements."""
 
 from __future__ import annotations
 
-import os
-import pty
+import json
 import re
-import select
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from accord.cli.main import main
-from accord.cli.sheets import UNSHOWN, printable
-from accord.collect.campaign import CampaignState, all_campaigns, set_campaign_state
-from accord.store.database import Database, open_database
+from accord.collect.campaign import CampaignState, all_campaigns
+from accord.store.database import open_database
 from accord.store.judgements import current
 from accord.store.log import parts_of
-from accord.store.registry import response_text
+from accord.store.tables import identities
 from accord.store.verifying import verify_database
-from tests.cli.small import environment
-from tests.collect.asking import made
-
-PATIENCE = 60
+from tests.cli.terminal import BACKSPACE, CONTROL_C, CONTROL_D, rating
+from tests.cli.workplace import entered, judged, opened, rate, rows, set_state
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A workspace, entered; its database has no campaign."""
-    monkeypatch.delenv("ACCORD_DATABASE_URL", raising=False)
-    monkeypatch.chdir(tmp_path)
-    assert main(["init", "ws"]) == 0
-    monkeypatch.chdir(tmp_path / "ws")
-    return tmp_path / "ws"
-
-
-def rate(workspace: Path, typed: str, *flags: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "accord.cli", "rate", *flags],
-        cwd=workspace,
-        env=environment(),
-        input=typed,
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=PATIENCE,
-    )
-
-
-def judged(workspace: Path) -> list[tuple[str, list[int] | None]]:
-    """Verdict and tiers by the answers' own numbers, oldest first."""
-    with open_database(workspace / "accord.db") as database, database.read() as connection:
-        found = []
-        for row in current(connection):
-            texts = [response_text(connection, one) for one in row.responses]
-            if row.tiers is None:
-                found.append((row.verdict, None))
-                continue
-            by_number = dict(zip((text[-1] for text in texts), row.tiers, strict=True))
-            found.append((row.verdict, [by_number[n] for n in sorted(by_number)]))
-    return found
-
-
-def opened(workspace: Path, **settings: object) -> None:
-    with open_database(workspace / "accord.db") as database:
-        made(database, **settings)
+    return entered(tmp_path, monkeypatch)
 
 
 def letter_of(shown: str, answer: int) -> str:
@@ -99,12 +54,12 @@ def test_what_is_read_is_blind(workspace: Path) -> None:
 
 
 def test_the_letter_on_the_screen_is_the_answer_that_wins(workspace: Path) -> None:
-    opened(workspace, tasks=6, k=3)
-    for _ in range(6):
+    opened(workspace, tasks=4, k=3)
+    for _ in range(4):
         shown = rate(workspace, "q").stdout
         order = " ".join(letter_of(shown, answer) for answer in (2, 0, 1))
         assert rate(workspace, f"{order}\n", "--most", "1").returncode == 0
-    assert judged(workspace) == [("ranking", [1, 2, 0])] * 6
+    assert judged(workspace) == [("ranking", [1, 2, 0])] * 4
 
 
 def test_everything_that_can_be_said(workspace: Path) -> None:
@@ -166,9 +121,7 @@ def test_what_cannot_be_rated_is_one_error(
     workspace: Path, flags: list[str], typed: str, words: str
 ) -> None:
     opened(workspace)
-    with open_database(workspace / "accord.db") as database, database.write() as connection:
-        (campaign,) = all_campaigns(connection)
-        set_campaign_state(connection, campaign, CampaignState.CLOSED)
+    set_state(workspace, CampaignState.CLOSED)
     done = rate(workspace, typed, *flags)
     assert done.returncode == 2
     assert words in done.stderr
@@ -187,98 +140,93 @@ def test_one_name_is_one_rater(workspace: Path) -> None:
 
 def test_keys_of_a_real_terminal(workspace: Path) -> None:
     opened(workspace, tasks=2)
-    screen, terminal = pty.openpty()
-    running = subprocess.Popen(
-        [sys.executable, "-m", "accord.cli", "rate"],
-        cwd=workspace,
-        env=environment() | {"TERM": "xterm"},
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    )
-    os.close(terminal)
-    try:
-        until(screen, "q end")
+    with rating(workspace) as screen:
+        screen.until("you are")
+        screen.until("new, nothing judged before")
+        screen.until("helpful answer")
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
         # An arrow key means nothing; a wrong letter is said to mean nothing; Backspace takes back.
-        os.write(screen, b"\x1b[A\x1b[1;5Bz")
-        until(screen, "means nothing")
-        os.write(screen, b"a\x7fb")
-        until(screen, "> B")
-        os.write(screen, b"r")
-        until(screen, "one line:")
-        os.write(screen, b"fine\n")
-        until(screen, "reason given")
-        os.write(screen, b"\r")
-        shown = until(screen, "task 2 of this sitting")
-        os.write(screen, b"q")
-        until(screen, "1 judged")
-        assert running.wait(PATIENCE) == 0
-    finally:
-        running.kill()
-        running.wait()
-    os.close(screen)
-    assert "Traceback" not in shown
-    with open_database(workspace / "accord.db") as database, database.read() as connection:
-        (row,) = current(connection)
-        assert row.tiers[row.shown[1]] == 0
+        screen.press("\x1b[A\x1b[1;5Bz")
+        screen.until("means nothing")
+        screen.press(f"a{BACKSPACE}b")
+        screen.until("> B")
+        screen.press("r")
+        screen.until("one line:")
+        screen.press("fine\n")
+        screen.until("reason given")
+        screen.press("\r")
+        screen.ready("handed in: B > A", "task 2 of this sitting")
+        screen.press("q")
+        assert "1 judged" in screen.end()
+    (row,) = rows(workspace)
+    assert row.tiers[row.shown[1]] == 0
 
 
-def until(screen: int, words: str) -> str:
-    """What the terminal showed until `words` came."""
-    shown, deadline = "", time.monotonic() + PATIENCE
-    while words not in shown:
-        assert time.monotonic() < deadline, shown
-        if select.select([screen], [], [], 0.2)[0]:
-            shown += os.read(screen, 4096).decode(errors="replace")
-    return shown
+def test_a_name_much_like_a_known_one_is_asked_about(workspace: Path) -> None:
+    opened(workspace, tasks=4)
+    assert "you are Alice, new" in rate(workspace, "a\n", "--name", "Alice", "--most", "1").stdout
+    with rating(workspace, "--name", "alice") as screen:
+        screen.until("alice is new here. Are you Alice, 1 judged here?")
+        screen.press("x")
+        screen.until("that is no answer: y, n, q")
+        screen.press("y")
+        screen.ready("you are Alice, 1 judged here before")
+        screen.press("a\r")
+        screen.ready("handed in")
+        screen.press("q")
+        screen.end()
+    for key in ("q", CONTROL_C, CONTROL_D):
+        with rating(workspace, "--name", "Alise") as screen:
+            screen.until("Are you Alice, 2 judged here?")
+            screen.press(key)
+            assert "nothing was judged" in screen.end()
+    assert names(workspace) == ["Alice"]
 
 
-def test_a_strangers_text_cannot_move_the_cursor() -> None:
-    text = "a\x1b[2Jb\u202ec\u200bd\te\n"
-    assert printable(text) == f"a{UNSHOWN}[2Jb{UNSHOWN}c{UNSHOWN}d\te\n"
-
-
-def test_a_database_that_is_busy_is_asked_again(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_somebody_new_may_have_a_name_like_a_known_one(workspace: Path) -> None:
     opened(workspace, tasks=1)
-    monkeypatch.setattr("accord.store.database.BUSY_SECONDS", 0.2)
-    with open_database(workspace / "accord.db") as mine:
-        lock(workspace, mine)
-    assert [kind for kind, _ in judged(workspace)] == ["ranking"]
+    for name in ("Alice", "Alicia"):
+        rate(workspace, "", "--name", name, "--new")
+    with rating(workspace, "--name", "alicea") as screen:
+        screen.until("1 Alice, 0 judged here")
+        screen.until("2 Alicia, 0 judged here")
+        screen.until("n no, alicea is somebody new")
+        screen.press("n")
+        screen.ready("you are alicea, new")
+        screen.press("q")
+        screen.end()
+    assert names(workspace) == ["Alice", "Alicia", "alicea"]
 
 
-def lock(workspace: Path, mine: Database) -> None:
-    """Hand an answer in while somebody else writes; again when they are done."""
-    from io import StringIO
+def test_where_nobody_can_be_asked_a_name_is_not_guessed(workspace: Path) -> None:
+    opened(workspace, tasks=1)
+    rate(workspace, "", "--name", "Alice")
+    done = rate(workspace, "a\n", "--name", "alice")
+    assert done.returncode == 2
+    assert "alice; known: Alice" in done.stderr
+    assert "--name 'Alice' if that is you, or --new" in done.stderr
+    assert names(workspace) == ["Alice"]
+    done = rate(workspace, "", "--name", "Alice", "--new")
+    assert done.returncode == 2
+    assert "no new rater" in done.stderr
+    assert rate(workspace, "", "--name", "alice", "--new").returncode == 0
+    assert names(workspace) == ["Alice", "alice"]
 
-    from rich.console import Console
 
-    from accord.cli.keys import TypedLines
-    from accord.cli.rate import Sitting
-    from accord.collect.campaign import join
-    from accord.collect.people import person
+def test_a_paused_campaign_registers_nobody(workspace: Path) -> None:
+    opened(workspace, tasks=1)
+    set_state(workspace, CampaignState.PAUSED)
+    done = rate(workspace, "a\n", "pilot", "--name", "Mia")
+    assert done.returncode == 2
+    assert "hands out no tasks" in done.stderr
+    assert done.stdout == ""
+    assert names(workspace) == []
 
-    with open_database(workspace / "accord.db") as database:
-        with database.write() as connection:
-            (campaign,) = all_campaigns(connection)
-            rater = person(connection, "Mia")
-            join(connection, campaign, rater)
-        told = StringIO()
 
-        class Patient(TypedLines):
-            """Keys; the writer ends when the rater is asked to try again."""
-
-            def read(self) -> str:
-                if "not kept" in told.getvalue() and holding:
-                    holding.pop().__exit__(None, None, None)
-                elif self._left == "\n":
-                    holder = mine.write()
-                    holder.__enter__()
-                    holding.append(holder)
-                return super().read()
-
-        holding: list[object] = []
-        keys = Patient(StringIO("a\n\n"))
-        Sitting(database, campaign, rater, Console(file=told), keys).work(most=1)
-        assert "not kept: the database is busy" in told.getvalue()
+def names(workspace: Path) -> list[str]:
+    """People of the workspace, oldest first."""
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        found = sa.select(identities.c.body).order_by(identities.c.seq)
+        return [json.loads(body)["name"] for body in connection.execute(found).scalars()]

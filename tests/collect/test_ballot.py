@@ -80,10 +80,43 @@ def test_an_order_that_lacks_letters_is_not_handed_in(k: int, keys: str) -> None
         (2, "", ""),
         (3, "03", "A = B = C"),
         (3, "b3", "B, clear"),
+        (3, "2", "slight"),
+        (4, "1x", "negligible; all bad"),
     ],
 )
 def test_it_says_what_was_typed(k: int, keys: str, told: str) -> None:
     assert Ballot(k=k).typed(keys).told() == told
+
+
+@pytest.mark.parametrize(
+    ("k", "keys", "told"),
+    [
+        (2, "b", "B > A"),
+        (3, "ca", "C > A > B"),
+        (3, "ca=", "C > A = B"),
+        (3, "ca2", "C > A > B, slight"),
+        (3, "c", "C"),
+        (3, "x", "all bad"),
+        (2, "0", "A = B"),
+    ],
+)
+def test_a_letter_that_was_left_out_comes_last(k: int, keys: str, told: str) -> None:
+    ballot = Ballot(k=k).typed(keys)
+    assert ballot.whole().told() == told
+    if not ballot.missing:
+        assert ballot.whole().opinion() == ballot.opinion()
+
+
+@pytest.mark.parametrize(
+    ("keys", "begun"), [("", False), (" ", False), ("a", True), ("x", True), ("xx", False)]
+)
+def test_it_knows_whether_anything_was_typed(keys: str, begun: bool) -> None:
+    assert Ballot(k=3).typed(keys).begun is begun
+    assert Ballot(k=3).typed([*keys, *["\x7f"] * len(keys)]).begun is False
+
+
+def test_a_strength_alone_is_something_typed() -> None:
+    assert Ballot(k=3).typed("2").begun
 
 
 @given(k=st.integers(2, 4), keys=st.text("abcdx=01234567 >\x7fzq", max_size=30))

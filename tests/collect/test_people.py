@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from accord.collect.people import person, person_called
+from accord.collect.people import people_like, person, person_called
 from accord.core.errors import ConfigError
 from accord.store.database import Database
 from accord.store.erasing import erase_rater
@@ -46,3 +46,48 @@ def test_an_erased_person_is_not_found(file_database: Database) -> None:
     with file_database.write() as connection:
         assert person_called(connection, "Ada") is None
         assert person(connection, "Ada") != first
+
+
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [
+        ("alice", "Alice"),
+        ("Mary-Ann", "mary ann"),
+        ("Jos\N{LATIN SMALL LETTER E WITH ACUTE}", "Jose"),
+        ("alice", "alce"),
+        ("alice", "alicee"),
+        ("alice", "malice"),
+        ("alice", "alise"),
+        ("alice", "ailce"),
+        ("Mia", "Mai"),
+        ("rater 1", "Rater1"),
+    ],
+)
+def test_a_name_that_may_be_a_slip_is_seen(file_database: Database, known: str, name: str) -> None:
+    with file_database.write() as connection:
+        first = person(connection, known)
+        person(connection, "Wilhelmina")
+        assert people_like(connection, name) == {known: first}
+
+
+@pytest.mark.parametrize(
+    ("known", "name"),
+    [
+        ("alice", "alice"),
+        ("alice", "alicia"),
+        ("alice", "lica"),
+        ("alice", "ecila"),
+        ("rater1", "rater2"),
+        ("rater1", "rater12"),
+        ("rater12", "rater21"),
+        ("rater1", "rater"),
+        ("Al", "Jo"),
+        ("Al", "Ali"),
+        ("?", "!"),
+    ],
+)
+def test_another_name_is_no_slip(file_database: Database, known: str, name: str) -> None:
+    with file_database.write() as connection:
+        person(connection, known)
+        register_rater(connection, kind="rule", identity={"name": name.upper() + "x"})
+        assert people_like(connection, name) == {}

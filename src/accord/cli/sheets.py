@@ -1,12 +1,15 @@
-"""A task on the terminal: the conversation, the answers without names, the keys."""
+"""What is read on the terminal: a task without names, its keys, guidelines; page by page."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
+from rich.markdown import Markdown
 from rich.padding import Padding
 from rich.panel import Panel
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +19,8 @@ from accord.core.types import Speaker
 
 WIDE = 100
 """Columns from which two answers stand side by side."""
+GAP = "   "
+"""What stands between two keys of the legend."""
 UNSHOWN = "\N{REPLACEMENT CHARACTER}"
 _WHO = {Speaker.SYSTEM: "system", Speaker.USER: "user", Speaker.ASSISTANT: "assistant"}
 
@@ -34,25 +39,80 @@ def printable(text: str) -> str:
     )
 
 
-def show(console: Console, sheet: Sheet, *, heading: str) -> None:
-    """Print a task. Nothing of it says who or what wrote an answer."""
-    console.rule(Text(heading, style="dim"), style="dim")
+def task(console: Console, sheet: Sheet, *, heading: str, again: bool = False) -> RenderableType:
+    """A task and its keys. Nothing of it says who or what wrote an answer.
+
+    `again` for the last task, shown to be corrected.
+    """
+    parts: list[RenderableType] = [Rule(Text(heading, style="dim"), style="dim")]
     for message in sheet.prompt.messages:
-        console.print(Text(_WHO[message.role], style="bold cyan"))
-        console.print(Padding(Text(printable(message.content)), (0, 0, 1, 2)))
-    console.print(_answers(sheet, side_by_side=console.width >= WIDE))
+        parts.append(Text(_WHO[message.role], style="bold cyan"))
+        parts.append(Padding(Text(printable(message.content)), (0, 0, 1, 2)))
+    parts.append(_answers(sheet, side_by_side=console.width >= WIDE))
+    parts.append(legend(len(sheet.responses), console.width, again=again))
+    return Group(*parts)
 
 
-def legend(k: int) -> Text:
-    """The keys, for a task of K answers."""
+def guidelines(text: str) -> RenderableType:
+    """Markdown as a page; links are shown as they are written, and nothing can be clicked."""
+    return Padding(Markdown(printable(text), hyperlinks=False), (0, 2, 1, 2))
+
+
+def legend(k: int, width: int, *, again: bool = False) -> Text:
+    """The keys, for a task of K answers, on lines that end between two of them."""
     order = " ".join(LETTERS[:k])
     scale = "1..7 scale (1 A much better, 4 equal, 7 B)" if k == 2 else "1..4 strength of the lead"
-    said = (
-        f"order: {order}, best first, = ties   {scale}   0 all equal   x all bad\n"
-        "s skip   f flag   r reason   + criteria   u undo the last   ? guidelines   "
-        "Backspace   Enter hands in   q end"
+    items = (
+        f"order: {order}, best first, = ties",
+        scale,
+        "0 all equal",
+        "x all bad",
+        "s skip",
+        "f flag",
+        "r reason",
+        "+ criteria",
+        "u leave as it was" if again else "u undo the last",
+        "? guidelines",
+        "Backspace",
+        "Enter hands in",
+        "q end",
     )
-    return Text(said, style="dim")
+    return Text("\n".join(filled(items, width)), style="dim")
+
+
+def filled(items: Sequence[str], width: int) -> list[str]:
+    """Lines of at most `width` columns in which no item is broken that fits one."""
+    lines: list[str] = []
+    for item in items:
+        longer = f"{lines[-1]}{GAP}{item}" if lines else item
+        if lines and len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(item)
+    return lines
+
+
+class Pages:
+    """Something to read on a screen of few lines, as much at a time as there is room for."""
+
+    def __init__(self, console: Console, what: RenderableType, *, live: bool) -> None:
+        with console.capture() as captured:
+            console.print(what)
+        self._lines = captured.get().removesuffix("\n").split("\n")
+        self._console, self._live = console, live and console.is_terminal
+
+    @property
+    def left(self) -> int:
+        """Lines that were not shown yet."""
+        return len(self._lines)
+
+    def turn(self) -> None:
+        """Show what comes next: all that is left where it fits, or where nobody turns pages."""
+        # The last line of the screen is for what is typed.
+        room = max(self._console.height - 1, 1) if self._live else self.left
+        shown, self._lines = self._lines[:room], self._lines[room:]
+        self._console.file.write("\n".join(shown) + "\n")
+        self._console.file.flush()
 
 
 def _answers(sheet: Sheet, *, side_by_side: bool) -> RenderableType:

@@ -69,7 +69,7 @@ def next_task(
     with database.write(durable=False) as connection:
         stand = check_may_work(connection, campaign, rater)
         connection.execute(statements.EXPIRE, {"now": now})
-        number = _count(connection, campaign, rater)
+        number = count_judged(connection, campaign, rater)
         until = now + timedelta(seconds=campaign.settings.lease_seconds)
         row = _held(connection, campaign, rater, holding)
         if row is not None:
@@ -101,7 +101,8 @@ def lease_of(connection: Connection, campaign: Campaign, assignment: str) -> Lea
     row = connection.execute(statements.ASSIGNMENT, {"of_id": assignment}).one_or_none()
     if row is None:
         raise DataError("there is no such assignment", got=assignment)
-    return _lease(connection, campaign, row._asdict(), _count(connection, campaign, row.rater))
+    number = count_judged(connection, campaign, row.rater)
+    return _lease(connection, campaign, row._asdict(), number)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -213,7 +214,7 @@ def _repeat(connection: Connection, campaign: Campaign, rater: str, rng: Random)
     )
 
 
-def _count(connection: Connection, campaign: Campaign, rater: str) -> int:
+def count_judged(connection: Connection, campaign: Campaign, rater: str) -> int:
     """How many tasks of the campaign the rater answered."""
     return int(connection.execute(statements.COUNT, _of(campaign, rater)).scalar_one())
 

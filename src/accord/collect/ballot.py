@@ -71,11 +71,21 @@ class Ballot:
         return ballot
 
     @property
+    def begun(self) -> bool:
+        """Whether it says anything yet."""
+        return bool(self.placed or self.all_bad or self.strength is not None)
+
+    @property
     def missing(self) -> str:
         """What must be typed before it can be handed in; empty where nothing must."""
         if self.all_bad or len(self.placed) >= self.k - 1:
             return ""
         return f"type the letters of {LETTERS[: self.k]} from the best to the worst"
+
+    def whole(self) -> Ballot:
+        """This ballot with the letter that was left out, where it is one alone, in its place."""
+        left = [place for place in range(self.k) if place not in self.placed]
+        return self._place(left[0]) if len(left) == 1 else self
 
     def tiers(self) -> tuple[int, ...]:
         """Tier of each response as shown, 0 the best; one that was left out comes last.
@@ -112,9 +122,9 @@ class Ballot:
             parts.append("=")
         order = " ".join(parts)
         some_lead = len(self.placed) - len(self.tied) > 1 or len(self.placed) < self.k
-        if self.strength is not None and some_lead:
-            order = f"{order}, {STRENGTHS[self.strength - 1]}"
-        return "; ".join(part for part in (order, "all bad" if self.all_bad else "") if part)
+        lead = STRENGTHS[self.strength - 1] if self.strength is not None and some_lead else ""
+        ranking = ", ".join(part for part in (order, lead) if part)
+        return "; ".join(part for part in (ranking, "all bad" if self.all_bad else "") if part)
 
     def _pressed(self, key: str) -> Ballot:
         if key == ALL_EQUAL:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Iterator
+from itertools import takewhile
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -14,6 +17,8 @@ from accord.store.tables import identities, raters
 
 NAME = "name"
 """What an identity calls a person's name."""
+SHORTEST = 3
+"""Letters of a name of which one may be a slip; of a shorter one it would be half."""
 
 
 def person_called(connection: Connection, name: str) -> str | None:
@@ -22,20 +27,21 @@ def person_called(connection: Connection, name: str) -> str | None:
     Names are read where identities are kept, and nothing is derived from them: a digest of a name
     could be guessed after it was erased.
     """
-    found = (
-        sa.select(identities.c.rater, identities.c.body)
-        .join(raters, raters.c.id == identities.c.rater)
-        .where(
-            identities.c.name == "identity",
-            identities.c.body.is_not(None),
-            raters.c.kind == RaterKind.HUMAN,
-        )
-        .order_by(identities.c.seq)
-    )
-    for row in connection.execute(found):
-        if json.loads(row.body).get(NAME) == name:
-            return str(row.rater)
-    return None
+    known = (rater for called, rater in _people(connection) if called == name)
+    return next(known, None)
+
+
+def people_like(connection: Connection, name: str) -> dict[str, str]:
+    """People whose names may be meant by `name`, and their pseudonyms; oldest first.
+
+    Names that differ in case, accents, spaces and other signs alone, or in one letter: left out,
+    put in, another one, or swapped with its neighbour. A digit is no slip: people are numbered.
+    """
+    return {
+        called: rater
+        for called, rater in _people(connection)
+        if called != name and _alike(_bare(called), _bare(name))
+    }
 
 
 def person(connection: Connection, name: str, *, role: str = "rater") -> str:
@@ -59,3 +65,43 @@ def person(connection: Connection, name: str, *, role: str = "rater") -> str:
             do="give the role they have, or a fuller name",
         )
     return known
+
+
+def _people(connection: Connection) -> Iterator[tuple[str, str]]:
+    """Name and pseudonym of every person who was not erased, oldest first."""
+    found = (
+        sa.select(identities.c.rater, identities.c.body)
+        .join(raters, raters.c.id == identities.c.rater)
+        .where(
+            identities.c.name == "identity",
+            identities.c.body.is_not(None),
+            raters.c.kind == RaterKind.HUMAN,
+        )
+        .order_by(identities.c.seq)
+    )
+    for row in connection.execute(found):
+        called = json.loads(row.body).get(NAME)
+        if isinstance(called, str):
+            yield called, str(row.rater)
+
+
+def _bare(name: str) -> str:
+    """Letters and digits of a name, without case and accents."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", name).casefold()))
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether two bare names are the same, or one letter apart and not very short."""
+    if one == other:
+        return bool(one)
+    short, long = sorted((one, other), key=len)
+    if len(short) < SHORTEST or len(long) - len(short) > 1:
+        return False
+    pairs = zip(short, long, strict=False)
+    at = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+    if len(long) > len(short):
+        changed, same = long[at], long[at + 1 :] == short[at:]
+    else:
+        swapped = short[at : at + 2] == long[at : at + 2][::-1]
+        changed, same = short[at] + long[at], short[at + 1 + swapped :] == long[at + 1 + swapped :]
+    return same and not any(map(str.isdigit, changed))

@@ -1,0 +1,231 @@
+"""What a rater says of one task, key by key, until it is handed in."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from enum import Enum, auto
+
+from rich.console import RenderableType
+
+from accord.cli.dialogue import BACKS, Dialogue
+from accord.cli.keys import END, ENTER
+from accord.cli.sheets import Pages, task
+from accord.collect.assigning import Lease
+from accord.collect.ballot import LETTERS, Ballot
+from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
+from accord.core.errors import DataError
+
+LONGEST_PAUSE = 60.0
+"""Seconds between two keys that count as looking at the task; the rest was a pause."""
+SKIPS = ("cannot judge it", "not my language", "unreadable", "upsetting", "other")
+FLAGS = ("harmful", "personal data", "says what wrote it", "broken text", "off topic", "other")
+
+
+class Wish(Enum):
+    """What a rater may want instead of saying something of a task."""
+
+    END = auto()
+    UNDO = auto()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extras:
+    """What was said beside the order. A value: each thing said gives a new one."""
+
+    ratings: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    flags: tuple[tuple[int | None, str], ...] = ()
+    rationale: str | None = None
+    before: Extras | None = field(default=None, repr=False)
+    """What Backspace goes back to."""
+
+    def told(self) -> list[str]:
+        """How much of each there is."""
+        told = [f"{len(self.ratings)} rated"] if self.ratings else []
+        told += [f"{len(self.flags)} flagged"] if self.flags else []
+        return told + (["reason given"] if self.rationale else [])
+
+
+class Form:
+    """One task in front of one rater."""
+
+    def __init__(
+        self, dialogue: Dialogue, lease: Lease, *, heading: str, guide: RenderableType, again: bool
+    ) -> None:
+        """`guide` are the guidelines; `again` for the last task, shown to be corrected."""
+        self._dialogue, self._keys = dialogue, dialogue.keys
+        self._lease, self._heading, self._guide, self._again = lease, heading, guide, again
+        self._opened = datetime.now(UTC)
+        self._letters = LETTERS[: len(lease.sheet.responses)]
+        self._ballot = Ballot(k=len(self._letters))
+        self._extras = Extras()
+        self._seconds = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Whether something was said that would be lost."""
+        return self._ballot.begun or bool(self._extras.told())
+
+    @property
+    def told(self) -> str:
+        """The order that was handed in."""
+        return self._ballot.whole().told()
+
+    def ask(self) -> Opinion | Wish:
+        """Show the task, page by page where it is long, and take what is said of it."""
+        sheet, console = self._lease.sheet, self._dialogue.console
+        shown = task(console, sheet, heading=self._heading, again=self._again)
+        pages = self._dialogue.pages(shown)
+        while True:
+            key = self._pressed(pages)
+            if key in (END, "q"):
+                return Wish.END
+            if key == "u" and not self.begun:
+                return Wish.UNDO
+            if pages.left and key in (ENTER, " "):
+                self._dialogue.turn(pages)
+            elif key in (ENTER, "s"):
+                said = self._handed_in() if key == ENTER else self._skipped()
+                if said is not None:
+                    return said
+            elif key == "?":
+                self._dialogue.read_through(self._guide, then="Enter goes back to the task")
+                if self._keys.live:
+                    pages = self._dialogue.pages(shown)
+            else:
+                self._change(key)
+
+    def _pressed(self, pages: Pages) -> str:
+        self._dialogue.typed(self._status(pages))
+        began = time.monotonic()
+        key = self._keys.read()
+        self._seconds += min(time.monotonic() - began, LONGEST_PAUSE)
+        return key.lower()
+
+    def _status(self, pages: Pages) -> str:
+        more = [f"Enter shows more ({pages.left} lines)"] if pages.left else []
+        told = [self._ballot.told(), *self._extras.told(), *more]
+        return "   ".join(part for part in told if part)
+
+    # ---- what is handed in -----------------------------------------------------------------------
+
+    def _handed_in(self) -> Opinion | None:
+        if self._ballot.missing:
+            # Between the lines of a pipe an Enter means nothing.
+            if self._keys.live or self._ballot.placed:
+                self._dialogue.say(self._ballot.missing)
+            return None
+        return replace(
+            self._ballot.opinion(),
+            ratings=self._extras.ratings,
+            flags=self._extras.flags,
+            rationale=self._extras.rationale,
+            seconds=round(self._seconds, 3),
+            opened=self._opened,
+        )
+
+    def _skipped(self) -> Opinion | None:
+        reason = self._reason("why skip?", SKIPS)
+        if reason is None:
+            return None
+        return Opinion.skipped(
+            reason,
+            flags=self._extras.flags,
+            rationale=self._extras.rationale,
+            seconds=round(self._seconds, 3),
+            opened=self._opened,
+        )
+
+    # ---- what changes it -------------------------------------------------------------------------
+
+    def _change(self, key: str) -> None:
+        if key == "u":
+            undoes = "leaves it as it was" if self._again else "undoes the last answer"
+            self._dialogue.say(f"Backspace clears what you typed; u {undoes} when nothing is typed")
+        elif key == "f":
+            self._flag()
+        elif key == "r":
+            self._dialogue.say("in your own words, one line:")
+            if rationale := self._keys.line().strip():
+                self._add(rationale=rationale)
+        elif key == "+":
+            self._rate()
+        elif key in BACKS and not self._ballot.history:
+            self._extras = self._extras.before or self._extras
+        else:
+            try:
+                self._ballot = self._ballot.press(key)
+            except DataError as error:
+                self._dialogue.say(f"{error.what}: {error.got}" if error.got else error.what)
+
+    def _add(
+        self,
+        *,
+        ratings: Mapping[str, tuple[float | None, ...]] | None = None,
+        flag: tuple[int | None, str] | None = None,
+        rationale: str | None = None,
+    ) -> None:
+        """Something beside the order; it can be taken back."""
+        now = self._extras
+        self._extras = Extras(
+            ratings=now.ratings if ratings is None else ratings,
+            flags=now.flags if flag is None else (*now.flags, flag),
+            rationale=rationale or now.rationale,
+            before=now,
+        )
+
+    def _flag(self) -> None:
+        whole = {ENTER: "flags the whole task"}
+        key = self._dialogue.choice("flag which answer?", dict.fromkeys(self._letters, "") | whole)
+        reason = None if key is None else self._reason("why?", FLAGS)
+        if key is not None and reason is not None:
+            self._add(flag=(None if key == ENTER else self._letters.index(key), reason))
+
+    def _reason(self, question: str, reasons: Sequence[str]) -> str | None:
+        numbered = {str(number): name for number, name in enumerate(reasons, start=1)}
+        key = self._dialogue.choice(question, numbered)
+        return None if key is None else numbered[key]
+
+    def _rate(self) -> None:
+        """A line a criterion: one number an answer, in the order of the letters."""
+        k, before = len(self._letters), dict(self._extras.ratings)
+        ratings = dict(before)
+        example = "4235"[:k]
+        for name in self._lease.sheet.criteria:
+            self._dialogue.say(
+                f"{name} of {' '.join(self._letters)}, {LEAST_RATING} to {MOST_RATING} each, "
+                f"as {example} (- is none, Enter leaves it):"
+            )
+            while line := self._keys.line().strip():
+                values = ratings_in(line, k)
+                if values is not None:
+                    ratings[name] = values
+                    break
+                self._dialogue.say(
+                    f"that is no rating of {name}: type {k} numbers from {LEAST_RATING} to "
+                    f"{MOST_RATING}, as {example} or {' '.join(example)}"
+                )
+        rated = {name: v for name, v in ratings.items() if any(one is not None for one in v)}
+        if rated != before:
+            self._add(ratings=rated)
+
+
+def ratings_in(line: str, k: int) -> tuple[float | None, ...] | None:
+    """What a line says of K answers: `42`, `4 2`, `4,2`, `4 -`, or `-` for none of them.
+
+    None where it says nothing that is a rating of each.
+    """
+    if line == "-":
+        return (None,) * k
+    words = re.split(r"[\s,;]+", line.strip(" \t,;"))
+    if len(words) == 1 < k:
+        words = list(words[0])
+    try:
+        values = tuple(None if word == "-" else float(word) for word in words)
+    except ValueError:
+        return None
+    fit = all(value is None or LEAST_RATING <= value <= MOST_RATING for value in values)
+    return values if fit and len(values) == k else None

@@ -1,0 +1,205 @@
+"""One rater at one terminal: task after task, each answer handed in and its receipt told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from uuid import uuid4
+
+from rich.console import RenderableType
+
+import accord
+from accord.cli.dialogue import Dialogue
+from accord.cli.form import Form, Wish
+from accord.cli.keys import END, ENTER, stopped_later
+from accord.cli.sheets import guidelines
+from accord.collect.answering import Answered, answer, correct
+from accord.collect.assigning import Lease, next_task, release
+from accord.collect.campaign import Campaign
+from accord.collect.sheet import Opinion
+from accord.core.errors import ConflictError, DataError, StoreError
+from accord.store.database import Database
+from accord.store.judgements import Verdict
+from accord.store.registry import guideline_text
+
+UI = f"terminal {accord.__version__}"
+
+
+class Sitting:
+    """One rater at one terminal."""
+
+    def __init__(
+        self, database: Database, campaign: Campaign, rater: str, dialogue: Dialogue
+    ) -> None:
+        self._database, self._campaign, self._rater = database, campaign, rater
+        self._dialogue = dialogue
+        with database.read() as connection:
+            words = guideline_text(connection, campaign.settings.guideline)
+        self._guide: RenderableType = guidelines(words)
+        self._last: tuple[Lease, Answered, Verdict] | None = None
+        self._form: Form | None = None
+        self._ended = False
+        self.judged = self.skipped = self.corrected = self.refused = 0
+
+    def work(self, *, most: int) -> None:
+        """Task after task, until there is none, `most` are done, or the rater ends it.
+
+        Raises ConflictError where the campaign hands out no task, or none to this rater, from the
+        beginning. Ctrl-C ends it as q does.
+        """
+        try:
+            while not self._ended and (not most or self.judged + self.skipped < most):
+                lease = self._next()
+                if lease is None:
+                    return
+                try:
+                    self._one(lease)
+                except BaseException:
+                    self._give_back(lease)
+                    raise
+                if self._ended:
+                    self._give_back(lease)
+        except KeyboardInterrupt:
+            self._ended = True
+
+    def summary(self) -> str:
+        """What was done, for the rater."""
+        told = f"{self.judged} judged, {self.skipped} skipped, {self.corrected} corrected"
+        if self.refused:
+            told += f", {self.refused} not kept"
+        if self._last is not None:
+            told += f"; your last receipt is event {self._last[1].seq}"
+        if self._form is not None and self._form.begun:
+            told += "\nwhat you typed last was not handed in"
+        return told
+
+    def _give_back(self, lease: Lease) -> None:
+        with suppress(StoreError):  # then its time runs out
+            release(self._database, lease)
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was said in it."""
+        return bool(self.judged + self.skipped + self.refused)
+
+    def _next(self) -> Lease | None:
+        try:
+            lease = next_task(self._database, self._campaign, self._rater)
+        except ConflictError as error:
+            if not self.begun:
+                raise
+            kept = "" if self.refused else "; what you handed in was kept"
+            self._dialogue.say(f"{error.what}: {error.got}{kept}")
+            return None
+        if lease is None:
+            self._dialogue.say("there is nothing to judge for you now")
+        return lease
+
+    def _one(self, lease: Lease) -> None:
+        """One task, until an answer was handed in or the sitting ends."""
+        if not lease.sheet.number and not self.begun:
+            self._dialogue.say("the guidelines; ? shows them again", style="dim")
+            if not self._dialogue.read_through(self._guide, then="Enter goes on to the first task"):
+                self._ended = True
+                return
+        number = self.judged + self.skipped + 1
+        form = self._open(lease, heading=f"task {number} of this sitting", again=False)
+        key = uuid4().hex
+        while not self._ended:
+            said = form.ask()
+            if said is Wish.UNDO:
+                self._undo()
+                if not self._ended:
+                    self._form = form
+            elif isinstance(said, Opinion):
+                self._hand_in(lease, form, said, key)
+                return
+            else:
+                self._ended = True
+
+    def _hand_in(self, lease: Lease, form: Form, said: Opinion, key: str) -> None:
+        done = self._kept(
+            lambda: answer(self._database, self._campaign, lease, said, key=key, ui=UI)
+        )
+        self._form = None
+        if done is None:
+            return
+        self._last = (lease, done, said.verdict)
+        self._count(said.verdict, 1)
+        self._tell("handed in", form, said, done)
+
+    def _undo(self) -> None:
+        """Show the last task again and let another answer take the place of the first."""
+        if self._last is None:
+            self._dialogue.say("there is nothing to undo in this sitting")
+            return
+        lease, before, verdict = self._last
+        form, key = self._open(lease, heading="the last task again", again=True), uuid4().hex
+        said = form.ask()
+        if said is Wish.END:
+            self._ended = True
+        elif not isinstance(said, Opinion):
+            self._dialogue.say("left as it was")
+        else:
+            done = self._kept(
+                lambda: correct(self._database, self._campaign, before.seq, said, key=key, ui=UI)
+            )
+            if done is None:
+                return
+            self._last = (lease, done, said.verdict)
+            self._count(verdict, -1)
+            self._count(said.verdict, 1)
+            self.corrected += 1
+            self._tell("corrected", form, said, done)
+
+    def _open(self, lease: Lease, *, heading: str, again: bool) -> Form:
+        form = Form(self._dialogue, lease, heading=heading, guide=self._guide, again=again)
+        self._form = form
+        return form
+
+    def _count(self, verdict: Verdict, change: int) -> None:
+        if verdict is Verdict.SKIP:
+            self.skipped += change
+        else:
+            self.judged += change
+
+    def _tell(self, what: str, form: Form, said: Opinion, done: Answered) -> None:
+        told = f"skipped, {said.reason}" if said.verdict is Verdict.SKIP else form.told
+        late = ", late: the time for it was over" if done.late else ""
+        self._dialogue.say(f"{what}: {told} (event {done.seq}{late})", style="dim")
+
+    def _kept(self, send: Callable[[], Answered]) -> Answered | None:
+        """Keep it, trying again for as long as the rater wants; None where it was not kept.
+
+        The key in `send` makes it count once. Ctrl-C waits until it is known what became of it.
+        """
+        while True:
+            with stopped_later() as stopped:
+                try:
+                    return send()
+                except (ConflictError, DataError) as error:
+                    self._dialogue.say(f"not kept: {error.what}{_advice(error)}")
+                    self.refused += 1
+                    return None
+                except StoreError as error:
+                    self._dialogue.say(f"not kept: {error.what}; Enter tries again, q gives up")
+                finally:
+                    self._ended = self._ended or stopped()
+            if self._ended or not self._again():
+                self._ended = True
+                self.refused += 1
+                return None
+
+    def _again(self) -> bool:
+        """Whether the rater wants it sent once more."""
+        while True:
+            key = self._dialogue.keys.read()
+            if key in (ENTER, END, "q", "Q"):
+                return key == ENTER
+
+
+def _advice(error: ConflictError | DataError) -> str:
+    """Two windows of one rater show the same tasks: what is open in one is open in both."""
+    if isinstance(error, ConflictError):
+        return "; where two windows are open, judge in one of them"
+    return f": {error.got}" if error.got is not None else ""

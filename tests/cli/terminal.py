@@ -1,0 +1,107 @@
+"""A real pseudo-terminal with `accord` in it: what it shows, and keys that are pressed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cli.small import environment
+
+PATIENCE = 40
+CONTROL_C, CONTROL_D, BACKSPACE = "\x03", "\x04", "\x7f"
+READY = "\x1b[K> "
+"""What stands on the last line when keys are waited for."""
+
+
+class Screen:
+    """The end that somebody sits at."""
+
+    def __init__(self, running: subprocess.Popen[bytes], descriptor: int) -> None:
+        self.running, self._descriptor = running, descriptor
+        self.shown = ""
+        """Everything so far."""
+        self._seen = 0
+
+    def until(self, words: str) -> str:
+        """What was shown since the last call, up to and with `words`."""
+        deadline = time.monotonic() + PATIENCE
+        while (at := self.shown.find(words, self._seen)) < 0:
+            assert time.monotonic() < deadline, self.shown
+            self._take()
+        began, self._seen = self._seen, at + len(words)
+        return self.shown[began : self._seen]
+
+    def press(self, keys: str) -> None:
+        """Type."""
+        os.write(self._descriptor, keys.encode())
+
+    def ready(self, *words: str) -> str:
+        """What was shown up to the line where keys are waited for, after all of `words`."""
+        return "".join(map(self.until, (*words, READY)))
+
+    def end(self) -> str:
+        """All that was shown since the last call until the command ended well."""
+        deadline = time.monotonic() + PATIENCE
+        while self._take():
+            assert time.monotonic() < deadline, self.shown
+        assert self.running.wait(PATIENCE) == 0, self.shown
+        assert "Traceback" not in self.shown
+        return self.shown[self._seen :]
+
+    def _take(self) -> bool:
+        """Read what is there; False where the other side is closed."""
+        if not select.select([self._descriptor], [], [], 0.2)[0]:
+            return True
+        try:
+            more = os.read(self._descriptor, 65536)
+        except OSError:  # nobody holds the other side any more
+            return False
+        self.shown += more.decode(errors="replace")
+        return bool(more)
+
+
+@contextmanager
+def rating(workspace: Path, *flags: str, lines: int = 40, columns: int = 80) -> Iterator[Screen]:
+    """`accord rate` in a terminal of its own."""
+    descriptor, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+    running = subprocess.Popen(
+        [sys.executable, "-c", BEGIN, "rate", *flags],
+        cwd=workspace,
+        env=environment() | {"TERM": "xterm"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    try:
+        yield Screen(running, descriptor)
+    finally:
+        running.kill()
+        running.wait()
+        os.close(descriptor)
+
+
+BEGIN = """
+import fcntl, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C goes to whoever has the terminal
+from accord.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def plain(shown: str) -> str:
+    """What can be read of it: without colours and cleared lines."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\r", "", shown)
