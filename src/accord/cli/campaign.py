@@ -44,6 +44,7 @@ SUMMARIES: Mapping[str, str] = {
     "resume": "Hand out tasks again",
     "close": "End a campaign for good",
     "join": "Let a person rate",
+    "profile": "Keep, or forget, what a person tells of themselves",
 }
 
 
@@ -119,6 +120,7 @@ def overview() -> str:
 
 def _parts() -> Mapping[str, Callable[[Words, Options], int]]:
     from accord.cli import campaign_tasks as making
+    from accord.cli.profile import profile
 
     return {
         "guidelines": _guidelines,
@@ -132,6 +134,7 @@ def _parts() -> Mapping[str, Callable[[Words, Options], int]]:
         "resume": _setter("resume", CampaignState.OPEN),
         "close": _setter("close", CampaignState.CLOSED),
         "join": _join,
+        "profile": profile,
     }
 
 
