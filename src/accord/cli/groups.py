@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.markup import escape
 from sqlalchemy import Connection
 
 from accord.cli.commands import Options
@@ -101,7 +102,7 @@ def _topic(topic: Topic) -> None:
     for who, figures in sides:
         for one in figures:
             value = interval_text(one.interval, missing=one.why)
-            rows.add_row(who, one.coefficient, value, str(one.prompts))
+            rows.add_row(escape(who), one.coefficient, value, str(one.prompts))
     out.print(rows)
 
 
@@ -166,7 +167,7 @@ def _covered(one: Coverage) -> None:
     rows = table("group", "raters", "share", "population")
     for group, covered in one.groups.items():
         rows.add_row(
-            group, str(covered.raters), f"{covered.share:.0%}", f"{covered.population:.0%}"
+            escape(group), str(covered.raters), f"{covered.share:.0%}", f"{covered.population:.0%}"
         )
     out.print(rows)
     raters = sum(covered.raters for covered in one.groups.values())

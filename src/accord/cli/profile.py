@@ -1,4 +1,4 @@
-"""`accord campaign profile`: what a person tells of themselves, with consent, and taking it back."""
+"""`accord campaign profile`: what a person tells of themselves, and taking it back."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ def _items(items: tuple[object, ...]) -> list[tuple[object, ...]]:
 
 def _one_hot(codes: Codes) -> Floats:
     """[pairs, categories, raters] 1 where a rater gave a category."""
-    return (codes[:, None, :] == np.arange(3)[None, :, None]).astype(np.float64)
+    return np.asarray(codes[:, None, :] == np.arange(3)[None, :, None], dtype=np.float64)
 
 
 def _winner(counts: Floats) -> Codes:
