@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests.collect.asked import TOML
 from tests.collect.ballots import Desk
 
 PEOPLE = 16
+PAGE = Path(__file__).parents[2] / "docs" / "collecting-preferences.md"
 CENSUS = 'source = "census 2021"\n[shares.field]\nlaw = 0.25\nart = 0.5\ntrade = 0.25\n'
 
 
@@ -118,6 +121,23 @@ def test_one_error_says_what_to_do(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_the_page_is_as_it_says(raters: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Its files and commands, typed as they are written, in another campaign with other people."""
+    section = PAGE.read_text().partition("## Who are the raters?")[2].partition("\n## ")[0]
+    files = re.findall(r"^```toml\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    (commands,) = re.findall(r"^```sh\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    for name, text in zip(("profiles.toml", "census.toml"), files, strict=True):
+        Path(name).write_text(text)
+    tell(raters, *["law"] * 6, *["medicine"] * 5, *[None] * 5)
+    lines = commands.replace("pilot", "one").replace('"Ada"', "P0").splitlines()
+    assert [main(shlex.split(line, comments=True)[1:]) for line in lines] == [0] * 6
+    text = told(capsys)
+    for said in ("law, medicine, trade", "profile kept", "profile erased", "raters by field"):
+        assert said in text
+    # She took back what she told: law's five others stay.
+    assert "without the 5 raters of field=law, 11 are left" in text
 
 
 def test_an_answer_with_a_typing_error_is_not_repeated(

@@ -97,6 +97,17 @@ def test_an_interval_draws_prompts_and_is_reproducible() -> None:
     assert wide.clusters == 15
 
 
+def test_groups_that_never_agree_have_an_interval_with_a_length() -> None:
+    """As many as 1 - .025 ** (1 / 10) of prompts could agree where ten did not."""
+    never = Ratings.of_table([[1, 0]] * 10, raters=["a", "b"])
+    found = interval_between(never, ["a"], ["b"], Between.PERCENT)
+    assert (found.estimate, found.low) == (0, 0)
+    assert found.high == pytest.approx(1 - 0.025**0.1)
+    always = Ratings.of_table([[1, 1]] * 5 + [[0, 0]] * 5, raters=["a", "b"])
+    found = interval_between(always, ["a"], ["b"], Between.PERCENT)
+    assert (found.low, found.estimate) == (pytest.approx(0.025**0.1), 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("coefficient", [Between.PERCENT, Between.KAPPA])
 def test_the_interval_holds_the_truth(coefficient: Between) -> None:

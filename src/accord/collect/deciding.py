@@ -108,20 +108,12 @@ def without_group(
         for what in (flipped, opened)
     ]
     drawn = _at_random(given, before, weights, size=len(members), seed=seed)
-    tails = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    chance = Interval(
-        estimate=float(drawn.mean()),
-        low=float(tails[0]),
-        high=float(tails[1]),
-        level=level,
-        clusters=len(drawn),
-    )
     as_much = int((drawn >= shares[0].estimate - 1e-12).sum())
     return replace(
         told,
         flipped=rounded(shares[0]),
         opened=rounded(shares[1]),
-        by_chance=rounded(chance),
+        by_chance=rounded(_middle(drawn, level)),
         p=round((1 + as_much) / (1 + len(drawn)), 3),
         why="",
     )
@@ -175,3 +167,10 @@ def _at_random(given: Floats, before: Codes, weights: Floats, *, size: int, seed
         total = weight.sum(axis=0)
         found.append(flipped[total > 0] / total[total > 0])
     return np.concatenate(found)
+
+
+def _middle(drawn: Floats, level: float) -> Interval:
+    """Mean of the draws, and between what the middle `level` of them lies."""
+    low, high = (float(end) for end in np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2]))
+    mean = float(drawn.mean())
+    return Interval(estimate=mean, low=low, high=high, level=level, clusters=len(drawn))

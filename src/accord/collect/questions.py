@@ -141,7 +141,12 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError("the file cannot be read", got=error.strerror, where=path) from None
+        raise ConfigError(
+            "the file cannot be read",
+            got=error.strerror,
+            where=path,
+            do="write it as the page on collecting preferences shows",
+        ) from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError("the file is not TOML", got=str(error), where=path) from None
 

@@ -133,8 +133,10 @@ def interval_between(
 ) -> Interval:
     """A coefficient of agreement between two groups of raters, for other prompts.
 
-    Limits, and what is reproducible, as in `agreement_interval`. Raises DataError as that does, for
-    groups that share a rater, and where no item was rated by both.
+    Limits, and what is reproducible, as in `agreement_interval`; where the groups never say the
+    same, the high limit of percent agreement is the exact one of the share of clusters that agree.
+    Raises DataError as that does, for groups that share a rater, and where no item was rated by
+    both.
     """
     shared = both_rated(ratings, first, second)
     index = _index(clusters, len(ratings.items))[shared.rows]
@@ -150,7 +152,10 @@ def interval_between(
     resampled = values(_drawn(rng, draws, rows) for rows in _pieces(resamples, step))
     jackknife = values(_without_one(draws, step))
     whole = shared.parts(coefficient, np.ones((1, len(labels))))
-    return _limits(whole, resampled, [jackknife], draws=draws, level=level)
+    found = _limits(whole, resampled, [jackknife], draws=draws, level=level)
+    if coefficient is Between.PERCENT and found.estimate <= 1e-12:
+        return replace(found, high=_unseen(draws, level))
+    return found
 
 
 # ---- drawing -------------------------------------------------------------------------------------
@@ -214,12 +219,16 @@ def _limits(
     if math.isnan(estimate) or len(kept) < level * len(resampled):
         low = high = math.nan
     elif found <= 1e-12:
-        unseen = 1 - ((1 - level) / 2) ** (1 / draws)
-        low, high = 1 - unseen / expected, estimate
+        low, high = 1 - _unseen(draws, level) / expected, estimate
     else:
         tails = _tails(_bias(kept, estimate), jackknives, level)
         low, high = (float(limit) for limit in np.quantile(kept, tails))
     return Interval(estimate=estimate, low=low, high=high, level=level, clusters=draws)
+
+
+def _unseen(draws: int, level: float) -> float:
+    """Exact upper limit of the share of clusters that show what none of `draws` showed."""
+    return float(1 - ((1 - level) / 2) ** (1 / draws))
 
 
 def _bias(resampled: Floats, estimate: float) -> float:
