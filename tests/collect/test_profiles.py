@@ -8,8 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from accord.collect.profiles import forget_profile, profiles_of, tell_profile
-from accord.core.errors import ConfigError, DataError
-from accord.store.database import Database
+from accord.core.errors import ConfigError, DataError, StoreError
+from accord.store import database as database_module
+from accord.store.database import Database, open_database
 from accord.store.erasing import erase_rater
 from accord.store.exporting import export_log
 from accord.store.keys import SigningKey
@@ -92,6 +93,26 @@ def test_answers_are_in_one_table_and_leave_by_no_door(database: Database, tmp_p
     found = verify(tmp_path / "later.jsonl", public_keys=[key.public])
     assert found.ok
     assert [part for _, part in found.erased] == ["profile"]
+
+
+def test_what_a_reader_keeps_alive_is_erased_the_second_time(
+    file_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.1)
+    one = rater(file_database)
+    tell_profile(file_database, one, SECRET, ASKED, consent=True)
+
+    def left() -> int:
+        return sum(path.read_bytes().count(b"zoroastrian") for path in tmp_path.glob("accord.db*"))
+
+    with open_database(file_database.place) as impatient:
+        with file_database.read() as reader:
+            assert size(reader) == 2
+            with pytest.raises(StoreError, match="still be found"):
+                forget_profile(impatient, one)
+        assert left()
+        assert forget_profile(impatient, one) == 0
+        assert not left()
 
 
 def test_what_may_not_be_told_changes_nothing(file_database: Database) -> None:

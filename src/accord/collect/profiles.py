@@ -74,8 +74,8 @@ def forget_profile(database: Database, rater: str, *, actor: str = SYSTEM) -> in
         if known.scalar_one_or_none() is None:
             raise DataError("there is no such rater", got=rater)
         done = erase_profile(connection, rater, actor=actor)
-    if done:
-        database.scrub()
+    # Also where nothing was left to erase: a reader may have kept the old rows alive then.
+    database.scrub()
     return done
 
 
