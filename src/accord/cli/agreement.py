@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
+from accord.cli.groups import print_by, read_told
 from accord.cli.judged import (
     chosen_campaign,
     console,
@@ -19,6 +21,7 @@ from accord.cli.judged import (
     print_json,
     table,
 )
+from accord.collect.groups import agreement_by
 from accord.collect.quality import ORDER, Agreement, Group, agreement
 from accord.collect.trust import believed
 from accord.collect.votes import load
@@ -33,6 +36,11 @@ class Asked:
 
     campaign: Annotated[str | None, tyro.conf.Positional] = None
     """Its name; may be left out where there is one alone."""
+    by: str | None = None
+    """A question that raters answered about themselves: agreement inside its groups and between
+    them, none of them smaller than the k of the questions."""
+    questions: Path | None = None
+    """File of the questions; by default profiles.toml of the workspace."""
     level: float = 0.95
     """Share of intervals that hold the truth."""
     resamples: int = 2000
@@ -50,6 +58,19 @@ def main(words: Sequence[str], options: Options) -> int:
     with open_judgements(options) as database, database.read() as connection:
         campaign = chosen_campaign(connection, asked.campaign)
         votes = believed(load(connection, campaign, lengths=True))
+        told = None if asked.by is None else read_told(connection, options, asked.questions)
+    if asked.by is not None and told is not None:
+        by = agreement_by(
+            votes,
+            told.profiles,
+            told.questions,
+            asked.by,
+            level=asked.level,
+            resamples=asked.resamples,
+            seed=asked.seed,
+        )
+        print_by(campaign.settings.name, by, told, json=asked.json)
+        return 0
     found = agreement(votes, level=asked.level, resamples=asked.resamples, seed=asked.seed)
     if asked.json:
         print_json({"campaign": campaign.settings.name, "agreement": found})

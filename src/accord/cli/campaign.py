@@ -47,6 +47,7 @@ SUMMARIES: Mapping[str, str] = {
     "resume": "Hand out tasks again",
     "close": "End a campaign for good",
     "join": "Let a person rate",
+    "profile": "Keep, or forget, what a person tells of themselves",
 }
 
 
@@ -125,6 +126,7 @@ def overview() -> str:
 def _parts() -> Mapping[str, Callable[[Words, Options], int]]:
     from accord.cli import campaign_tasks as making
     from accord.cli import remarks
+    from accord.cli.profile import profile
 
     return {
         "guidelines": _guidelines,
@@ -139,6 +141,7 @@ def _parts() -> Mapping[str, Callable[[Words, Options], int]]:
         "close": _setter("close", CampaignState.CLOSED),
         "join": _join,
         "remarks": remarks.main,
+        "profile": profile,
     }
 
 

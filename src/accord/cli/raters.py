@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
+from accord.cli.groups import Told, print_coverage, print_without_group, read_told
 from accord.cli.judged import (
     chosen_campaign,
     console,
@@ -23,8 +25,11 @@ from accord.cli.judged import (
     short_names,
     table,
 )
+from accord.collect.coverage import coverage
+from accord.collect.deciding import without_group
 from accord.collect.habits import Habit, RaterReport, rater_report
 from accord.collect.influence import Influence, Share, Without, influence, without
+from accord.collect.questions import read_population
 from accord.collect.sheet import RaterKind
 from accord.collect.trust import Trust, decide, quarantine, release
 from accord.collect.votes import Votes, load
@@ -75,6 +80,12 @@ class Asked:
     a rater's name are enough."""
     without: str | None = None
     """Show what changes when this rater is removed; changes nothing."""
+    without_group: str | None = None
+    """QUESTION=ANSWER: the share of winners that flip without the people who answered so."""
+    population: Path | None = None
+    """A file of shares: how the raters' answers about themselves stand for that population."""
+    questions: Path | None = None
+    """File of the questions about raters; by default profiles.toml of the workspace."""
     quarantine: str | None = None
     """Keep this rater's judgements and use them for nothing, in every campaign."""
     release: str | None = None
@@ -91,10 +102,12 @@ def main(words: Sequence[str], options: Options) -> int:
     """Decide first, if asked to; then print what holds, or the preview."""
     about = "Whom to believe, by stated rules, and why; and what changes without somebody."
     asked = parse(Asked, words, command="raters", about=about)
-    named = (asked.show, asked.without, asked.quarantine, asked.release)
+    groups = (asked.without_group, asked.population)
+    named = (asked.show, asked.without, asked.quarantine, asked.release, *groups)
     if sum(one is not None for one in named) > 1:
         raise ConfigError(
-            "one thing at a time", do="give --show, --without, --quarantine or --release"
+            "one thing at a time",
+            do="give --show, --without, --without-group, --population, --quarantine or --release",
         )
     with open_judgements(options) as database:
         if asked.quarantine is not None or asked.release is not None:
@@ -102,6 +115,11 @@ def main(words: Sequence[str], options: Options) -> int:
         with database.read() as connection:
             campaign = chosen_campaign(connection, asked.campaign)
             everybody = load(connection, campaign, lengths=True)
+            told = None
+            if any(one is not None for one in groups):
+                told = read_told(connection, options, asked.questions)
+    if told is not None:
+        return _by_groups(asked, campaign.settings.name, everybody, told)
     name, votes = campaign.settings.name, _of_kinds(everybody, asked)
     if asked.without is not None:
         preview = without(votes, _in(votes, asked.without))
@@ -126,6 +144,25 @@ def main(words: Sequence[str], options: Options) -> int:
         out = console()
         _show(out, name, reports, trusts, shares)
         _left_out(out, everybody, votes)
+    return 0
+
+
+def _by_groups(asked: Asked, name: str, votes: Votes, told: Told) -> int:
+    """What people who told something of themselves stand for, or decide."""
+    if asked.kinds is not None:
+        raise ConfigError("groups are of people alone", got="--kinds", do="leave it out")
+    if asked.without_group is not None:
+        question, given, group = asked.without_group.partition("=")
+        if not given:
+            raise ConfigError("a group is written QUESTION=ANSWER", got=question)
+        found = without_group(
+            votes, told.profiles, told.questions, question, group, seed=asked.seed
+        )
+        print_without_group(name, found, told, json=asked.json)
+    elif asked.population is not None:
+        population = read_population(asked.population, told.questions)
+        shown = coverage(votes, told.profiles, told.questions, population)
+        print_coverage(name, shown, population.source, told, json=asked.json)
     return 0
 
 

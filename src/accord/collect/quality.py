@@ -25,6 +25,8 @@ from accord.store.judgements import Verdict
 OF_VERDICTS = (Coefficient.PERCENT, Coefficient.ALPHA_NOMINAL, Coefficient.AC1)
 OF_RATINGS = (Coefficient.PERCENT, Coefficient.ALPHA_ORDINAL, Coefficient.AC2_ORDINAL)
 TAU = "kendall-tau-b"
+SAME = "everybody said the same: chance cannot be told"
+"""Why a coefficient that corrects for chance has no value."""
 ORDER = "order"
 """Name of the figures about which response is better."""
 
@@ -180,25 +182,39 @@ def _figures(
 ) -> tuple[Figure, ...]:
     asked = [(ORDER, coefficient, votes.pairs()) for coefficient in OF_VERDICTS]
     asked += [(name, c, votes.rated(name)) for name in criteria for c in OF_RATINGS]
-    found = []
-    for about, coefficient, table in asked:
-        shared = _shared(table)
-        interval, why = None, _missing(shared)
-        if not why:
-            interval = agreement_interval(
-                shared.ratings,
-                coefficient,
-                clusters=shared.prompts,
-                level=level,
-                resamples=resamples,
-                seed=seed,
-            )
-            if math.isnan(interval.estimate):
-                interval, why = None, "everybody said the same: chance cannot be told"
-        found.append(_figure(about, coefficient.value, shared, interval, why))
+    found = [
+        figure(about, coefficient, table, level=level, resamples=resamples, seed=seed)
+        for about, coefficient, table in asked
+    ]
     if any(len(row.responses) > 2 for row in votes.rows):
         found.insert(len(OF_VERDICTS), _tau(votes, level, resamples, seed))
     return tuple(found)
+
+
+def figure(
+    about: str,
+    coefficient: Coefficient,
+    table: Table,
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Figure:
+    """A coefficient over the items that two raters judged, or why the data cannot tell it."""
+    shared = _shared(table)
+    interval, why = None, _missing(shared)
+    if not why:
+        interval = agreement_interval(
+            shared.ratings,
+            coefficient,
+            clusters=shared.prompts,
+            level=level,
+            resamples=resamples,
+            seed=seed,
+        )
+        if math.isnan(interval.estimate):
+            interval, why = None, SAME
+    return _figure(about, coefficient.value, shared, interval, why)
 
 
 def _figure(

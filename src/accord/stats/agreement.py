@@ -142,13 +142,13 @@ def ratio(found: Floats, expected: Floats) -> Floats:
 # ---- distances -----------------------------------------------------------------------------------
 
 
-def _distance(scale: Floats, power: float) -> Floats:
+def distances(scale: Floats, power: float) -> Floats:
     """[Q, Q] |difference| ** power of two values, the largest 1; power 0 tells same from other."""
     gaps = np.abs(scale[:, None] - scale[None, :])
     return np.asarray((gaps > 0) * (gaps / max(gaps.max(), 1e-300)) ** power)
 
 
-def _steps(scale: Floats) -> Floats:
+def ordinal_steps(scale: Floats) -> Floats:
     """[Q, Q] Gwet's ordinal distance C(|k - l| + 1, 2) / C(Q, 2) by places on the scale."""
     gaps = np.abs(np.subtract.outer(np.arange(len(scale)), np.arange(len(scale)))).astype(float)
     return np.asarray(gaps * (gaps + 1) / max(len(scale) * (len(scale) - 1), 1))
@@ -172,7 +172,7 @@ def _mean_disagreement(sample: Sample, distance: Floats) -> Floats:
 
 
 def _percent(sample: Sample) -> Parts:
-    found = _mean_disagreement(sample, _distance(sample.scale, 0))
+    found = _mean_disagreement(sample, distances(sample.scale, 0))
     return found, np.ones_like(found)
 
 
@@ -190,7 +190,7 @@ def _fleiss(sample: Sample) -> Parts:
     With holes an item's share of agreeing pairs counts once however many raters it had.
     """
     shares = _shares(sample)
-    return _mean_disagreement(sample, _distance(sample.scale, 0)), 1 - np.square(shares).sum(-1)
+    return _mean_disagreement(sample, distances(sample.scale, 0)), 1 - np.square(shares).sum(-1)
 
 
 def _gwet(distance_of: Callable[[Floats], Floats]) -> Callable[[Sample], Parts]:
@@ -214,7 +214,7 @@ def _cohen(power: float) -> Callable[[Sample], Parts]:
     def parts(sample: Sample) -> Parts:
         both = (sample.codes >= 0).all(axis=1)
         drawn, codes = sample.drawn_RI[:, both], sample.codes[both]
-        distance, names = _distance(sample.scale, power), np.arange(len(sample.scale))
+        distance, names = distances(sample.scale, power), np.arange(len(sample.scale))
         with np.errstate(invalid="ignore"):
             shares = [
                 (drawn @ (codes[:, [side]] == names)) / drawn.sum(1, keepdims=True)
@@ -284,10 +284,10 @@ PARTS: Mapping[Coefficient, Callable[[Sample], Parts]] = MappingProxyType(
         Coefficient.ALPHA_NOMINAL: _alpha(None),
         Coefficient.ALPHA_ORDINAL: _alpha(_mid_ranks),
         Coefficient.ALPHA_INTERVAL: _alpha(_values),
-        Coefficient.AC1: _gwet(lambda scale: _distance(scale, 0)),
-        Coefficient.AC2_LINEAR: _gwet(lambda scale: _distance(scale, 1)),
-        Coefficient.AC2_QUADRATIC: _gwet(lambda scale: _distance(scale, 2)),
-        Coefficient.AC2_ORDINAL: _gwet(_steps),
+        Coefficient.AC1: _gwet(lambda scale: distances(scale, 0)),
+        Coefficient.AC2_LINEAR: _gwet(lambda scale: distances(scale, 1)),
+        Coefficient.AC2_QUADRATIC: _gwet(lambda scale: distances(scale, 2)),
+        Coefficient.AC2_ORDINAL: _gwet(ordinal_steps),
     }
 )
 """How each coefficient finds D and E."""

@@ -12,14 +12,15 @@ alpha: tests measure 90% at a nominal 95%. Percent agreement and AC1 keep theirs
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Hashable, Iterator
 from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 
 from accord.core.errors import DataError
-from accord.stats.agreement import OF_TWO, PARTS, Coefficient, Sample, check, ratio, sample_of
+from accord.stats.agreement import OF_TWO, PARTS, Coefficient, Parts, check, ratio, sample_of
+from accord.stats.agreement_between import Between, both_rated
 from accord.stats.intervals import CHUNK, Clusters, Interval
 from accord.stats.ratings import Floats, Ratings
 
@@ -58,7 +59,7 @@ def agreement_interval(
     step = max(1, CHUNK // len(index))
     resampled = values(_drawn(rng, draws, rows) for rows in _pieces(resamples, step))
     jackknife = values(_without_one(draws, step))
-    return _limits(sample, coefficient, resampled, [jackknife], draws=draws, level=level)
+    return _limits(PARTS[coefficient](sample), resampled, [jackknife], draws=draws, level=level)
 
 
 def agreement_interval_for_raters(
@@ -111,13 +112,50 @@ def agreement_interval_for_raters(
     ]
     by_rater = [value(np.ones((len(rows), draws)), rows) for rows in _without_one(people, step)]
     return _limits(
-        sample,
-        coefficient,
+        PARTS[coefficient](sample),
         np.concatenate(resampled),
         [np.concatenate(by_prompt), np.concatenate(by_rater)],
         draws=min(draws, people),
         level=level,
     )
+
+
+def interval_between(
+    ratings: Ratings,
+    first: Collection[Hashable],
+    second: Collection[Hashable],
+    coefficient: Between,
+    *,
+    clusters: Clusters | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Interval:
+    """A coefficient of agreement between two groups of raters, for other prompts.
+
+    Limits, and what is reproducible, as in `agreement_interval`; where the groups never say the
+    same, the high limit of percent agreement is the exact one of the share of clusters that agree.
+    Raises DataError as that does, for groups that share a rater, and where no item was rated by
+    both.
+    """
+    shared = both_rated(ratings, first, second)
+    index = _index(clusters, len(ratings.items))[shared.rows]
+    labels = np.unique(index, return_inverse=True)[1]
+    draws = _draws(int(labels.max()) + 1, "prompts", level=level, resamples=resamples)
+    rng = np.random.default_rng(seed)
+
+    def values(weights: Iterator[Floats]) -> Floats:
+        drawn = (rows[:, labels] for rows in weights)
+        return np.concatenate([ratio(*shared.parts(coefficient, one)) for one in drawn])
+
+    step = max(1, CHUNK // len(labels))
+    resampled = values(_drawn(rng, draws, rows) for rows in _pieces(resamples, step))
+    jackknife = values(_without_one(draws, step))
+    whole = shared.parts(coefficient, np.ones((1, len(labels))))
+    found = _limits(whole, resampled, [jackknife], draws=draws, level=level)
+    if coefficient is Between.PERCENT and found.estimate <= 1e-12:
+        return replace(found, high=_unseen(draws, level))
+    return found
 
 
 # ---- drawing -------------------------------------------------------------------------------------
@@ -168,26 +206,29 @@ def _without_one(draws: int, step: int) -> Iterator[Floats]:
 
 
 def _limits(
-    sample: Sample,
-    coefficient: Coefficient,
+    parts: Parts,
     resampled: Floats,
     jackknives: list[Floats],
     *,
     draws: int,
     level: float,
 ) -> Interval:
-    found, expected = (float(part[0]) for part in PARTS[coefficient](sample))
+    found, expected = (float(part[0]) for part in parts)
     estimate = float(ratio(np.array(found), np.array(expected)))
     kept = resampled[np.isfinite(resampled)]
     if math.isnan(estimate) or len(kept) < level * len(resampled):
         low = high = math.nan
     elif found <= 1e-12:
-        unseen = 1 - ((1 - level) / 2) ** (1 / draws)
-        low, high = 1 - unseen / expected, estimate
+        low, high = 1 - _unseen(draws, level) / expected, estimate
     else:
         tails = _tails(_bias(kept, estimate), jackknives, level)
         low, high = (float(limit) for limit in np.quantile(kept, tails))
     return Interval(estimate=estimate, low=low, high=high, level=level, clusters=draws)
+
+
+def _unseen(draws: int, level: float) -> float:
+    """Exact upper limit of the share of clusters that show what none of `draws` showed."""
+    return float(1 - ((1 - level) / 2) ** (1 / draws))
 
 
 def _bias(resampled: Floats, estimate: float) -> float:

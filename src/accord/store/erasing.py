@@ -105,6 +105,20 @@ def erase_rater(
     return len(parts)
 
 
+def erase_profile(connection: Connection, rater: str, *, actor: str = SYSTEM) -> int:
+    """Remove what a rater told of themselves, inside `Database.write`; how many parts went.
+
+    The caller calls `Database.scrub` afterwards.
+    """
+    told = sa.select(identities.c.seq).where(
+        identities.c.rater == rater, identities.c.name == "profile", identities.c.erased.is_(None)
+    )
+    found = connection.execute(told.order_by(identities.c.seq)).scalars().all()
+    for seq in found:
+        _erase(connection, seq, "profile", actor)
+    return len(found)
+
+
 def parts_of_rater(connection: Connection, rater: str) -> OfRater:
     """What can be erased of a rater and was not yet. Raises DataError for an unknown one."""
     known = connection.execute(sa.select(raters.c.id).where(raters.c.id == rater))
