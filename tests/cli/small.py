@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 SMALL = """\
@@ -37,6 +40,20 @@ samples = 2
 best_of = [1, 2]
 max_tokens = 12
 """
+
+
+POWERS = "-dac_override,-dac_read_search,-fowner,-chown"
+"""What lets root pass over rights."""
+
+
+def powerless(*groups: int) -> list[str]:
+    """What runs a program with the rights of its login alone, in these groups."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("root may read anything, and setpriv is not there to change that")
+    inside = f"--groups={','.join(map(str, groups))}" if groups else "--clear-groups"
+    return ["setpriv", f"--bounding-set={POWERS}", inside]
 
 
 def environment() -> dict[str, str]:

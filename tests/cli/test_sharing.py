@@ -14,13 +14,11 @@ import pytest
 from accord.cli.main import main
 from accord.store.database import open_database
 from accord.store.log import size
-from tests.cli.small import ROOT, environment
+from tests.cli.small import ROOT, environment, powerless
 from tests.collect.asking import made
 
 OWNER, GROUP = 54321, 54322
 """Numbers of a login and a group that no machine has."""
-POWERS = "-dac_override,-dac_read_search,-fowner,-chown"
-"""What lets root pass over rights."""
 PATIENCE = 60
 
 
@@ -36,16 +34,6 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         made(database, tasks=3)
     assert main(["export", "--log", str(tmp_path / "log.jsonl")]) == 0
     return tmp_path / "ws"
-
-
-def powerless(*groups: int) -> list[str]:
-    """What runs a program with the rights of its login alone, in these groups."""
-    if os.geteuid() != 0:
-        return []
-    if shutil.which("setpriv") is None:
-        pytest.skip("root may read anything, and setpriv is not there to change that")
-    inside = f"--groups={','.join(map(str, groups))}" if groups else "--clear-groups"
-    return ["setpriv", f"--bounding-set={POWERS}", inside]
 
 
 def accord(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from accord.core.errors import ConfigError, InvariantError, StoreError
 from accord.core.files import sync_folder
 from accord.store import refusals, schema
+from accord.store.shut import is_shut, reading_engine, undisturbed
 from accord.store.turns import Turns
 
 BUSY_SECONDS = 30.0
@@ -41,8 +42,9 @@ class Database:
     A process that was forked must open its own.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, *, shut: Path | None = None) -> None:
         self.engine = engine
+        self._shut = shut
         self.place = engine.url.render_as_string(hide_password=True)
         """URL without password, for messages."""
         self._turns = Turns()
@@ -59,7 +61,8 @@ class Database:
         Raises StoreError where the database cannot be reached or read.
         """
         options = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with refusals.explained(self.place), self.engine.connect() as connection:
+        calm = nullcontext() if self._shut is None else undisturbed(self._shut)
+        with refusals.explained(self.place), calm, self.engine.connect() as connection:
             reader = connection.execution_options(**options)
             with reader.begin():
                 yield reader
@@ -126,13 +129,22 @@ def open_database(place: str | Path) -> Database:
     """The database at `place`, made where it is a file that is not there yet.
 
     `place` is a path, or a URL: `sqlite:////absolute/path`, `postgresql://user@host/name`. Its
-    tables are brought up to this version first. Raises ConfigError for a URL that cannot be used,
-    StoreError where the database cannot be reached or was made by a newer Accord.
+    tables are brought up to this version first. A file that this login may not write, or whose
+    folder it may not, is opened for reading, and nothing is touched: `write` says so then.
+    Raises ConfigError for a URL that cannot be used, StoreError where the database cannot be
+    reached, was made by a newer Accord, or cannot be written and was made by an older one.
     """
-    url = _url(place)
-    engine = _engine(url)
-    database = Database(engine)
+    url, file = _url(place), file_of(place)
+    shut = file if file is not None and is_shut(file) else None
+    engine = _engine(url) if shut is None else reading_engine(url, shut)
+    database = Database(engine, shut=shut)
     try:
+        if shut is not None:
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_sqlite)
+            with database.read() as connection:
+                schema.check(connection)
+            return database
         with refusals.explained(database.place):
             _prepare_place(engine)
             schema.bring_up_to_date(engine, wait_for_other_writers)

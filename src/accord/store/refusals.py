@@ -20,7 +20,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("SQLITE_READONLY", "25006", "42501"),
         "the database cannot be written",
-        "give yourself the right to write to it",
+        "give yourself the right to write to it, and to its folder where it is a file",
     ),
     (
         ("SQLITE_BUSY", "SQLITE_LOCKED", "55P03", "53300"),

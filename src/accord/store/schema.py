@@ -49,6 +49,18 @@ def bring_up_to_date(engine: Engine, take_turn: Callable[[Connection], None]) ->
                 _migrate(writer, engine)
 
 
+def check(connection: Connection) -> None:
+    """Raise StoreError where the database does not have the tables of this version."""
+    if not _is_current(connection, connection.engine):
+        version = version_of(connection)
+        raise StoreError(
+            "the database cannot be brought up to this version where it is",
+            got="no tables" if version is None else f"tables of version {version}",
+            where=connection.engine.url.render_as_string(),
+            do="copy it to a folder that you may write to",
+        )
+
+
 def _is_current(connection: Connection, engine: Engine) -> bool:
     version = version_of(connection)
     if version is not None and version > SCHEMA:
