@@ -8,7 +8,9 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+from accord.collect.formats import format_of
 from accord.collect.rated import Part
+from accord.collect.records import Unusable
 
 HUMAN = "\n\nHuman: question {}\n\nAssistant:"
 SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
@@ -53,7 +55,54 @@ SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
         "instruction": f"do {i}",
         "instances": [{"input": "", "output": f"done {i}"}],
     },
+    "ultrafeedback": lambda i: {
+        "source": "evol_instruct",
+        "instruction": f"do {i}",
+        "models": ["a", "b"],
+        "completions": [completion(f"done {i}", "5"), completion(f"half done {i}", "3")],
+    },
+    "ultrafeedback-binarized": lambda i: {
+        "prompt": f"question {i}",
+        "chosen": spoken(f"question {i}", f"good {i}"),
+        "rejected": spoken(f"question {i}", f"bad {i}"),
+        "messages": spoken(f"question {i}", f"good {i}"),
+        "score_chosen": 8.0,
+        "score_rejected": 8.0 - i % 3,
+    },
+    "helpsteer": lambda i: {
+        "prompt": f"question {i // 2}",
+        "response": f"answer {i}",
+        "helpfulness": i % 5,
+        "correctness": 4,
+        "coherence": 4,
+        "complexity": 1,
+        "verbosity": 2,
+    },
+    "helpsteer2-preference": lambda i: {
+        "prompt": f"question {i}",
+        "response_1": f"good {i}",
+        "response_2": f"bad {i}",
+        "preference_strength": -(i % 4),
+    },
+    "helpsteer3-preference": lambda i: {
+        "context": [{"role": "user", "content": f"question {i}"}],
+        "response1": f"bad {i}",
+        "response2": f"good {i}",
+        "overall_preference": i % 4,
+    },
 }
+TOGETHER = {"helpsteer": 2}
+"""Formats whose rows stand together, and how many make one thing in the samples."""
+
+
+def spoken(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def completion(response: str, rating: str) -> dict[str, object]:
+    aspects = ("instruction_following", "honesty", "truthfulness", "helpfulness")
+    notes = {aspect: {"Rating": rating, "Rationale": "so"} for aspect in aspects}
+    return {"model": "m", "response": response, "annotations": notes, "overall_score": 7.0}
 
 
 def lines(format_name: str, count: int) -> bytes:
@@ -74,10 +123,15 @@ def instances(line: bytes) -> int:
 
 def items_of(row: object) -> int:
     """Items that a row stands for: one, but the instances of a self-instruct row one each."""
-    many = row.get("instances") if isinstance(row, dict) else None
-    whole = isinstance(many, list) and many and isinstance(row.get("instruction"), str)
-    usable = whole and row["instruction"].strip() and "instruction" in row
-    return len(many) if usable else 1  # type: ignore[arg-type]
+    if not isinstance(row, dict):
+        return 1
+    try:
+        made = format_of({name for name, value in row.items() if value is not None}, row)
+    except Unusable:
+        return 1
+    many = row.get("instances") if made.name == "self-instruct" else None
+    whole = isinstance(many, list) and many and isinstance(row["instruction"], str)
+    return len(many) if whole and row["instruction"].strip() else 1  # type: ignore[arg-type]
 
 
 def packed(files: dict[str, bytes]) -> bytes:
