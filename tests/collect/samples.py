@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from accord.collect.formats import format_of
@@ -90,13 +90,60 @@ SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
         "response2": f"good {i}",
         "overall_preference": i % 4,
     },
+    "oasst-messages": lambda i: {
+        "message_id": f"m{i}",
+        "message_tree_id": f"m{i - i % 3}",
+        "parent_id": f"m{i - i % 3}" if i % 3 else None,
+        "role": "assistant" if i % 3 else "prompter",
+        "text": f"text {i}",
+        "rank": i % 3 - 1 if i % 3 else None,
+        "lang": "en",
+    },
+    "oasst-trees": lambda i: {
+        "message_tree_id": f"t{i}",
+        "tree_state": "ready_for_export",
+        "prompt": said_by("prompter", f"q{i}", [said_by("assistant", f"a{i}", [], 0)]),
+    },
+    "argilla": lambda i: {
+        "id": f"{i}",
+        "fields": {"prompt": f"question {i}", "response1": f"a {i}", "response2": f"b {i}"},
+        "responses": {
+            "preference": [ranking("u1", i % 2 + 1, 1), ranking("u2", 1, 1)],
+            "why": [{"value": "so", "user_id": "u1"}],
+        },
+        "status": "completed",
+    },
+    "label-studio": lambda i: {
+        "id": i,
+        "data": {"prompt": f"question {i}", "left": f"a {i}", "right": f"b {i}"},
+        "annotations": [annotation(1, "left"), annotation(2, "right")],
+        "predictions": [],
+    },
 }
-TOGETHER = {"helpsteer": 2}
+TOGETHER = {"helpsteer": 2, "oasst-messages": 3}
 """Formats whose rows stand together, and how many make one thing in the samples."""
+VOTED = {"argilla", "label-studio"}
+"""Formats in which a row holds what several people said of the same responses."""
 
 
 def spoken(question: str, answer: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def said_by(
+    role: str, text: str, replies: Sequence[object], rank: int | None = None
+) -> dict[str, object]:
+    return {"role": role, "text": text, "rank": rank, "replies": replies}
+
+
+def ranking(user: str, *ranks: int) -> dict[str, object]:
+    value = [{"value": f"Response {i}", "rank": rank} for i, rank in enumerate(ranks, start=1)]
+    return {"value": value, "user_id": user}
+
+
+def annotation(by: object, selected: object, to_name: str = "left,right") -> dict[str, object]:
+    result = {"type": "pairwise", "to_name": to_name, "value": {"selected": selected}}
+    return {"completed_by": by, "was_cancelled": False, "result": [{"type": "choices"}, result]}
 
 
 def completion(response: str, rating: str) -> dict[str, object]:
@@ -122,16 +169,39 @@ def instances(line: bytes) -> int:
 
 
 def items_of(row: object) -> int:
-    """Items that a row stands for: one, but the instances of a self-instruct row one each."""
+    """Items that a row stands for: one, but what a row holds several of (instances of a
+    self-instruct row, messages of a tree, answers of raters) one each."""
     if not isinstance(row, dict):
         return 1
     try:
         made = format_of({name for name, value in row.items() if value is not None}, row)
     except Unusable:
         return 1
-    many = row.get("instances") if made.name == "self-instruct" else None
-    whole = isinstance(many, list) and many and isinstance(row["instruction"], str)
-    return len(many) if whole and row["instruction"].strip() else 1  # type: ignore[arg-type]
+    match made.name:
+        case "self-instruct":
+            usable = isinstance(row["instruction"], str) and row["instruction"].strip()
+            return many(row["instances"]) if usable else 1
+        case "oasst-trees" if isinstance(row["prompt"], dict):
+            return messages(row["prompt"]) if isinstance(row.get("source", ""), str | None) else 1
+        case "label-studio" if isinstance(row["data"], dict):
+            return many(row["annotations"])
+        case "argilla" if isinstance(row.get("fields"), dict):
+            asked = row["responses"]
+            ranks = asked.get("preference") if isinstance(asked, dict) else None
+            rows = ranks if isinstance(ranks, list) else []
+            return len(rows) if any("value" in one for one in rows if isinstance(one, dict)) else 1
+    return 1
+
+
+def many(value: object) -> int:
+    """Items of a list that gives one each; of anything else one that says so."""
+    return len(value) if isinstance(value, list) and value else 1
+
+
+def messages(node: object) -> int:
+    """Messages of a tree."""
+    replies = node.get("replies") if isinstance(node, dict) else None
+    return 1 + sum(map(messages, replies if isinstance(replies, list) else []))
 
 
 def packed(files: dict[str, bytes]) -> bytes:

@@ -21,6 +21,7 @@ from accord.core.types import (
     Prompt,
     Speaker,
 )
+from tests.collect.test_exports_of_others import EXPORTED
 from tests.collect.test_published_formats import GOOD as PUBLISHED
 
 ASKED = {"role": "user", "content": "Hi"}
@@ -173,7 +174,7 @@ def test_a_good_row_becomes_what_it_says(tmp_path: Path, case: str) -> None:
 
 def test_every_format_is_tested() -> None:
     met = {format_of(k for k, v in row.items() if v is not None).name for row, _ in GOOD.values()}
-    assert met | set(PUBLISHED) == set(FORMATS)
+    assert met | set(PUBLISHED) | EXPORTED == set(FORMATS)
 
 
 BAD: list[tuple[dict[str, object], str | None, str]] = [

@@ -188,7 +188,11 @@ BAD: list[tuple[Data, str | None, str]] = [
     (STRENGTH | {"preference_strength": True}, "preference_strength", "true or false"),
     (STRENGTH | {"response_2": ""}, "response_2", "is empty"),
     (STRENGTH | {"response_2": "a"}, None, "better than itself"),
-    (STRENGTH | {"prompt": "a\n<extra_id_1>Assistant\nb"}, "prompt", "ends with a turn of the assistant"),
+    (
+        STRENGTH | {"prompt": "a\n<extra_id_1>Assistant\nb"},
+        "prompt",
+        "ends with a turn of the assistant",
+    ),
     (STRENGTH | {"prompt": "a\n<extra_id_1>User\nb"}, "prompt", "two turns of the user"),
     (STRENGTH | {"prompt": TURN + "<extra_id_1>"}, "prompt, turn 3", "where no turn begins"),
     (STRENGTH | {"prompt": TURN[:-1]}, "prompt, turn 3", "is empty"),

@@ -63,7 +63,7 @@ class ImportReport:
     first_rejected: tuple[Rejected, ...]
     """The first few; the artifact's `rejected.jsonl` has all."""
     duplicates: int
-    """Rows with the words of an earlier one; they are kept."""
+    """Rows with the words of an earlier one, a second vote among them; they are kept."""
     formats: Mapping[str, int]
     """Rows by format."""
     ignored_columns: tuple[str, ...]
@@ -143,7 +143,8 @@ class RowReader:
             yield Rejected(record.row, error.what, error.column)
             return
         self.formats[made.name] += 1
-        self.ignored |= record.values.keys() - made.required - made.optional
+        if made.required:  # else a user named the columns, and which are read is not known by name
+            self.ignored |= record.values.keys() - made.required - made.optional
         yield from self._gathering.items(made, record)
 
 

@@ -7,10 +7,13 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from accord.collect.formats import (
+    argilla,
     conversations,
     dialogues,
     helpsteer,
     instructions,
+    label_studio,
+    message_trees,
     pairs,
     thumbs,
     tiers,
@@ -39,6 +42,10 @@ FORMATS: dict[str, Format] = {
         helpsteer.RATINGS,
         helpsteer.STRENGTHS,
         helpsteer.CONTEXTS,
+        message_trees.MESSAGES,
+        message_trees.TREES,
+        argilla.RECORDS,
+        label_studio.TASKS,
     )
 }
 """Every format by its name."""
@@ -121,5 +128,5 @@ def _decided(found: frozenset[str], empty: frozenset[str]) -> Format | str:
 def _likeness(made: Format, columns: frozenset[str]) -> tuple[float, int]:
     """How much of a format is there: whole columns first, then misspelt ones."""
     missing, others = made.required - columns, columns - made.required
-    misspelt = sum(bool(get_close_matches(name, others, n=1)) for name in missing)
-    return len(made.required & columns) + misspelt / 2, -len(missing)
+    misspelt = {near for name in missing for near in get_close_matches(name, others, n=1)}
+    return len(made.required & columns) + len(misspelt) / 2, -len(missing)

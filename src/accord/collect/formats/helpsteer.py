@@ -61,6 +61,7 @@ def _rated(records: Sequence[Record]) -> Iterator[Item]:
     good: list[tuple[Record, str, int]] = []
     for record in records:
         try:
+            record.origin()
             rating = whole_number(record.value(OVERALL), OVERALL, 0, MOST)
             good.append((record, record.text("response"), rating))
         except Unusable as error:
