@@ -10,7 +10,7 @@ from pathlib import Path
 
 from accord.collect.formats import format_of
 from accord.collect.rated import Part
-from accord.collect.records import Unusable
+from accord.collect.records import Rejected, Unusable
 
 HUMAN = "\n\nHuman: question {}\n\nAssistant:"
 SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
@@ -163,9 +163,25 @@ def array(format_name: str, count: int) -> bytes:
 def instances(line: bytes) -> int:
     """Items that a line stands for."""
     try:
-        return items_of(json.loads(line))
+        return items_of(json.loads(line, object_pairs_hook=unique, parse_constant=no_number))
     except (ValueError, RecursionError):
         return 1
+
+
+def no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name is given twice")
+    return values
+
+
+def is_part(item: object) -> bool:
+    """Whether this is a completion left out of a row, which is counted beside the row."""
+    return isinstance(item, Rejected) and (item.column or "").startswith("completions[")
 
 
 def items_of(row: object) -> int:
@@ -182,7 +198,9 @@ def items_of(row: object) -> int:
             usable = isinstance(row["instruction"], str) and row["instruction"].strip()
             return many(row["instances"]) if usable else 1
         case "oasst-trees" if isinstance(row["prompt"], dict):
-            return messages(row["prompt"]) if isinstance(row.get("source", ""), str | None) else 1
+            named = isinstance(row["message_tree_id"], str) and row["message_tree_id"].strip()
+            whole = named and isinstance(row.get("source", ""), str | None)
+            return messages(row["prompt"]) if whole else 1
         case "label-studio" if isinstance(row["data"], dict):
             return many(row["annotations"])
         case "argilla" if isinstance(row.get("fields"), dict):

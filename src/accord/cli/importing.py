@@ -134,9 +134,7 @@ def told(report: ImportReport, name: str) -> str:
     if report.ignored_columns:
         lines.append(f"  columns not read: {listed(report.ignored_columns)}")
     if report.joined:
-        lines.append(
-            f"  {report.joined} of them joined to others of the same prompt or conversation"
-        )
+        lines.append(f"  {report.joined} joined to others of the same prompt or conversation")
     kept = report.rejected + report.joined
     across = report.rows - kept - sum(made.manifest.rows for made in report.datasets)
     if across:

@@ -62,8 +62,10 @@ def _rated(records: Sequence[Record]) -> Iterator[Item]:
     for record in records:
         try:
             record.origin()
-            rating = whole_number(record.value(OVERALL), OVERALL, 0, MOST)
-            good.append((record, record.text("response"), rating))
+            ratings = {
+                name: whole_number(record.value(name), name, 0, MOST) for name in sorted(ATTRIBUTES)
+            }
+            good.append((record, record.text("response"), ratings[OVERALL]))
         except Unusable as error:
             yield Rejected(record.row, error.what, error.column)
     try:

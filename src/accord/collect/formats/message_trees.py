@@ -129,6 +129,7 @@ def _linked(nodes: Mapping[str, _Node]) -> tuple[list[_Node], list[tuple[_Node, 
 
 def _nested(record: Record) -> Iterator[Item]:
     """A whole tree in a row."""
+    record.text("message_tree_id")
     root = _Node(record.row, "prompt.", mapping(record.value("prompt"), "prompt"))
     waiting = [root]
     while waiting:

@@ -92,6 +92,10 @@ def _scored_pair(record: Record) -> Iterator[Item]:
     high, low = (
         finite(record.value(column), column) for column in ("score_chosen", "score_rejected")
     )
+    said, whole = record.values.get("messages"), record.value("chosen")
+    begins = isinstance(said, list) and isinstance(whole, list) and whole[: len(said)] == said
+    if said is not None and not begins:
+        raise Unusable("is neither the chosen conversation nor its beginning", "messages")
     if high < low:
         raise Unusable("is higher than the score of the chosen response", "score_rejected")
     source = f"derived from scores: {record.origin()}"
