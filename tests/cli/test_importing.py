@@ -38,6 +38,22 @@ def test_feedback_is_imported_and_shown(
     assert "data feedback/thumbs" in capsys.readouterr().out
 
 
+def test_rows_that_were_joined_are_told(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ratings = {"correctness": 4, "coherence": 4, "complexity": 1, "verbosity": 2}
+    rows = [
+        {"prompt": f"Ask {i // 2}.", "response": f"a {i}", "helpfulness": i % 4, **ratings}
+        for i in range(9)
+    ]
+    (workspace.parent / "rated.json").write_text(json.dumps(rows))
+    assert main(["import", "../rated.json"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("rated.json: 9 rows read\n  4 preferences as 'rated': ")
+    assert "  4 joined to others of the same prompt or conversation\n  1 left out, listed" in told
+    assert "fall into different splits" not in told
+
+
 def test_votes_are_kept_as_judgements_once(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

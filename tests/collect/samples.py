@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from accord.collect.formats import format_of
 from accord.collect.rated import Part
+from accord.collect.records import Rejected, Unusable
 
 HUMAN = "\n\nHuman: question {}\n\nAssistant:"
 SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
@@ -53,7 +55,101 @@ SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
         "instruction": f"do {i}",
         "instances": [{"input": "", "output": f"done {i}"}],
     },
+    "ultrafeedback": lambda i: {
+        "source": "evol_instruct",
+        "instruction": f"do {i}",
+        "models": ["a", "b"],
+        "completions": [completion(f"done {i}", "5"), completion(f"half done {i}", "3")],
+    },
+    "ultrafeedback-binarized": lambda i: {
+        "prompt": f"question {i}",
+        "chosen": spoken(f"question {i}", f"good {i}"),
+        "rejected": spoken(f"question {i}", f"bad {i}"),
+        "messages": spoken(f"question {i}", f"good {i}"),
+        "score_chosen": 8.0,
+        "score_rejected": 8.0 - i % 3,
+    },
+    "helpsteer": lambda i: {
+        "prompt": f"question {i // 2}",
+        "response": f"answer {i}",
+        "helpfulness": i % 5,
+        "correctness": 4,
+        "coherence": 4,
+        "complexity": 1,
+        "verbosity": 2,
+    },
+    "helpsteer2-preference": lambda i: {
+        "prompt": f"question {i}",
+        "response_1": f"good {i}",
+        "response_2": f"bad {i}",
+        "preference_strength": -(i % 4),
+    },
+    "helpsteer3-preference": lambda i: {
+        "context": [{"role": "user", "content": f"question {i}"}],
+        "response1": f"bad {i}",
+        "response2": f"good {i}",
+        "overall_preference": i % 4,
+    },
+    "oasst-messages": lambda i: {
+        "message_id": f"m{i}",
+        "message_tree_id": f"m{i - i % 3}",
+        "parent_id": f"m{i - i % 3}" if i % 3 else None,
+        "role": "assistant" if i % 3 else "prompter",
+        "text": f"text {i}",
+        "rank": i % 3 - 1 if i % 3 else None,
+        "lang": "en",
+    },
+    "oasst-trees": lambda i: {
+        "message_tree_id": f"t{i}",
+        "tree_state": "ready_for_export",
+        "prompt": said_by("prompter", f"q{i}", [said_by("assistant", f"a{i}", [], 0)]),
+    },
+    "argilla": lambda i: {
+        "id": f"{i}",
+        "fields": {"prompt": f"question {i}", "response1": f"a {i}", "response2": f"b {i}"},
+        "responses": {
+            "preference": [ranking("u1", i % 2 + 1, 1), ranking("u2", 1, 1)],
+            "why": [{"value": "so", "user_id": "u1"}],
+        },
+        "status": "completed",
+    },
+    "label-studio": lambda i: {
+        "id": i,
+        "data": {"prompt": f"question {i}", "left": f"a {i}", "right": f"b {i}"},
+        "annotations": [annotation(1, "left"), annotation(2, "right")],
+        "predictions": [],
+    },
 }
+TOGETHER = {"helpsteer": 2, "oasst-messages": 3}
+"""Formats whose rows stand together, and how many make one thing in the samples."""
+VOTED = {"argilla", "label-studio"}
+"""Formats in which a row holds what several people said of the same responses."""
+
+
+def spoken(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def said_by(
+    role: str, text: str, replies: Sequence[object], rank: int | None = None
+) -> dict[str, object]:
+    return {"role": role, "text": text, "rank": rank, "replies": replies}
+
+
+def ranking(user: str, *ranks: int) -> dict[str, object]:
+    value = [{"value": f"Response {i}", "rank": rank} for i, rank in enumerate(ranks, start=1)]
+    return {"value": value, "user_id": user}
+
+
+def annotation(by: object, selected: object, to_name: str = "left,right") -> dict[str, object]:
+    result = {"type": "pairwise", "to_name": to_name, "value": {"selected": selected}}
+    return {"completed_by": by, "was_cancelled": False, "result": [{"type": "choices"}, result]}
+
+
+def completion(response: str, rating: str) -> dict[str, object]:
+    aspects = ("instruction_following", "honesty", "truthfulness", "helpfulness")
+    notes = {aspect: {"Rating": rating, "Rationale": "so"} for aspect in aspects}
+    return {"model": "m", "response": response, "annotations": notes, "overall_score": 7.0}
 
 
 def lines(format_name: str, count: int) -> bytes:
@@ -67,17 +163,63 @@ def array(format_name: str, count: int) -> bytes:
 def instances(line: bytes) -> int:
     """Items that a line stands for."""
     try:
-        return items_of(json.loads(line))
+        return items_of(json.loads(line, object_pairs_hook=unique, parse_constant=no_number))
     except (ValueError, RecursionError):
         return 1
 
 
+def no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError("a name is given twice")
+    return values
+
+
+def is_part(item: object) -> bool:
+    """Whether this is a completion left out of a row, which is counted beside the row."""
+    return isinstance(item, Rejected) and (item.column or "").startswith("completions[")
+
+
 def items_of(row: object) -> int:
-    """Items that a row stands for: one, but the instances of a self-instruct row one each."""
-    many = row.get("instances") if isinstance(row, dict) else None
-    whole = isinstance(many, list) and many and isinstance(row.get("instruction"), str)
-    usable = whole and row["instruction"].strip() and "instruction" in row
-    return len(many) if usable else 1  # type: ignore[arg-type]
+    """Items that a row stands for: one, but what a row holds several of (instances of a
+    self-instruct row, messages of a tree, answers of raters) one each."""
+    if not isinstance(row, dict):
+        return 1
+    try:
+        made = format_of({name for name, value in row.items() if value is not None}, row)
+    except Unusable:
+        return 1
+    match made.name:
+        case "self-instruct":
+            usable = isinstance(row["instruction"], str) and row["instruction"].strip()
+            return many(row["instances"]) if usable else 1
+        case "oasst-trees" if isinstance(row["prompt"], dict):
+            named = isinstance(row["message_tree_id"], str) and row["message_tree_id"].strip()
+            whole = named and isinstance(row.get("source", ""), str | None)
+            return messages(row["prompt"]) if whole else 1
+        case "label-studio" if isinstance(row["data"], dict):
+            return many(row["annotations"])
+        case "argilla" if isinstance(row.get("fields"), dict):
+            asked = row["responses"]
+            ranks = asked.get("preference") if isinstance(asked, dict) else None
+            rows = ranks if isinstance(ranks, list) else []
+            return len(rows) if any("value" in one for one in rows if isinstance(one, dict)) else 1
+    return 1
+
+
+def many(value: object) -> int:
+    """Items of a list that gives one each; of anything else one that says so."""
+    return len(value) if isinstance(value, list) and value else 1
+
+
+def messages(node: object) -> int:
+    """Messages of a tree."""
+    replies = node.get("replies") if isinstance(node, dict) else None
+    return 1 + sum(map(messages, replies if isinstance(replies, list) else []))
 
 
 def packed(files: dict[str, bytes]) -> bytes:

@@ -21,6 +21,9 @@ from accord.core.types import (
     Prompt,
     Speaker,
 )
+from tests.collect.test_exports_of_others import EXPORTED
+from tests.collect.test_published_formats import GOOD as PUBLISHED
+from tests.rules.source import ROOT
 
 ASKED = {"role": "user", "content": "Hi"}
 SYSTEM = {"role": "system", "content": "Short."}
@@ -172,7 +175,12 @@ def test_a_good_row_becomes_what_it_says(tmp_path: Path, case: str) -> None:
 
 def test_every_format_is_tested() -> None:
     met = {format_of(k for k, v in row.items() if v is not None).name for row, _ in GOOD.values()}
-    assert met == set(FORMATS)
+    assert met | set(PUBLISHED) | EXPORTED == set(FORMATS)
+
+
+def test_every_format_has_its_line_in_the_manual() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert [name for name in FORMATS if f"`{name}`" not in page] == []
 
 
 BAD: list[tuple[dict[str, object], str | None, str]] = [

@@ -133,7 +133,10 @@ def told(report: ImportReport, name: str) -> str:
         lines.append(f"  {report.duplicates} with the words of an earlier row, kept")
     if report.ignored_columns:
         lines.append(f"  columns not read: {listed(report.ignored_columns)}")
-    across = report.rows - report.rejected - sum(made.manifest.rows for made in report.datasets)
+    if report.joined:
+        lines.append(f"  {report.joined} joined to others of the same prompt or conversation")
+    kept = report.rejected + report.joined
+    across = report.rows - kept - sum(made.manifest.rows for made in report.datasets)
     if across:
         lines.append(
             f"  {across} left out: their responses fall into different splits, and with --unit "

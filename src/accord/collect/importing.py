@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from accord.collect.formats import Format, Row, Unjudged, format_called, format_of
+from accord.collect.gathering import Gathering, Used
 from accord.collect.reading import Raw, raw_rows
 from accord.collect.records import Record, Rejected, Unusable, listed
 from accord.core.disk import Guarded
@@ -49,17 +50,20 @@ class Imported:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImportReport:
     """What became of a file's rows: `rows` = rows of the data sets + their `split_across` +
-    `rejected`."""
+    `rejected` + `joined`."""
 
     file: Path
     sha256: str
     rows: int
-    """Items read: rows of the file, or instances where a row holds several."""
+    """Items read: rows of the file, or what a row holds several of (instances, messages, votes)."""
     rejected: int
+    joined: int
+    """Items that stand in the comparison or demonstration of another: a second response to a
+    prompt, an earlier message of a conversation."""
     first_rejected: tuple[Rejected, ...]
     """The first few; the artifact's `rejected.jsonl` has all."""
     duplicates: int
-    """Rows with the words of an earlier one; they are kept."""
+    """Rows with the words of an earlier one, a second vote among them; they are kept."""
     formats: Mapping[str, int]
     """Rows by format."""
     ignored_columns: tuple[str, ...]
@@ -76,8 +80,14 @@ class RowReader:
         self.ignored: set[str] = set()
         self._format = None if format == AUTO else format_called(format)
         self._source = path.name if source is None else source
+        self._gathering = Gathering()
 
-    def __iter__(self) -> Iterator[Row | Unjudged | Rejected]:
+    @property
+    def joined(self) -> int:
+        """Rows, or parts of rows, that stand in the comparison or demonstration of another."""
+        return self._gathering.joined
+
+    def __iter__(self) -> Iterator[Used]:
         rows = raw_rows(self.path)
         first: list[Raw] = []
         for raw in rows:
@@ -90,11 +100,12 @@ class RowReader:
                 yield raw
             else:
                 yield from self._items(Record(raw[0], raw[1], self._source))
+        yield from self._gathering.rest()
 
     def _format_of(self, values: Mapping[str, object]) -> Format:
         present = {name for name, value in values.items() if value is not None}
         if self._format is None:
-            return format_of(present)
+            return format_of(present, values.keys() - present)
         missing = sorted(self._format.required - present)
         if missing:
             raise Unusable(
@@ -125,14 +136,16 @@ class RowReader:
                 do="rename the columns, or name the format",
             )
 
-    def _items(self, record: Record) -> Iterator[Row | Unjudged | Rejected]:
+    def _items(self, record: Record) -> Iterator[Used]:
         try:
             made = self._format_of(record.values)
-            self.formats[made.name] += 1
-            self.ignored |= record.values.keys() - made.required - made.optional
-            yield from made.parse(record)
         except Unusable as error:
             yield Rejected(record.row, error.what, error.column)
+            return
+        self.formats[made.name] += 1
+        if made.required:  # else a user named the columns, and which are read is not known by name
+            self.ignored |= record.values.keys() - made.required - made.optional
+        yield from self._gathering.items(made, record)
 
 
 def read_rows(
@@ -140,8 +153,11 @@ def read_rows(
     format: str = AUTO,  # noqa: A002 - the word that users know
     *,
     source: str | None = None,
-) -> Iterator[Row | Unjudged | Rejected]:
+) -> Iterator[Used]:
     """Every row of a file as a domain value, or as a `Rejected` that says what is wrong with it.
+
+    Rows that belong together, as ratings of one prompt do, become one value where they stand
+    together (`accord.collect.gathering`).
 
     `format` is "auto" or a name in `accord.collect.formats.FORMATS`; `source` names the rows'
     origin where they have no such column (default: the file's name). Raises DataError where the
@@ -190,7 +206,9 @@ def import_file(
         if not writers:
             raise _nothing_usable(path, tally)
         sha256 = file_digest(path)
+        tally.rows += reader.joined
         notes = tally.notes | {
+            "joined": reader.joined,
             "file": path.name,
             "sha256": sha256,
             "formats": dict(reader.formats),
@@ -202,6 +220,7 @@ def import_file(
         sha256=sha256,
         rows=tally.rows,
         rejected=tally.rejected,
+        joined=reader.joined,
         first_rejected=tuple(tally.first_rejected),
         duplicates=tally.duplicates,
         formats=dict(reader.formats),

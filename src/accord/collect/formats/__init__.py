@@ -7,15 +7,20 @@ from difflib import get_close_matches
 from functools import lru_cache
 
 from accord.collect.formats import (
+    argilla,
     conversations,
     dialogues,
+    helpsteer,
     instructions,
+    label_studio,
+    message_trees,
     pairs,
     thumbs,
     tiers,
+    ultrafeedback,
     votes,
 )
-from accord.collect.formats.shape import Format, Row, Unjudged
+from accord.collect.formats.shape import Format, Joined, Row, Unjudged
 from accord.collect.records import Unusable, listed
 from accord.core.errors import ConfigError
 
@@ -32,6 +37,15 @@ FORMATS: dict[str, Format] = {
         instructions.INSTRUCTIONS,
         thumbs.THUMBS,
         votes.VOTES,
+        ultrafeedback.COMPLETIONS,
+        ultrafeedback.SCORED_PAIRS,
+        helpsteer.RATINGS,
+        helpsteer.STRENGTHS,
+        helpsteer.CONTEXTS,
+        message_trees.MESSAGES,
+        message_trees.TREES,
+        argilla.RECORDS,
+        label_studio.TASKS,
     )
 }
 """Every format by its name."""
@@ -39,7 +53,15 @@ FORMATS: dict[str, Format] = {
 KNOWN = frozenset[str]().union(*(made.required for made in FORMATS.values()))
 """Columns that decide a row's format."""
 
-__all__ = ["FORMATS", "Format", "Row", "Unjudged", "format_called", "format_of"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "Joined",
+    "Row",
+    "Unjudged",
+    "format_called",
+    "format_of",
+]
 
 
 def format_called(name: str) -> Format:
@@ -54,23 +76,29 @@ def format_called(name: str) -> Format:
     )
 
 
-def format_of(columns: Iterable[str]) -> Format:
+def format_of(columns: Iterable[str], empty: Iterable[str] = ()) -> Format:
     """The format whose deciding columns are all of those among `columns`.
 
-    Raises Unusable where none or several fit, naming the columns found and what the nearest lacks:
-    a row with `prompt` and `chosen` is a broken pair, not a prompt. A column that decides for
-    another format is never read over: the `label` of a demonstration may say that it is a bad one.
+    `empty` are columns of the row that hold nothing: they decide only where a format goes by names
+    that somebody chose, as Argilla's does. Raises Unusable where none or several fit, naming the
+    columns found and what the nearest lacks: a row with `prompt` and `chosen` is a broken pair, not
+    a prompt. A column that decides for another format is never read over: the `label` of a
+    demonstration may say that it is a bad one.
     """
-    made = _decided(frozenset(columns))
+    made = _decided(frozenset(columns), frozenset(empty))
     if isinstance(made, str):
         raise Unusable(made)
     return made
 
 
 @lru_cache(maxsize=256)
-def _decided(found: frozenset[str]) -> Format | str:
+def _decided(found: frozenset[str], empty: frozenset[str]) -> Format | str:
     """The format, or why there is none; looked up once a set of columns, not once a row."""
-    nearest = max(FORMATS.values(), key=lambda made: _likeness(made, found))
+    for made in FORMATS.values():
+        if made.recognises(found | empty):
+            return made
+    by_columns = [made for made in FORMATS.values() if made.required]
+    nearest = max(by_columns, key=lambda made: _likeness(made, found))
     missing = sorted(nearest.required - found)
     told = listed(found)
     if missing:
@@ -78,14 +106,19 @@ def _decided(found: frozenset[str]) -> Format | str:
             f"the columns ({told}) fit no format; the nearest is {nearest.name}, "
             f"which lacks {' and '.join(missing)}"
         )
-    strange = sorted((found & KNOWN) - nearest.required - nearest.optional)
+    whole = [made for made in by_columns if made.required <= found]
+    strange = sorted(
+        name
+        for name in (found & KNOWN) - nearest.required - nearest.optional
+        if any(name in made.required - made.plain for made in by_columns)
+        or any(name in made.required for made in whole)
+    )
     if not strange:
         return nearest
-    whole = [made for made in FORMATS.values() if made.required <= found]
     names = [made.name for made in whole if not made.required < nearest.required]
     if len(names) > 1:
         return f"the columns ({told}) fit several formats: {', '.join(names)}; name one"
-    others = [made.name for made in FORMATS.values() if made.required & set(strange)]
+    others = [made.name for made in by_columns if made.required & set(strange)]
     return (
         f"the columns ({told}) fit {nearest.name}, but {' and '.join(strange)} would decide for "
         f"{' and '.join(others)}; name the format, or rename the columns"
@@ -94,6 +127,6 @@ def _decided(found: frozenset[str]) -> Format | str:
 
 def _likeness(made: Format, columns: frozenset[str]) -> tuple[float, int]:
     """How much of a format is there: whole columns first, then misspelt ones."""
-    missing = made.required - columns
-    misspelt = sum(bool(get_close_matches(name, columns, n=1)) for name in missing)
-    return len(made.required & columns) + misspelt / 2, -len(missing)
+    missing, others = made.required - columns, columns - made.required
+    misspelt = {near for name in missing for near in get_close_matches(name, others, n=1)}
+    return len(made.required & columns) + len(misspelt) / 2, -len(missing)

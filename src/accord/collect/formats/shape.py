@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from accord.collect.records import Record, Rejected, Unusable, checked_text
+from accord.collect.records import Record, Rejected, Unusable, checked_text, finite
 from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation, Demonstration, Feedback, Prompt
 
@@ -24,6 +24,32 @@ class Unjudged:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A row, or a part of one, that is used in the comparison or demonstration of another."""
+
+    row: int
+
+
+Item = Row | Unjudged | Rejected | Joined
+"""What becomes of a row: each row gives one at least."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Together:
+    """How rows that stand one after the other become one value, as ratings of one prompt do."""
+
+    key: Callable[[Record], str]
+    """Neighbours with the same key belong together; raises Unusable where a row has none."""
+    parse: Callable[[Sequence[Record]], Iterator[Item]]
+    """Reads such rows; never raises Unusable, for the fault of one row is not that of all."""
+
+
+def never(columns: frozenset[str]) -> bool:
+    """What a format answers that is recognised by its `required` columns alone."""
+    return False
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Format:
     """A shape of rows."""
@@ -32,12 +58,18 @@ class Format:
     """What the command line calls it."""
     required: frozenset[str]
     """Columns that a row must have."""
+    plain: frozenset[str] = frozenset()
+    """Those of `required` whose names are too common to speak for this format on their own."""
+    recognises: Callable[[frozenset[str]], bool] = never
+    """Whether columns whose names a user chose, null ones among them, are of this format."""
     optional: frozenset[str] = frozenset({"source"})
     """Columns that are read where they are there."""
     meaning: str
     """One sentence for the manual."""
-    parse: Callable[[Record], Iterator[Row | Unjudged | Rejected]]
+    parse: Callable[[Record], Iterator[Item]]
     """Reads one row; raises Unusable where it cannot."""
+    together: Together | None = None
+    """Where rows are not read one by one."""
 
 
 PREFERENCE_COLUMNS = frozenset(
@@ -90,6 +122,52 @@ def comparison(
         raise
     except DataError as error:
         raise Unusable(*fault_of(error)) from None
+
+
+def ordered(
+    prompt: Conversation,
+    responses: tuple[str, ...],
+    tiers: tuple[int, ...],
+    *,
+    source: str,
+    weight: float = 1.0,
+    strength: int | None = None,
+    rater: str = "",
+) -> Comparison:
+    """A comparison of what a format alone says, whatever other columns a row has.
+
+    Raises Unusable as `comparison`.
+    """
+    _refuse_doubles(responses, tiers, None)
+    try:
+        return Comparison(
+            prompt=prompt,
+            responses=responses,
+            tiers=tiers,
+            source=source,
+            weight=weight,
+            strength=strength,
+            rater=rater,
+        )
+    except DataError as error:
+        raise Unusable(*fault_of(error)) from None
+
+
+def tiers_of(scores: Sequence[float]) -> tuple[int, ...]:
+    """Tiers of scores, the highest 0; equal scores are a tie."""
+    ranks = {score: tier for tier, score in enumerate(sorted(set(scores), reverse=True))}
+    return tuple(ranks[score] for score in scores)
+
+
+def whole_number(value: object, column: str, lowest: int, highest: int) -> int:
+    """`value` as a whole number in a range; 3.0 is one, as a column with gaps makes of 3.
+
+    Raises Unusable for anything else, true and false among it.
+    """
+    number = finite(value, column)
+    if not number.is_integer() or not lowest <= number <= highest:
+        raise Unusable(f"must be a whole number from {lowest} to {highest}, got {number:g}", column)
+    return int(number)
 
 
 def fault_of(error: DataError) -> tuple[str, str | None]:
