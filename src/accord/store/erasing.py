@@ -115,7 +115,7 @@ def erase_profile(connection: Connection, rater: str, *, actor: str = SYSTEM) ->
     )
     found = connection.execute(told.order_by(identities.c.seq)).scalars().all()
     for seq in found:
-        _erase(connection, seq, "profile", actor)
+        _erase(connection, seq, "profile", actor, None)
     return len(found)
 
 
