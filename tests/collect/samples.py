@@ -163,7 +163,9 @@ def array(format_name: str, count: int) -> bytes:
 def instances(line: bytes) -> int:
     """Items that a line stands for."""
     try:
-        return items_of(json.loads(line, object_pairs_hook=unique, parse_constant=no_number))
+        return items_of(
+            json.loads(line.decode(), object_pairs_hook=unique, parse_constant=no_number)
+        )
     except (ValueError, RecursionError):
         return 1
 

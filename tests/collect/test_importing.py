@@ -19,7 +19,7 @@ from accord.collect import reading
 from accord.collect.importing import ImportReport, RowReader, import_file, read_rows
 from accord.collect.records import Rejected
 from accord.core.errors import AccordError, ConfigError, DataError, WorkspaceError
-from accord.core.types import Comparison, Conversation, Prompt, Split
+from accord.core.types import Comparison, Conversation, Demonstration, Feedback, Prompt, Split
 from accord.store.datasets import Dataset
 from accord.store.manifest import DatasetKind
 from tests.collect.samples import SAMPLES, VOTED, array, instances, is_part, items_of, lines
@@ -32,6 +32,11 @@ def write(path: Path, content: bytes) -> Path:
 
 def used(report: ImportReport) -> int:
     return sum(made.manifest.rows + made.manifest.split_across for made in report.datasets)
+
+
+def kind_of(item: object) -> DatasetKind:
+    assert isinstance(item, Comparison | Demonstration | Feedback | Prompt)
+    return DatasetKind.of(item)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -61,7 +66,7 @@ def test_every_row_of_a_good_file_arrives(tmp_path: Path, name: str, ending: str
         assert made.folder.name == f"mine-{made.manifest.kind}-{made.manifest.digest[:16]}"
         dataset = Dataset(made.folder)
         dataset.verify()
-        alike = [row for row in rows if DatasetKind.of(row) is made.manifest.kind]
+        alike = [row for row in rows if kind_of(row) is made.manifest.kind]
         assert list(dataset.rows()) == alike
         assert dataset.count() == len(alike) >= 10
         assert 0 < dataset.count(Split.DEV) < len(alike) / 2
