@@ -34,7 +34,7 @@ from scipy.special import expit
 
 from accord.collect.selection import (
     LEAST_RANDOM,
-    NEEDS_SCORES,
+    MODELS_NEEDED,
     Candidate,
     Score,
     predicted,
@@ -154,10 +154,10 @@ def _ask(
 ) -> Labelled:
     """What was asked before and what this round picks among `batch`."""
     by = {ALONE: "gap", TOP: "uncertainty"}.get(method, method)
-    if by in NEEDS_SCORES and not len(weights):
+    if by in MODELS_NEEDED and not len(weights):
         by = RANDOM  # the first round: nobody predicted yet
     looked: Sequence[tuple[Score, ...] | None] = [None] * len(batch)
-    if by in NEEDS_SCORES:
+    if by in MODELS_NEEDED:
         rewards = np.einsum("nkd,md->nmk", drawn.x[batch], weights)
         looked = [predicted(one) for one in rewards]
     candidates = [

@@ -173,8 +173,8 @@ METHODS: Mapping[str, Selector | None] = {
 """Every method by its name; `random` draws without looking."""
 
 
-NEEDS_SCORES = frozenset({"uncertainty", "gap"})
-"""Methods that have nothing to look at without predicted rewards."""
+MODELS_NEEDED: Mapping[str, int] = {"uncertainty": 2, "gap": 1}
+"""Methods that have nothing to look at without predicted rewards, and of how many models."""
 
 
 def method_called(name: str) -> Selector | None:
