@@ -68,7 +68,7 @@ FIGURES = ("accuracy", "regret")
 class Options:
     """What is run."""
 
-    seeds: int = 40
+    seeds: int = 100
     seed: int = FIRST_SEED
     arms: tuple[str, ...] = tuple(arm.name for arm in ARMS)
     out: Path | None = None

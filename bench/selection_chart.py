@@ -2,6 +2,8 @@
 
     python -m bench.selection_chart bench/results/selection.json docs/active-selection.svg
 
+It prints the tables of `docs/active-selection.md` as well.
+
 One row an arm; on the left labels weigh as the product weighs them, on the right all the same. The
 vertical bars are 95% intervals over seeds of the difference to random. One scale for all panels.
 """
@@ -19,6 +21,11 @@ from accord.evals.report.charts import scales, svg
 from bench.choosing import ARMS
 
 SHOWN = ("uncertainty", "gap", "coverage")
+SURE = "uncertainty, top only"
+"""Has no probabilities to weigh by."""
+TABLED = ("uncertainty", "gap", "gap, one model", "coverage", SURE)
+"""The last one last."""
+WAYS = {"by inclusion": "", "alike": " (unweighted)"}
 COLOURS = ("#0072b2", "#c44f00", "#007a5a")
 DASHES = (None, "7 3", "2.5 2.5")
 WIDTH, HEIGHT, LEFT, TOP = 330.0, 150.0, 44.0, 30.0
@@ -66,6 +73,47 @@ def chart(rows: Sequence[Mapping[str, Any]]) -> str:
         )
         + "\n"
     )
+
+
+def gains(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table: points of accuracy over random after the last round, bold where it is a difference
+    beyond chance."""
+    head = ("people and prompts", "labels", "random", "labels weigh", *TABLED)
+    lines = [head, tuple("---" for _ in head)]
+    for row in rows:
+        last = len(row["labels"]) - 1
+        random = f"{row['methods']['random']['accuracy'][last][0]:.1%}"
+        first = (row["arm"], str(row["labels"][last]), random)
+        for way, ending in WAYS.items():
+            cells = [_gain(row["methods"][name + ending]) for name in TABLED if name != SURE]
+            cells.append(_gain(row["methods"][SURE]) if ending else "")
+            lines.append((*first, way, *cells))
+            first = ("", "", "")
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def worth(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table of the differences beyond chance: in accuracy, regret and labels."""
+    head = ("people and prompts", "method", "accuracy, points", "regret", "worth in labels")
+    lines = [head, tuple("---" for _ in head)]
+    for row in rows:
+        limit = row["labels"][-1]
+        for name, one in row["methods"].items():
+            if "verdict" not in one or one["verdict"]["accuracy"] not in {"helps", "hurts"}:
+                continue
+            lost = one["gain"]["regret"][-1][0]
+            low, high = (f"{value:+.0f}" for value in one["labels_saved"][1:])
+            high = f"{high} or more" if one["labels_saved"][2] >= limit else high
+            few = f"{one['labels_saved'][0]:+.0f} of {limit} ({low} to {high})"
+            points = f"{100 * one['gain']['accuracy'][-1][0]:+.1f}"
+            lines.append((row["arm"], name, points, f"{lost:+.3f}", few))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _gain(one: Mapping[str, Any]) -> str:
+    value, low, high = (100 * v for v in one["gain"]["accuracy"][-1])
+    text = f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"**{text}**" if one["verdict"]["accuracy"] in {"helps", "hurts"} else text
 
 
 def _legend() -> list[str]:
@@ -121,7 +169,9 @@ def main(kept: Path, drawing: Path, /, arms: tuple[str, ...] = EVERY) -> None:
     """Draw the named arms of a file that `selection.py` wrote."""
     rows = json.loads(kept.read_text(encoding="utf-8"))["arms"]
     by_name = {row["arm"]: row for row in rows}
-    drawing.write_text(chart([by_name[name] for name in arms]), encoding="utf-8")
+    chosen = [by_name[name] for name in arms]
+    drawing.write_text(chart(chosen), encoding="utf-8")
+    print(gains(chosen), worth(chosen), sep="\n\n")
 
 
 if __name__ == "__main__":

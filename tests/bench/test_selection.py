@@ -3,6 +3,7 @@ otherwise."""
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,8 @@ from bench.selection import (
     told,
     told_arm,
 )
-from bench.selection_chart import chart
+from bench.selection_chart import chart, gains, worth
+from tests.rules.source import ROOT
 
 DATA = os.environ.get("ACCORD_DATA")
 CAREFUL = PersonSettings(weights={"worth": 1.0}, temperature=0.5)
@@ -261,6 +263,47 @@ def test_a_p_value_of_no_difference_is_1() -> None:
     assert p_value(np.full(5, 0.1)) == 0
     assert p_value(np.array([0.1, 0.12, 0.09, 0.11])) < 1e-3
     assert p_value(np.array([0.1, -0.12, 0.09, -0.11])) > 0.5
+
+
+def test_the_page_shows_what_was_kept() -> None:
+    kept = json.loads((ROOT / "bench/results/selection.json").read_text(encoding="utf-8"))
+    page = (ROOT / "docs/active-selection.md").read_text(encoding="utf-8")
+    for table in (gains(kept["arms"]), worth(kept["arms"])):
+        assert f"\n\n{table}\n\n" in page
+    drawn = (ROOT / "docs/active-selection.svg").read_text(encoding="utf-8")
+    assert drawn == chart(kept["arms"])
+    assert "(active-selection.svg)" in page
+
+
+def compared(gain: list[float], verdict: str, saved: list[float]) -> dict[str, object]:
+    figures = ("accuracy", "regret")
+    return {
+        "gain": {"accuracy": [[0.0] * 3, gain], "regret": [[0.0] * 3, [-0.02, 0, 0]]},
+        "labels_saved": saved,
+        "verdict": dict.fromkeys(figures, verdict),
+    }
+
+
+def test_tables_by_hand() -> None:
+    plain = compared([0.001, -0.01, 0.012], "no difference shown", [3.0, -9.0, 11.0])
+    ways = ("", " (unweighted)")
+    names = [name + way for name in METHODS for way in ways]
+    methods = {
+        "random": {"accuracy": [[0.7], [0.8123]]},
+        **dict.fromkeys(names, plain),
+        "uncertainty, top only": compared([0.02, 0.01, 0.03], "helps", [60.0, 30.0, 100.0]),
+        "gap": compared([-0.0203, -0.03, -0.01], "hurts", [-40.0, -50.0, -9.6]),
+    }
+    row = {"arm": "here", "labels": [50, 100], "methods": methods}
+    same, bad = "+0.1 (-1.0 to +1.2)", "**-2.0 (-3.0 to -1.0)**"
+    assert gains([row]).splitlines()[2:] == [
+        f"| here | 100 | 81.2% | by inclusion | {same} | {bad} | {same} | {same} |  |",
+        f"|  |  |  | alike | {same} | {same} | {same} | {same} | **+2.0 (+1.0 to +3.0)** |",
+    ]
+    assert worth([row]).splitlines()[2:] == [
+        "| here | gap | -2.0 | -0.020 | -40 of 100 (-50 to -10) |",
+        "| here | uncertainty, top only | +2.0 | -0.020 | +60 of 100 (+30 to +100 or more) |",
+    ]
 
 
 @pytest.mark.skipif(not DATA, reason="ACCORD_DATA, the folder of real data, is not set")
