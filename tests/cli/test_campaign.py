@@ -232,7 +232,11 @@ def test_a_selection_by_reward_is_refused_before_anything_is_sampled(
     assert main(["campaign", "open", "keen", "--guideline", "v1", "--selection", "gap"]) == 0
     words = ["campaign", "sample", "keen", "--policy", "sft", "--tasks", "5"]
     assert main(words) == 2
-    assert "needs predicted rewards" in capsys.readouterr().err
+    assert "there is no reward yet" in capsys.readouterr().err
+    assert main([*words, "--reward", "ppo"]) == 2
+    assert "this is no reward model" in capsys.readouterr().err
+    assert main([*words, "--reward", "reward-0123456789abcdef"]) == 2
+    assert "there is no such artifact" in capsys.readouterr().err
 
 
 def test_campaigns_load_no_torch(workspace: Path) -> None:

@@ -85,7 +85,7 @@ def test_everything_that_reads_works_and_touches_nothing(workspace: Path, shut: 
         (("verify",), "events, each as it was written"),
         (("verify", "pilot"), "6 rows, each follows from a judgement"),
         (("agreement",), "6 judgements of 3 prompts by 2 raters"),
-        (("raters",), "everything about one rater"),
+        (("raters",), "all about one rater"),
         (("campaign", "status"), "judgements 6"),
         (("erase", "find", "question 2"), "prompt "),
         # Signed when it was frozen, so that nothing has to be written.

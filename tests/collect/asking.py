@@ -23,12 +23,12 @@ GUIDELINE = "v1"
 
 def made(database: Database, *, tasks: int = 4, k: int = 2, **settings: Any) -> Campaign:
     """A campaign with `tasks` tasks, without gold and repeats unless `settings` say otherwise."""
-    plain: dict[str, Any] = {"gold_share": 0.0, "repeat_share": 0.0, "seed": 1}
+    plain: dict[str, Any] = {"name": "pilot", "gold_share": 0.0, "repeat_share": 0.0, "seed": 1}
     with database.write() as connection:
         publish_guideline(connection, GUIDELINE, "Prefer the helpful answer.")
         campaign = open_campaign(
             connection,
-            CampaignSettings(name="pilot", guideline=GUIDELINE, responses=k, **plain | settings),
+            CampaignSettings(guideline=GUIDELINE, responses=k, **plain | settings),
         )
     for number in range(tasks):
         ask(database, campaign, f"question {number}")

@@ -94,3 +94,48 @@ def test_requests_that_cannot_work_are_refused(file_database: Database) -> None:
         set_campaign_state(connection, campaign, CampaignState.CLOSED)
     with pytest.raises(ConflictError, match="closed"):
         ask(seed=9)
+
+
+def test_rewards_are_for_selections_that_look_at_them(file_database: Database) -> None:
+    ids = pool(file_database, 4)
+    campaigns = {
+        name: made(file_database, tasks=0, name=name, selection=name)
+        for name in ("random", "gap", "uncertainty")
+    }
+
+    def ask(selection: str, *rewards: str, tasks: int | None = 2) -> str:
+        with file_database.write() as connection:
+            return request(
+                connection,
+                campaigns[selection],
+                ids,
+                ["p"],
+                samples=2,
+                settings=SETTINGS,
+                tasks=tasks,
+                rewards=rewards,
+            )
+
+    for words, wrong in (
+        ("picking tasks by them", lambda: ask("random", "reward-a")),
+        ("picking tasks by them", lambda: ask("gap", "reward-a", tasks=None)),
+        ("needs 2 reward models", lambda: ask("uncertainty", "reward-a")),
+        ("named twice", lambda: ask("uncertainty", "reward-a", "reward-a")),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            wrong()
+    job = ask("uncertainty", "reward-a", "reward-b")
+    assert job not in {ask("gap", "reward-a"), ask("uncertainty", "reward-b", "reward-c")}
+    with file_database.read() as connection:
+        assert order_of(job_called(connection, job)).rewards == ("reward-a", "reward-b")
+
+
+def test_an_order_from_before_there_were_rewards_is_still_one(file_database: Database) -> None:
+    campaign = made(file_database, tasks=0)
+    ids = pool(file_database, 2)
+    with file_database.write() as connection:
+        new = request(connection, campaign, ids, ["p"], samples=2, settings=SETTINGS)
+        arguments = dict(job_called(connection, new).arguments)
+        assert arguments.pop("rewards") == []
+        old = enqueue(connection, SAMPLE, arguments, key="old")
+        assert order_of(job_called(connection, old)) == order_of(job_called(connection, new))

@@ -19,6 +19,7 @@ from accord.collect.selection import (
     gap,
     inclusion,
     pivotal,
+    predicted,
     probabilities,
     select,
     uncertainty,
@@ -203,6 +204,31 @@ def test_uncertainty_is_the_variance_of_the_vote_over_the_ensemble() -> None:
     assert sure == pytest.approx(0)
     assert doubted is not None
     assert doubted > 0.05
+
+
+def test_predictions_of_several_models_keep_the_deviation_of_a_difference() -> None:
+    # Two models agree on the lead of the first, whatever else they think of both; a third does not.
+    rewards = np.array([[3.0, 1.0], [103.0, 101.0], [0.0, 4.0]])
+    a, b = predicted(rewards)
+    lead = rewards[:, 0] - rewards[:, 1]
+    assert a.mean - b.mean == pytest.approx(lead.mean())
+    assert math.hypot(a.deviation, b.deviation) == pytest.approx(lead.std(ddof=1))
+
+
+def test_models_that_agree_on_every_lead_leave_nothing_uncertain() -> None:
+    common = predicted(np.array([[0.5, 2.0, 1.0], [7.5, 9.0, 8.0]]))
+    assert [one.deviation for one in common] == pytest.approx([0, 0, 0])
+    assert [one.deviation for one in predicted(np.array([[0.5, 2.0]]))] == [0, 0]
+
+
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_the_deviation_of_a_difference_is_right_on_average(k: int) -> None:
+    rewards = np.random.default_rng(k).normal(size=(7, k)) * np.arange(1, k + 1)
+    scores = predicted(rewards)
+    pairs = [(i, j) for i in range(k) for j in range(i)]
+    said = [scores[i].deviation ** 2 + scores[j].deviation ** 2 for i, j in pairs]
+    true = [(rewards[:, i] - rewards[:, j]).var(ddof=1) for i, j in pairs]
+    assert np.mean(said) == pytest.approx(np.mean(true))
 
 
 def test_gap_is_the_largest_plausible_difference() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,8 @@ from accord.store.database import Database, open_database
 from accord.store.erasing import erase
 from accord.store.jobs import JobState, claim, job_called
 from accord.store.registry import TEXT, publish_guideline
-from accord.store.tables import events, prompts, responses
+from accord.store.tables import events, prompts, responses, tasks
+from accord.telemetry.sink import Silent
 from tests.rules.source import ROOT
 
 SETTINGS = SamplingSettings(max_tokens=8)
@@ -201,3 +202,126 @@ def test_a_job_that_another_holds_is_waited_for(file_database: Database) -> None
     assert held is not None
     (done,) = work_with(Echo, file_database, only=job, pause=0.05)
     assert (done.state, done.fence) == (JobState.DONE, held.fence + 1)
+
+
+# ---- predicted rewards ---------------------------------------------------------------------------
+
+
+class Fond:
+    """A reward model without a model: fond of the first answer to some questions, by so much."""
+
+    def __init__(self, leads: Mapping[int, float], *, shift: float = 0.0) -> None:
+        self.leads, self.shift = leads, shift
+        self.asked: list[int] = []
+        self.blind: set[int] = set()
+        self.interrupts = False
+
+    def rewards(self, asked: Sequence[tuple[Conversation, str]]) -> list[float | None]:
+        self.asked.append(len(asked))
+        if self.interrupts:
+            os.kill(os.getpid(), signal.SIGINT)
+        return [self._one(prompt.messages[-1].content, answer) for prompt, answer in asked]
+
+    def _one(self, question: str, answer: str) -> float | None:
+        number = int(question.removeprefix("Question ").removesuffix("?"))
+        if number in self.blind:
+            return None
+        return self.shift + (self.leads.get(number, 0.0) if answer.startswith("new 0") else 0.0)
+
+
+def picking(database: Database, selection: str, rewards: Sequence[str]) -> tuple[str, list[str]]:
+    """A job for 20 prompts of which 5 become tasks, and the prompts."""
+    rows = [Prompt(conversation=Conversation.of(f"Question {i}?")) for i in range(20)]
+    ids = add_prompts(database, rows).ids
+    with database.write() as connection:
+        publish_guideline(connection, "v1", "Prefer what is true.")
+        campaign = open_campaign(
+            connection, CampaignSettings(name="keen", guideline="v1", selection=selection)
+        )
+        job = request(
+            connection,
+            campaign,
+            ids,
+            ("new",),
+            samples=2,
+            settings=SETTINGS,
+            tasks=5,
+            rewards=rewards,
+        )
+    return job, ids
+
+
+def picked(database: Database) -> dict[str, float]:
+    """Prompts that are asked, and the probability that each had."""
+    with database.read() as connection:
+        rows = connection.execute(sa.select(tasks.c.prompt, tasks.c.inclusion))
+        return {row.prompt: row.inclusion for row in rows}
+
+
+def test_tasks_are_picked_by_the_gap_that_one_model_predicts(database: Database) -> None:
+    job, ids = picking(database, "gap", ("reward-a",))
+    model = Fond({7: 3.0, 8: -2.0})
+    work_with(Echo, database, load_reward={"reward-a": model}.__getitem__)
+    assert ended(database, job)["tasks"] == 5
+    assert model.asked == [40]
+    found = picked(database)
+    # Two have a gap, whichever way, and are taken surely; nothing speaks for the others.
+    assert found[ids[7]] == found[ids[8]] == 1.0
+    assert {found[name] for name in found.keys() - {ids[7], ids[8]}} == {3 / 18}
+
+
+def test_tasks_are_picked_by_what_models_disagree_on(database: Database) -> None:
+    job, ids = picking(database, "uncertainty", ("reward-a", "reward-b"))
+    # They agree on 4, but for a reward of everything that has no meaning; on 11 they do not.
+    models = {"reward-a": Fond({4: 3.0, 11: 2.0}), "reward-b": Fond({4: 3.0, 11: -2.0}, shift=9)}
+    work_with(Echo, database, load_reward=models.__getitem__)
+    assert ended(database, job)["tasks"] == 5
+    found = picked(database)
+    assert found[ids[11]] == 1.0
+    assert {found[name] for name in found.keys() - {ids[11]}} == {4 / 19}
+
+
+def test_a_stop_between_two_models_loses_nothing_and_what_is_gone_has_no_score(
+    file_database: Database,
+) -> None:
+    ids = picking(file_database, "gap", ("reward-a", "reward-b"))[1]
+    first, second = Fond({7: 3.0, 8: 2.0, 9: 1.0}), Fond({7: 3.0, 8: 2.0, 9: 1.0})
+    first.interrupts = True
+    load = {"reward-a": first, "reward-b": second}.__getitem__
+    with pytest.raises(InterruptedRun, match="nothing is picked"):
+        work_with(Echo, file_database, load_reward=load)
+    assert (first.asked, second.asked, picked(file_database)) == ([40], [], {})
+    first.interrupts = False
+    second.blind = {8}  # one model alone cannot read the answers to it
+    with file_database.read() as connection:
+        of_seven = sa.select(responses.c.seq).where(responses.c.prompt == ids[7])
+        seq = connection.execute(of_seven).scalars().first()
+    assert seq is not None
+    erase(file_database, seq, TEXT)
+    heard = Heard()
+    work_with(Echo, file_database, load_reward=load, sink=heard)
+    assert first.asked == [40, 38]
+    (told,) = heard.notices
+    assert told.startswith("2 of 20 candidates have no predicted reward")
+    found = picked(file_database)
+    assert found.pop(ids[9]) == 1.0
+    assert set(found.values()) == {4 / 19}
+    assert ids[7] not in found
+
+
+class Heard(Silent):
+    """A sink that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+def test_a_worker_without_reward_models_says_so_in_the_job(database: Database) -> None:
+    job, _ = picking(database, "gap", ("reward-a",))
+    (failed,) = work_with(Echo, database)
+    assert (failed.id, failed.state) == (job, JobState.FAILED)
+    assert "no reward models" in str(failed.error)
+    assert picked(database) == {}

@@ -57,7 +57,7 @@ def main(words: Sequence[str], options: Options) -> int:
     asked = parse(Asked, words, command="agreement", about=about)
     with open_judgements(options) as database, database.read() as connection:
         campaign = chosen_campaign(connection, asked.campaign)
-        votes = believed(load(connection, campaign, lengths=True))
+        votes = load(connection, campaign, lengths=True)
         told = None if asked.by is None else read_told(connection, options, asked.questions)
     if asked.by is not None and told is not None:
         by = agreement_by(
@@ -71,7 +71,9 @@ def main(words: Sequence[str], options: Options) -> int:
         )
         print_by(campaign.settings.name, by, told, json=asked.json)
         return 0
-    found = agreement(votes, level=asked.level, resamples=asked.resamples, seed=asked.seed)
+    found = agreement(
+        believed(votes), level=asked.level, resamples=asked.resamples, seed=asked.seed
+    )
     if asked.json:
         print_json({"campaign": campaign.settings.name, "agreement": found})
         return 0

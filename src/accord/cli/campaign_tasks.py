@@ -21,11 +21,13 @@ from accord.collect.orders import Order, request, unfinished, unsampled
 from accord.collect.pool import Added, PoolReport, add_prompts, mark_near_duplicates, pool_report
 from accord.collect.ready import Made, add_tasks
 from accord.collect.records import Rejected
-from accord.collect.selection import NEEDS_SCORES
+from accord.collect.selection import MODELS_NEEDED
 from accord.collect.tasks import Purpose
 from accord.core.errors import ConfigError, ConflictError
 from accord.core.types import SamplingSettings, Split
 from accord.pipeline.answering import find_policy
+from accord.pipeline.predicting import REWARD, find_reward
+from accord.pipeline.stage import Artifact
 from accord.pipeline.whereabouts import open_workspace_database
 from accord.pipeline.worker import work as work_off
 from accord.pipeline.workspace import Workspace
@@ -64,6 +66,9 @@ class Sample:
     """How many prompts to draw at random from those not asked yet; all by default."""
     tasks: int | None = None
     """How many of these prompts become tasks, picked by the campaign's selection; else all."""
+    reward: tuple[str, ...] = ()
+    """Reward models that uncertainty and gap look at: `reward` (the default, for gap) or artifacts
+    (reward-0123456789abcdef). Uncertainty needs two or more, trained with different seeds."""
     temperature: float = 1.0
     """0 takes the most probable token each time."""
     top_p: float = 1.0
@@ -127,13 +132,6 @@ def sample(words: Sequence[str], options: Options) -> int:
     with open_workspace_database(session.workspace) as database:
         with database.read() as connection:
             campaign = campaign_called(connection, asked.name)
-        selection = campaign.settings.selection
-        if asked.tasks is not None and selection in NEEDS_SCORES:
-            raise ConfigError(
-                "this campaign's selection needs predicted rewards, which the command line has not",
-                got=selection,
-                do="leave --tasks out, or give scores to accord.collect.candidates.conclude",
-            )
         job = _job(session, database, campaign, asked)
         if asked.queue:
             print(f"job {job} waits; `accord campaign work` does it")
@@ -225,8 +223,11 @@ def told_sampled(result: Sampled) -> str:
 def _job(session: Session, database: Database, campaign: Campaign, asked: Sample) -> str:
     """The job that is asked for: one that was begun with the same settings, or a new one."""
     stages = session.plan().stages
-    names = [find_policy(session.workspace, stages, one) for one in asked.policy]
-    policies = [f"{artifact.name}-{artifact.key}" for artifact in names]
+    wanted = asked.reward
+    if asked.tasks is not None and campaign.settings.selection in MODELS_NEEDED:
+        wanted = wanted or (REWARD,)
+    rewards = [_name(find_reward(session.workspace, stages, one)) for one in wanted]
+    policies = [_name(find_policy(session.workspace, stages, one)) for one in asked.policy]
     settings = SamplingSettings(
         temperature=asked.temperature,
         top_p=asked.top_p,
@@ -236,22 +237,16 @@ def _job(session: Session, database: Database, campaign: Campaign, asked: Sample
     if asked.prompts is not None and asked.prompts < 1:
         raise ConfigError("--prompts must be at least 1", got=asked.prompts)
     with database.write() as connection:
+        chosen: Sequence[str] | None = None
         for job, order in unfinished(connection, campaign):
-            if _same(order, asked, policies, settings):
+            if _same(order, asked, policies, rewards, settings):
                 print(f"job {job.id} goes on", file=sys.stderr)
-                return request(
-                    connection,
-                    campaign,
-                    order.prompts,
-                    policies,
-                    samples=asked.samples,
-                    settings=settings,
-                    seed=asked.seed,
-                    tasks=asked.tasks,
-                )
-        chosen = unsampled(connection, campaign)
-        if asked.prompts is not None and asked.prompts < len(chosen):
-            chosen = sorted(Random(asked.seed).sample(chosen, asked.prompts))
+                chosen = order.prompts
+                break
+        if chosen is None:
+            chosen = unsampled(connection, campaign)
+            if asked.prompts is not None and asked.prompts < len(chosen):
+                chosen = sorted(Random(asked.seed).sample(chosen, asked.prompts))
         return request(
             connection,
             campaign,
@@ -261,12 +256,24 @@ def _job(session: Session, database: Database, campaign: Campaign, asked: Sample
             settings=settings,
             seed=asked.seed,
             tasks=asked.tasks,
+            rewards=rewards,
         )
 
 
-def _same(order: Order, asked: Sample, policies: Sequence[str], settings: SamplingSettings) -> bool:
+def _name(artifact: Artifact) -> str:
+    return f"{artifact.name}-{artifact.key}"
+
+
+def _same(
+    order: Order,
+    asked: Sample,
+    policies: Sequence[str],
+    rewards: Sequence[str],
+    settings: SamplingSettings,
+) -> bool:
     return (
         list(order.policies) == list(policies)
+        and list(order.rewards) == list(rewards)
         and order.settings == settings
         and (order.samples, order.seed, order.tasks) == (asked.samples, asked.seed, asked.tasks)
         and (asked.prompts is None or len(order.prompts) <= asked.prompts)

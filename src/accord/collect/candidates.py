@@ -137,6 +137,11 @@ def conclude(database: Database, job: Job, *, scores: Mapping[str, Score] | None
     return result
 
 
+def shown_of(connection: Connection, job: Job) -> dict[str, list[str]]:
+    """Prompts (ids) of a job that can be asked, with the responses (ids) that a task would show."""
+    return {p: list(part["shown"]) for p, part in _recorded(connection, job) if part["shown"]}
+
+
 def sampled(connection: Connection, job: Job) -> Sampled:
     """What a job came to so far, from the log."""
     order = order_of(job)
@@ -278,7 +283,6 @@ def _erased(connection: Connection, names: Sequence[str]) -> bool:
 
 
 def _candidates(connection: Connection, job: Job, scores: Mapping[str, Score]) -> list[Candidate]:
-    shown = {p: part["shown"] for p, part in _recorded(connection, job) if part["shown"]}
     about = {
         row.id: row
         for row in connection.execute(sa.select(prompts.c.id, prompts.c.stratum, prompts.c.cluster))
@@ -291,5 +295,5 @@ def _candidates(connection: Connection, job: Job, scores: Mapping[str, Score]) -
             cluster=about[prompt].cluster,
             scores=tuple(scores[name] for name in names) if set(names) <= scores.keys() else None,
         )
-        for prompt, names in shown.items()
+        for prompt, names in shown_of(connection, job).items()
     ]

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign, CampaignState, campaign_called
-from accord.collect.selection import method_called
+from accord.collect.selection import MODELS_NEEDED, method_called
 from accord.core.errors import ConfigError, ConflictError, DataError
 from accord.core.hashing import digest, plain
 from accord.core.types import SamplingSettings
@@ -45,6 +45,8 @@ class Order:
     tasks: int | None
     """How many of the prompts become tasks, picked by the campaign's selection; None: all that
     can be asked."""
+    rewards: tuple[str, ...] = ()
+    """Names that the worker knows reward models by, for selections that look at predictions."""
 
 
 def request(
@@ -57,12 +59,13 @@ def request(
     settings: SamplingSettings,
     seed: int = 0,
     tasks: int | None = None,
+    rewards: Sequence[str] = (),
 ) -> str:
     """Ask for answers to prompts (ids) and tasks made of them; the job's id, inside `write`.
 
     The same request is the same job. Raises ConfigError where the policies cannot say as many
-    answers as a task shows, DataError for prompts that are not there, ConflictError for a closed
-    campaign.
+    answers as a task shows and where the selection looks at no rewards, or at those of more models,
+    DataError for prompts that are not there, ConflictError for a closed campaign.
     """
     k = campaign.settings.responses
     if samples < 1 or samples * len(set(policies)) < k:
@@ -78,6 +81,7 @@ def request(
     if campaign_called(connection, campaign.settings.name).state is CampaignState.CLOSED:
         raise ConflictError("this campaign is closed", got=campaign.settings.name)
     method_called(campaign.settings.selection)
+    _check_rewards(campaign, rewards, tasks)
     _check_there(connection, prompts_asked)
     order = Order(
         campaign=campaign.settings.name,
@@ -87,6 +91,7 @@ def request(
         settings=settings,
         seed=seed,
         tasks=tasks,
+        rewards=tuple(rewards),
     )
     arguments = plain(order)
     assert isinstance(arguments, dict)
@@ -103,6 +108,7 @@ def order_of(job: Job) -> Order:
         | {
             "prompts": tuple(values["prompts"]),
             "policies": tuple(values["policies"]),
+            "rewards": tuple(values.get("rewards", ())),
             "settings": SamplingSettings(**values["settings"]),
         }
     )
@@ -150,6 +156,26 @@ def delivered(connection: Connection, job: Job, names: Sequence[str]) -> list[tu
         rows = sa.select(events.c.subject, events.c.seq).where(events.c.key.in_(keys))
         found += [(row.subject, row.seq) for row in connection.execute(rows)]
     return found
+
+
+def _check_rewards(campaign: Campaign, rewards: Sequence[str], tasks: int | None) -> None:
+    if not rewards:
+        return
+    selection = campaign.settings.selection
+    if selection not in MODELS_NEEDED or tasks is None:
+        raise ConfigError(
+            "rewards are predicted for picking tasks by them, which is not asked for",
+            got=f"selection {selection}, {'all' if tasks is None else tasks} tasks",
+            do=f"say how many tasks, in a campaign that selects by {' or '.join(MODELS_NEEDED)}",
+        )
+    if len(set(rewards)) < len(rewards):
+        raise ConfigError("a reward model is named twice", got=", ".join(rewards))
+    if len(rewards) < MODELS_NEEDED[selection]:
+        raise ConfigError(
+            f"selection by {selection} needs {MODELS_NEEDED[selection]} reward models at least",
+            got=", ".join(rewards),
+            do="train another with another seed (`accord reward --seed 1`) and name each",
+        )
 
 
 def _check_there(connection: Connection, names: Sequence[str]) -> None:

@@ -87,6 +87,25 @@ class Chosen:
     """Probability that this candidate became a task at all, by whichever stream; in (0, 1]."""
 
 
+def predicted(rewards: np.ndarray) -> tuple[Score, ...]:
+    """Scores of the K responses of a candidate from `rewards` [models, K].
+
+    A reward has no zero: what all responses of a candidate share is taken out of each model first.
+    What is left is tied (of two, one rises as the other falls), and the methods take responses as
+    independent, so the deviation is multiplied by sqrt(K / (K - 1)): that of the difference of two
+    responses is then exact for K = 2, and right on average for more. One model has deviation 0.
+    """
+    models, k = rewards.shape
+    own = rewards - rewards.mean(axis=1, keepdims=True)
+    deviation = np.zeros(k)
+    if models > 1:
+        deviation = own.std(axis=0, ddof=1) * math.sqrt(k / (k - 1))
+    return tuple(
+        Score(mean=float(mean), deviation=float(spread))
+        for mean, spread in zip(own.mean(axis=0), deviation, strict=True)
+    )
+
+
 class Selector(Protocol):
     """A method that looks at candidates. What it gives are sizes, never choices, so that every
     method's probabilities are known."""
@@ -154,8 +173,8 @@ METHODS: Mapping[str, Selector | None] = {
 """Every method by its name; `random` draws without looking."""
 
 
-NEEDS_SCORES = frozenset({"uncertainty", "gap"})
-"""Methods that have nothing to look at without predicted rewards."""
+MODELS_NEEDED: Mapping[str, int] = {"uncertainty": 2, "gap": 1}
+"""Methods that have nothing to look at without predicted rewards, and of how many models."""
 
 
 def method_called(name: str) -> Selector | None:

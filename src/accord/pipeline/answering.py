@@ -63,7 +63,7 @@ class Voice:
         from accord.pipeline.stages.roles import Roles
 
         stage = Stage(name="sample", kind="answers", config=None, body=lambda _: iter(()))
-        inputs = {**_below(workspace, policy), policy.name: policy}
+        inputs = {**below(workspace, policy), policy.name: policy}
         self._machine = machine
         self._roles = Roles(
             StageContext(stage=stage, inputs=inputs, output=workspace.root, machine=machine)
@@ -141,19 +141,22 @@ def respond(
     return voice.respond(conversations, settings=settings, n=n, seed=seed)
 
 
-def _below(workspace: Workspace, policy: Artifact) -> Mapping[str, Artifact]:
-    """The models that a policy was made on, as its manifest names them."""
+def below(workspace: Workspace, model: Artifact) -> Mapping[str, Artifact]:
+    """The policies that a model was made on, as its manifest names them.
+
+    Raises WorkspaceError where one of them is gone.
+    """
     found: dict[str, Artifact] = {}
-    for name, entry in policy.manifest.inputs.items():
+    for name, entry in model.manifest.inputs.items():
         if name not in POLICIES:
             continue
         artifact = workspace.artifact(name, entry.key)
         if artifact is None:
             raise WorkspaceError(
-                f"{policy.name} stands on an artifact that is gone",
+                f"{model.name} stands on an artifact that is gone",
                 got=f"{name}-{entry.key}",
                 where=workspace.artifacts,
-                do=f"`accord run --to {policy.name}`",
+                do=f"`accord run --to {model.name}`",
             )
         found[name] = artifact
     return found

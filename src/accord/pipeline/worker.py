@@ -1,4 +1,4 @@
-"""Works on jobs that ask the workspace's policies for answers.
+"""Works on jobs that ask the workspace's policies for answers, and its reward models for scores.
 
 A worker may be killed at any moment: the job goes to the next one when its lease has run out, and
 goes on after the last prompts that were delivered. The same job gives the same answers, killed or
@@ -11,18 +11,29 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-from accord.collect.candidates import conclude, deliver, remaining
+import numpy as np
+
+from accord.collect.candidates import conclude, deliver, remaining, shown_of
 from accord.collect.orders import SAMPLE, order_of
-from accord.core.errors import AccordError, ConflictError, DataError, InterruptedRun, StoreError
+from accord.collect.selection import Score, predicted
+from accord.core.errors import (
+    AccordError,
+    ConfigError,
+    ConflictError,
+    DataError,
+    InterruptedRun,
+    StoreError,
+)
 from accord.core.hashing import digest
 from accord.core.machine import Machine
 from accord.core.types import Conversation, Response, SamplingSettings
 from accord.pipeline.answering import Voice, find_policy
 from accord.pipeline.interrupts import Stop, listening
+from accord.pipeline.predicting import RewardModel, find_reward
 from accord.pipeline.stage import Stage
 from accord.pipeline.workspace import Workspace
 from accord.store.database import Database
@@ -36,7 +47,7 @@ from accord.store.jobs import (
     heartbeat,
     job_called,
 )
-from accord.store.registry import conversation_of
+from accord.store.registry import conversation_of, response_text
 from accord.telemetry.sink import Silent, Sink
 
 LEASE_SECONDS = 60.0
@@ -64,6 +75,15 @@ class Speaker(Protocol):
         ...
 
 
+class Predictor(Protocol):
+    """A loaded reward model, as `predicting.RewardModel` is one."""
+
+    def rewards(self, asked: Sequence[tuple[Conversation, str]]) -> list[float | None]:
+        """A score for each prompt and answer, None where there can be none; the difference of two
+        is a log-odds."""
+        ...
+
+
 def work(
     workspace: Workspace,
     database: Database,
@@ -84,34 +104,39 @@ def work(
     def load(policy: str) -> Speaker:
         return Voice(workspace, find_policy(workspace, stages, policy), machine())
 
-    return work_with(load, database, once=once, only=only, sink=sink)
+    def load_reward(reward: str) -> Predictor:
+        return RewardModel(workspace, find_reward(workspace, stages, reward), machine())
+
+    return work_with(load, database, load_reward=load_reward, once=once, only=only, sink=sink)
 
 
 def work_with(
     load: Callable[[str], Speaker],
     database: Database,
     *,
+    load_reward: Callable[[str], Predictor] | None = None,
     once: bool = True,
     only: str | None = None,
     sink: Sink | None = None,
     pause: float = 1.0,
     lease: float = LEASE_SECONDS,
 ) -> list[Job]:
-    """`work` with policies from `load`, by the names that the jobs give them.
+    """`work` with policies from `load` and reward models from `load_reward`, by the names that the
+    jobs give them.
 
     `pause` is the time between two looks at an empty queue, `lease` that which a job is held
     without a sign of life, both in seconds.
     """
     sink = sink or Silent()
     name = f"{platform.node()[:30]}:{os.getpid()}:{new_id()[:8]}"
-    voices = _Voices(load)
+    models = _Models(load, load_reward)
     ended: list[Job] = []
     told = False
     with listening() as stop:
         while True:
             if (job := claim(database, (SAMPLE,), name, lease, only=only)) is not None:
                 with _held(database, job, lease):
-                    ended.append(_attempt(database, job, voices, sink, stop))
+                    ended.append(_attempt(database, job, models, sink, stop))
                 told = False
                 if only is not None:
                     return ended
@@ -131,10 +156,10 @@ def work_with(
             time.sleep(pause)
 
 
-def _attempt(database: Database, job: Job, voices: _Voices, sink: Sink, stop: Stop) -> Job:
+def _attempt(database: Database, job: Job, models: _Models, sink: Sink, stop: Stop) -> Job:
     """Work on a held job to its end, whichever that is; the job as it is then."""
     try:
-        _sample(database, job, voices, sink, stop)
+        _sample(database, job, models, sink, stop)
     except InterruptedRun:
         with database.write() as connection:
             give_back(connection, job)
@@ -150,7 +175,7 @@ def _attempt(database: Database, job: Job, voices: _Voices, sink: Sink, stop: St
         return job_called(connection, job.id)
 
 
-def _sample(database: Database, job: Job, voices: _Voices, sink: Sink, stop: Stop) -> None:
+def _sample(database: Database, job: Job, models: _Models, sink: Sink, stop: Stop) -> None:
     order = order_of(job)
     places = {prompt: place for place, prompt in enumerate(order.prompts)}
     with database.read() as connection:
@@ -163,7 +188,7 @@ def _sample(database: Database, job: Job, voices: _Voices, sink: Sink, stop: Sto
         asked = _conversations(database, chunk)
         answers: dict[str, list[Response]] = {prompt: [] for prompt in chunk}
         for policy in order.policies:
-            voice = voices.of(policy)
+            voice = models.policy(policy)
             fit = [p for p in asked if not voice.tokens_over(asked[p], order.settings)]
             seed = int(digest([order.seed, policy, places[chunk[0]]])[:12], 16)
             if not fit:
@@ -182,8 +207,60 @@ def _sample(database: Database, job: Job, voices: _Voices, sink: Sink, stop: Sto
                 got=f"{done} of {len(order.prompts)} prompts",
                 do="ask for the same again: it goes on from there",
             )
-    conclude(database, job)
+    conclude(database, job, scores=_predicted(database, job, models, sink, stop))
     sink.ended(SAMPLE, seconds=time.monotonic() - begun)
+
+
+def _predicted(
+    database: Database, job: Job, models: _Models, sink: Sink, stop: Stop
+) -> dict[str, Score]:
+    """Scores by response (id) of what each task would show, of all reward models of the order.
+
+    A candidate that one of them cannot score, or whose words were erased, has none: the random
+    sample alone can bring it in.
+    """
+    rewards = order_of(job).rewards
+    if not rewards:
+        return {}
+    with database.read() as connection:
+        shown = shown_of(connection, job)
+    asked: list[tuple[Conversation, str]] = []
+    places: dict[str, range] = {}
+    for prompt, words in _words(database, shown).items():
+        places[prompt] = range(len(asked), len(asked) + len(words))
+        asked += words
+    table = []
+    for name in rewards:
+        if stop.requested:
+            raise InterruptedRun("stopped; every answer is kept, nothing is picked yet")
+        table.append(models.reward(name).rewards(asked))
+    found: dict[str, Score] = {}
+    for prompt, place in places.items():
+        rows = [[row[at] for at in place] for row in table]
+        if all(value is not None for row in rows for value in row):
+            scores = predicted(np.array(rows, dtype=np.float64))
+            found.update(zip(shown[prompt], scores, strict=True))
+    if left := len(shown) - sum(names[0] in found for names in shown.values()):
+        sink.notice(
+            f"{left} of {len(shown)} candidates have no predicted reward (too long, or erased): "
+            "only the random sample can bring them in"
+        )
+    return found
+
+
+def _words(
+    database: Database, shown: Mapping[str, Sequence[str]]
+) -> dict[str, list[tuple[Conversation, str]]]:
+    """Prompt and responses of each candidate that still has all its words."""
+    found = {}
+    with database.read() as connection:
+        for prompt, names in shown.items():
+            try:
+                said = conversation_of(connection, prompt)
+                found[prompt] = [(said, response_text(connection, name)) for name in names]
+            except DataError:  # erased since it was said
+                continue
+    return found
 
 
 def _conversations(database: Database, chunk: Sequence[str]) -> dict[str, Conversation]:
@@ -198,19 +275,30 @@ def _conversations(database: Database, chunk: Sequence[str]) -> dict[str, Conver
     return found
 
 
-class _Voices:
-    """The policy that spoke last stays loaded; two at a time could be more than memory holds."""
+class _Models:
+    """The model that was used last stays loaded; two at a time could be more than memory holds."""
 
-    def __init__(self, load: Callable[[str], Speaker]) -> None:
-        self._load = load
-        self._last: tuple[str, Speaker] | None = None
+    def __init__(
+        self,
+        load: Callable[[str], Speaker],
+        load_reward: Callable[[str], Predictor] | None,
+    ) -> None:
+        self._load, self._load_reward = load, load_reward
+        self._policy: tuple[str, Speaker] | None = None
 
-    def of(self, policy: str) -> Speaker:
+    def policy(self, name: str) -> Speaker:
         """The loaded policy of this name."""
-        if self._last is None or self._last[0] != policy:
-            self._last = None
-            self._last = (policy, self._load(policy))
-        return self._last[1]
+        if self._policy is None or self._policy[0] != name:
+            self._policy = None
+            self._policy = (name, self._load(name))
+        return self._policy[1]
+
+    def reward(self, name: str) -> Predictor:
+        """A reward model, loaded for its caller alone."""
+        self._policy = None
+        if self._load_reward is None:
+            raise ConfigError("this worker has no reward models", got=name)
+        return self._load_reward(name)
 
 
 @contextmanager
