@@ -23,6 +23,7 @@ from accord.cli.judged import (
     short_names,
     table,
 )
+from accord.collect.alliances import pairs_alike
 from accord.collect.habits import Habit, RaterReport, rater_report
 from accord.collect.influence import Influence, Share, Without, influence, without
 from accord.collect.sheet import RaterKind
@@ -111,7 +112,8 @@ def main(words: Sequence[str], options: Options) -> int:
             _preview(console(), preview)
         return 0
     reports = rater_report(votes, seed=asked.seed)
-    trusts = decide(reports)
+    pairs = pairs_alike(votes)
+    trusts = decide(reports, pairs=pairs)
     shares = influence(votes, trusts)
     if asked.show is not None:
         place = votes.raters.index(_in(votes, asked.show))
@@ -121,7 +123,8 @@ def main(words: Sequence[str], options: Options) -> int:
         else:
             _show_one(console(), *one)
     elif asked.json:
-        print_json({"campaign": name, "raters": reports, "trust": trusts, "influence": shares})
+        figures = {"raters": reports, "pairs": pairs, "trust": trusts, "influence": shares}
+        print_json({"campaign": name} | figures)
     else:
         out = console()
         _show(out, name, reports, trusts, shares)
