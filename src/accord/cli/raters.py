@@ -1,10 +1,10 @@
-"""`accord raters [CAMPAIGN]`: whom to believe and why; quarantine, release, and what it changes."""
+"""`accord raters [CAMPAIGN]`: whom to believe and why; decisions, previews, a poison drill."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,6 +12,7 @@ import tyro
 from rich.console import Console
 
 from accord.cli.commands import Options
+from accord.cli.drill import drills, show_drills
 from accord.cli.flags import parse
 from accord.cli.judged import (
     chosen_campaign,
@@ -24,6 +25,7 @@ from accord.cli.judged import (
     table,
 )
 from accord.collect.alliances import pairs_alike
+from accord.collect.drill import texts_of
 from accord.collect.habits import Habit, RaterReport, rater_report
 from accord.collect.influence import Influence, Share, Without, influence, without
 from accord.collect.sheet import RaterKind
@@ -82,6 +84,11 @@ class Asked:
     """Trust this rater, whatever the rules say."""
     why: str = ""
     """Reason of a quarantine or release; kept in the log."""
+    drill: str | None = None
+    """Put false labels into copies of the campaign, in memory: whichever response has this word
+    wins. Say what is caught and what a model of words learns of it; changes nothing."""
+    drill_seeds: int = 10
+    """Drills of each kind and size."""
     seed: int = 0
     """Of the intervals' resamples."""
     json: bool = False
@@ -92,17 +99,14 @@ def main(words: Sequence[str], options: Options) -> int:
     """Decide first, if asked to; then print what holds, or the preview."""
     about = "Whom to believe, by stated rules, and why; and what changes without somebody."
     asked = parse(Asked, words, command="raters", about=about)
-    named = (asked.show, asked.without, asked.quarantine, asked.release)
-    if sum(one is not None for one in named) > 1:
-        raise ConfigError(
-            "one thing at a time", do="give --show, --without, --quarantine or --release"
-        )
+    _check(asked)
     with open_judgements(options) as database:
         if asked.quarantine is not None or asked.release is not None:
             return _decide(database, asked)
         with database.read() as connection:
             campaign = chosen_campaign(connection, asked.campaign)
             everybody = load(connection, campaign, lengths=True)
+            texts = texts_of(connection, campaign) if asked.drill is not None else {}
     name, votes = campaign.settings.name, _of_kinds(everybody, asked)
     if asked.without is not None:
         preview = without(votes, _in(votes, asked.without))
@@ -110,6 +114,9 @@ def main(words: Sequence[str], options: Options) -> int:
             print_json(preview)
         else:
             _preview(console(), preview)
+        return 0
+    if asked.drill is not None:
+        _drill(name, votes, texts, asked)
         return 0
     reports = rater_report(votes, seed=asked.seed)
     pairs = pairs_alike(votes)
@@ -130,6 +137,25 @@ def main(words: Sequence[str], options: Options) -> int:
         _show(out, name, reports, trusts, shares)
         _left_out(out, everybody, votes)
     return 0
+
+
+def _check(asked: Asked) -> None:
+    named = (asked.show, asked.without, asked.quarantine, asked.release, asked.drill)
+    if sum(one is not None for one in named) > 1:
+        raise ConfigError(
+            "one thing at a time", do="give --show, --without, --quarantine, --release or --drill"
+        )
+    if asked.drill_seeds < 2:
+        raise ConfigError("a drill needs two seeds or more", got=asked.drill_seeds)
+
+
+def _drill(name: str, votes: Votes, texts: Mapping[str, str], asked: Asked) -> None:
+    word = asked.drill or ""
+    found = list(drills(votes, texts, word, asked.drill_seeds))
+    if asked.json:
+        print_json({"campaign": name, "word": word, "drills": found})
+    else:
+        show_drills(console(), name, word, found)
 
 
 def _of_kinds(votes: Votes, asked: Asked) -> Votes:
