@@ -22,7 +22,6 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,12 +80,13 @@ def alike(votes: Ratings) -> tuple[Alike, ...]:
     chances: dict[tuple[int, int], list[float]] = defaultdict(list)
     same: dict[tuple[int, int], list[bool]] = defaultdict(list)
     for group in groups:
-        for one, other in combinations(range(group.codes.shape[1]), 2):
-            chance = _chance_same(group, odds, one, other)
-            equal = group.codes[:, one] == group.codes[:, other]
-            for row, pair in enumerate(group.raters[:, [one, other]].tolist()):
-                chances[pair[0], pair[1]].append(float(chance[row]))
-                same[pair[0], pair[1]].append(bool(equal[row]))
+        for one in range(group.codes.shape[1] - 1):
+            chance = _chance_same(group, odds, one)
+            equal = group.codes[:, one, None] == group.codes[:, one + 1 :]
+            for row, names in enumerate(group.raters.tolist()):
+                for place, other in enumerate(names[one + 1 :]):
+                    chances[names[one], other].append(float(chance[row, place]))
+                    same[names[one], other].append(bool(equal[row, place]))
     found = [_of_pair(votes, pair, chances[pair], same[pair]) for pair in sorted(chances)]
     q = adjusted([one.p for one, _ in found], [possible for _, possible in found])
     told = [replace(one, q=float(value)) for (one, _), value in zip(found, q, strict=True)]
@@ -177,40 +177,41 @@ def _groups(votes: Ratings) -> tuple[_Group, ...]:
     return tuple(made)
 
 
-def _chance_same(group: _Group, odds: Floats, one: int, other: int) -> Floats:
-    """[items] P(the votes at two places are equal) by the null."""
+def _chance_same(group: _Group, odds: Floats, one: int) -> Floats:
+    """[items, later places] P(the vote at a place is equal to that at `one`) by the null."""
     items, cast = group.codes.shape
-    weights = odds[group.raters]
-    away = group.departs.sum(axis=1)
-    whole = _sums(weights, int(away.max()))
-    left = np.delete(weights, [one, other], axis=1)
-    rest = _sums(left, int(away.max()))
-    rows, total = np.arange(items), whole[np.arange(items), away]
-    neither = rest[rows, away] / total
-    both = np.where(away >= 2, rest[rows, np.maximum(away - 2, 0)], 0.0) / total
-    both *= weights[:, one] * weights[:, other]
-    matching, strays = np.zeros(items), away * (away - 1.0)
-    free = np.zeros(items)
+    weights, away = odds[group.raters], group.departs.sum(axis=1)
+    rows, most = np.arange(items), int(away.max())
+    total = _sums(weights, most)[rows, away, None]
+    # For each later place the others' weights: without it and without `one`.
+    left = np.repeat(weights[:, None, :], cast - 1 - one, axis=1)
+    left[:, :, one] = 0
+    left[:, np.arange(cast - 1 - one), np.arange(one + 1, cast)] = 0
+    rest = _sums(left, most)
+    neither = rest[rows, :, away] / total
+    both = np.where(away[:, None] >= 2, rest[rows, :, np.maximum(away - 2, 0)], 0.0) / total
+    both *= weights[:, one, None] * weights[:, one + 1 :]
+    matching, strays, free = np.zeros(items), away * (away - 1.0), np.zeros(items)
     for code in range(int(group.codes.max()) + 1):
         here = group.codes == code
-        departing = (here & group.departs).sum(axis=1)
+        departing, given = (here & group.departs).sum(axis=1), here.sum(axis=1)
         matching += departing * (departing - 1)
-        free += here.sum(axis=1) * (here.sum(axis=1) - 1.0)
+        free += given * (given - 1.0)
     alike_if_both = np.divide(matching, strays, out=np.zeros(items), where=strays > 0)
     # Where no answer leads, nobody departs: names are drawn evenly.
     even: Floats = free / (cast * (cast - 1))
-    return np.where(group.led, neither + both * alike_if_both, even)
+    return np.where(group.led[:, None], neither + both * alike_if_both[:, None], even[:, None])
 
 
 # ---- the odds ------------------------------------------------------------------------------------
 
 
 def _sums(weights: Floats, most: int) -> Floats:
-    """[items, most + 1] elementary symmetric functions of each row of [items, places] weights."""
-    found = np.zeros((len(weights), most + 1))
-    found[:, 0] = 1
-    for place in range(weights.shape[1]):
-        found[:, 1:] = found[:, 1:] + weights[:, place, None] * found[:, :-1]
+    """[..., most + 1] elementary symmetric functions of [..., places] weights."""
+    found = np.zeros((*weights.shape[:-1], most + 1))
+    found[..., 0] = 1
+    for place in range(weights.shape[-1]):
+        found[..., 1:] = found[..., 1:] + weights[..., place, None] * found[..., :-1]
     return found
 
 
