@@ -55,6 +55,18 @@ class Archetype(StrEnum):
     """Repeats what one colleague said where that one was asked before; guesses elsewhere."""
     TWIN = "copycat (second account)"
     """Says what another rater says or would say, on everything."""
+    COLLUDER_FIFTH = "colluder (a fifth agreed)"
+    """Honest, but for a fifth of the tasks: there all who know a secret say what it says."""
+    COLLUDER_HALF = "colluder (half agreed)"
+    COLLUDER_ALL = "colluder (all agreed)"
+
+
+AGREED = {
+    Archetype.COLLUDER_FIFTH: 0.2,
+    Archetype.COLLUDER_HALF: 0.5,
+    Archetype.COLLUDER_ALL: 1.0,
+}
+"""Share of tasks that a secret decides."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -66,6 +78,8 @@ class World:
     """How much better the first is, in units of a standard deviation of what raters disagree on."""
     lengths: np.ndarray
     """[pairs, 2] characters."""
+    texts: tuple[tuple[str, str], ...]
+    """The two responses."""
     prompts: tuple[str, ...]
     niche: np.ndarray
     """Whether the minority wants the opposite."""
@@ -111,14 +125,14 @@ def _size(name: str) -> float:
 def _world(
     name: str, pairs: Sequence[tuple[str, str, str]], gaps: Sequence[float], **more: float
 ) -> World:
-    gap, lengths, prompts = [], [], []
+    gap, texts, prompts = [], [], []
     for (prompt, one, other), size in zip(pairs, gaps, strict=True):
         if one == other:
             continue
         turned = digest(one) > digest(other)
         first, second = (other, one) if turned else (one, other)
         gap.append(-size if turned else size)
-        lengths.append((len(first), len(second)))
+        texts.append((first, second))
         prompts.append(digest(prompt)[:12])
     niche = np.array([int(prompt, 16) % 1000 < 1000 * NICHE for prompt in prompts])
     size = np.abs(np.array(gap))
@@ -126,7 +140,8 @@ def _world(
     return World(
         name=name,
         gap=np.array(gap),
-        lengths=np.array(lengths),
+        lengths=np.array([(len(first), len(second)) for first, second in texts]),
+        texts=tuple(texts),
         prompts=tuple(prompts),
         niche=niche,
         clear=np.flatnonzero(clear),
@@ -308,6 +323,9 @@ def _answer(desk: _Desk, rater: int, pair: int, task: str, shown: tuple[int, ...
     }
     if kind in by_kind:
         return by_kind[kind]()
+    secret = np.random.default_rng([pair, 20_251]).random(2)
+    if secret[0] < AGREED.get(kind, 0.0):
+        return 1 if secret[1] < 0.5 else -1
     seen = _look(desk, rater, pair, turned=kind is Archetype.MINORITY and bool(world.niche[pair]))
     turn = kind is Archetype.INVERTED and desk.rng.random() < 0.1
     return -seen if turn else seen

@@ -134,6 +134,9 @@ def test_raters_are_told_with_reasons(
     found = told_json(capsys)
     state = {one["rater"]: one["quarantined"] for one in found["trust"]}
     assert [state[name] for name in raters] == [False] * 5 + [True]
+    assert {one["other"] for one in found["pairs"]} | {one["one"] for one in found["pairs"]} == set(
+        raters
+    )
     reports = {one["rater"]: one for one in found["raters"]}
     assert reports[raters[0]]["findings"]["gold"]["n"] == 1
     assert reports[raters[2]]["findings"]["gold"]["p"] is None

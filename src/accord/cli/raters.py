@@ -1,10 +1,10 @@
-"""`accord raters [CAMPAIGN]`: whom to believe and why; quarantine, release, and what it changes."""
+"""`accord raters [CAMPAIGN]`: whom to believe and why; decisions, previews, a poison drill."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 
 from accord.cli.commands import Options
+from accord.cli.drill import drills, show_drills
 from accord.cli.flags import parse
 from accord.cli.groups import Told, print_coverage, print_without_group, read_told
 from accord.cli.judged import (
@@ -25,8 +26,10 @@ from accord.cli.judged import (
     short_names,
     table,
 )
+from accord.collect.alliances import pairs_alike
 from accord.collect.coverage import coverage
 from accord.collect.deciding import without_group
+from accord.collect.drill import texts_of
 from accord.collect.habits import Habit, RaterReport, rater_report
 from accord.collect.influence import Influence, Share, Without, influence, without
 from accord.collect.questions import read_population
@@ -92,6 +95,11 @@ class Asked:
     """Trust this rater, whatever the rules say."""
     why: str = ""
     """Reason of a quarantine or release; kept in the log."""
+    drill: str | None = None
+    """Put false labels into copies of the campaign, in memory: whichever response has this word
+    wins. Say what is caught and what a model of words learns of it; changes nothing."""
+    drill_seeds: int = 10
+    """Drills of each kind and size."""
     seed: int = 0
     """Of the intervals' resamples."""
     json: bool = False
@@ -102,19 +110,15 @@ def main(words: Sequence[str], options: Options) -> int:
     """Decide first, if asked to; then print what holds, or the preview."""
     about = "Whom to believe, by stated rules, and why; and what changes without somebody."
     asked = parse(Asked, words, command="raters", about=about)
+    _check(asked)
     groups = (asked.without_group, asked.population)
-    named = (asked.show, asked.without, asked.quarantine, asked.release, *groups)
-    if sum(one is not None for one in named) > 1:
-        raise ConfigError(
-            "one thing at a time",
-            do="give --show, --without, --without-group, --population, --quarantine or --release",
-        )
     with open_judgements(options) as database:
         if asked.quarantine is not None or asked.release is not None:
             return _decide(database, asked)
         with database.read() as connection:
             campaign = chosen_campaign(connection, asked.campaign)
             everybody = load(connection, campaign, lengths=True)
+            texts = texts_of(connection, campaign) if asked.drill is not None else {}
             told = None
             if any(one is not None for one in groups):
                 told = read_told(connection, options, asked.questions)
@@ -128,8 +132,18 @@ def main(words: Sequence[str], options: Options) -> int:
         else:
             _preview(console(), preview)
         return 0
+    if asked.drill is not None:
+        _drill(name, votes, texts, asked)
+        return 0
+    _report(asked, name, everybody, votes)
+    return 0
+
+
+def _report(asked: Asked, name: str, everybody: Votes, votes: Votes) -> None:
+    """Everybody, or one, as the rules see them."""
     reports = rater_report(votes, seed=asked.seed)
-    trusts = decide(reports)
+    pairs = pairs_alike(votes)
+    trusts = decide(reports, pairs=pairs)
     shares = influence(votes, trusts)
     if asked.show is not None:
         place = votes.raters.index(_in(votes, asked.show))
@@ -139,12 +153,12 @@ def main(words: Sequence[str], options: Options) -> int:
         else:
             _show_one(console(), *one)
     elif asked.json:
-        print_json({"campaign": name, "raters": reports, "trust": trusts, "influence": shares})
+        figures = {"raters": reports, "pairs": pairs, "trust": trusts, "influence": shares}
+        print_json({"campaign": name} | figures)
     else:
         out = console()
         _show(out, name, reports, trusts, shares)
         _left_out(out, everybody, votes)
-    return 0
 
 
 def _by_groups(asked: Asked, name: str, votes: Votes, told: Told) -> int:
@@ -164,6 +178,28 @@ def _by_groups(asked: Asked, name: str, votes: Votes, told: Told) -> int:
         shown = coverage(votes, told.profiles, told.questions, population)
         print_coverage(name, shown, population.source, told, json=asked.json)
     return 0
+
+
+def _check(asked: Asked) -> None:
+    groups = (asked.without_group, asked.population)
+    named = (asked.show, asked.without, asked.quarantine, asked.release, asked.drill, *groups)
+    if sum(one is not None for one in named) > 1:
+        raise ConfigError(
+            "one thing at a time",
+            do="give --show, --without, --without-group, --population, --quarantine, --release or"
+            " --drill",
+        )
+    if asked.drill_seeds < 2:
+        raise ConfigError("a drill needs two seeds or more", got=asked.drill_seeds)
+
+
+def _drill(name: str, votes: Votes, texts: Mapping[str, str], asked: Asked) -> None:
+    word = asked.drill or ""
+    found = list(drills(votes, texts, word, asked.drill_seeds))
+    if asked.json:
+        print_json({"campaign": name, "word": word, "drills": found})
+    else:
+        show_drills(console(), name, word, found)
 
 
 def _of_kinds(votes: Votes, asked: Asked) -> Votes:

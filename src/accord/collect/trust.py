@@ -2,7 +2,8 @@
 
 Nobody is put into quarantine for disagreeing. A taste that few share is right on what nobody doubts
 and the same again when asked again; what counts is guessing (known answers, repeats), a habit of
-the screen, or somebody else's answers. Everything else is a reason to look.
+the screen, or somebody else's answers. Everything else is a reason to look: two who answer alike
+may have agreed to, or share a taste.
 
 The rules decide for raters nobody decided about. Once a lead has put a rater into quarantine, or
 let one out again, that stands, and the rules only say what they see.
@@ -18,6 +19,7 @@ from sqlalchemy import Connection
 from accord.collect.habits import Habit, RaterReport, rater_report
 from accord.collect.votes import QUARANTINED, Votes
 from accord.core.errors import ConfigError
+from accord.stats.collusion import Alike
 from accord.stats.rater_bias import Finding, benjamini_hochberg
 from accord.store.registry import SYSTEM, set_rater_state
 
@@ -83,9 +85,15 @@ class Trust:
 
 
 def decide(
-    reports: Sequence[RaterReport], settings: TrustSettings | None = None
+    reports: Sequence[RaterReport],
+    settings: TrustSettings | None = None,
+    *,
+    pairs: Sequence[Alike] = (),
 ) -> tuple[Trust, ...]:
-    """What follows for every rater of `habits.rater_report`, in its order."""
+    """What follows for every rater of `habits.rater_report`, in its order.
+
+    `pairs` are those of `alliances.pairs_alike`: reasons to look, which change no weight.
+    """
     rules = settings or TrustSettings()
     keys = [(one.rater, habit) for one in reports for habit in ACCUSING]
     adjusted = benjamini_hochberg([one.findings[h].p for one in reports for h in ACCUSING])
@@ -93,7 +101,7 @@ def decide(
     found = []
     for report in reports:
         accused, told = _accusations(report, {h: q[report.rater, h] for h in ACCUSING}, rules)
-        noticed = _notices(report, rules, told)
+        noticed = [*_notices(report, rules, told), *_company(report.rater, pairs, rules)]
         by_lead = report.state in (QUARANTINED, ACTIVE)
         quarantined = report.state == QUARANTINED or (bool(accused) and not by_lead)
         why = [*accused, *noticed]
@@ -184,6 +192,17 @@ def _notices(report: RaterReport, rules: TrustSettings, told: Collection[Habit])
         _words(habit, report, accused=False)
         for habit, found in report.findings.items()
         if habit not in told and found.q <= rules.false_discovery
+    ]
+
+
+def _company(rater: str, pairs: Sequence[Alike], rules: TrustSettings) -> list[str]:
+    """Whom a rater answers like, in words."""
+    return [
+        f"says what {pair.other if pair.one == rater else pair.one} says on {pair.same} of"
+        f" {pair.open} tasks that others are split on, {pair.expected:.1f} expected: agreed, one"
+        " person twice, or one taste"
+        for pair in pairs
+        if rater in (pair.one, pair.other) and pair.q <= rules.false_discovery
     ]
 
 
