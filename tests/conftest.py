@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 
 import hypothesis
 import pytest
 
 pytest_plugins = ("tests.databases",)
+
+# What runs in the background of a shell has been told to ignore Ctrl-C, and tells its children so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile(
     "accord", deadline=None, derandomize=True, max_examples=50, print_blob=True
