@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
 from accord.cli.main import main
+from accord.collect.answering import answer
 from accord.collect.assigning import next_task
 from accord.collect.campaign import (
     CampaignSettings,
@@ -18,11 +20,13 @@ from accord.collect.campaign import (
     campaign_called,
     set_membership,
 )
+from accord.collect.sheet import Opinion
 from accord.core.errors import ConflictError
 from accord.store.database import open_database
 from accord.store.log import parts_of, size
 from accord.store.tables import prompts, tasks
 from tests.cli.small import environment
+from tests.collect.asking import somebody
 
 
 @pytest.fixture
@@ -206,7 +210,10 @@ def test_a_file_of_which_nothing_can_be_used_is_a_failure(
         (["guidelines", "accord.toml", "--version", "v1"], "never changes"),
         (["prompts", "pilot", "none.jsonl"], "no such file"),
         (["prompts", "pilot", "none"], "no imported set"),
-        (["tasks", "pilot", "none", "--gold", "--qualification"], "gold or for qualification"),
+        (
+            ["tasks", "pilot", "none", "--gold", "--qualification"],
+            "a task is asked for one purpose",
+        ),
         (["sample", "pilot", "--policy", "sft"], "accord run"),
         (["sample", "pilot", "--policy", "reward"], "this is no policy"),
         (["join", "pilot", "--rater", " "], "needs a name"),
@@ -253,3 +260,95 @@ def test_campaigns_load_no_torch(workspace: Path) -> None:
             text=True,
         )
         assert told.endswith("[] 0\n")
+
+
+def lessons(folder: Path) -> str:
+    rows: list[dict[str, object]] = [
+        {
+            "prompt": f"question {n}",
+            "responses": [f"good {n}", f"bad {n}"],
+            "tiers": [0, 1],
+            "explanation": f"because of {n}",
+        }
+        for n in range(2)
+    ]
+    return write_rows(folder / "lessons.jsonl", rows)
+
+
+def test_rounds_tell_who_did_what_and_where_people_differ(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["campaign", "rounds", "pilot"]) == 0
+    assert "there are no lessons, no trial and no round" in capsys.readouterr().out
+    assert main(["campaign", "tasks", "pilot", lessons(workspace), "--lesson"]) == 0
+    assert "2 rows: 2 new lesson tasks" in capsys.readouterr().out
+    rows: list[dict[str, object]] = [
+        {"prompt": f"why {n}?", "responses": [f"so {n}", f"not \x1b[31m{n}"]} for n in range(3)
+    ]
+    asked = write_rows(workspace / "asked.jsonl", rows)
+    assert main(["campaign", "tasks", "pilot", asked, "--calibration", "first"]) == 0
+    assert "3 new calibration tasks" in capsys.readouterr().out
+    with open_database(workspace / "accord.db") as database:
+        with database.read() as connection:
+            pilot = campaign_called(connection, "pilot")
+        for name, best in (("ada", 0), ("bob", 0), ("cyd", 1)):
+            rater = somebody(database, pilot, name)
+            while (lease := next_task(database, pilot, rater)) is not None:
+                said = lease.sheet.responses.index(max(lease.sheet.responses))
+                first = said if best else 1 - said
+                opinion = Opinion.ranked([0 if place == first else 1 for place in range(2)])
+                answer(database, pilot, lease, opinion, key=uuid4().hex, ui="test")
+    assert main(["campaign", "rounds"]) == 0
+    shown = capsys.readouterr().out
+    assert "pilot: lessons, 2 tasks" in shown
+    assert "pilot: calibration first, 3 tasks, guidelines v1" in shown
+    assert "3 people have done all of them" in shown
+    assert "people differ on 3 tasks; most on:" in shown
+    assert "2 said" in shown
+    assert "\x1b" not in shown
+    assert main(["campaign", "rounds", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["rounds"][0]["figures"][0]["interval"]["estimate"] == pytest.approx(1 / 3)
+    assert {pupil["answered"] for pupil in told["taught"]["pilot"][0]["pupils"]} == {2}
+
+
+def test_rounds_of_two_campaigns_are_compared(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workspace / "new.md").write_text("Prefer the shorter answer.")
+    assert main(["campaign", "guidelines", "new.md", "--version", "v2"]) == 0
+    assert main(["campaign", "open", "pilot-2", "--guideline", "v2"]) == 0
+    rows: list[dict[str, object]] = [
+        {"prompt": f"why {n}?", "responses": [f"so {n}", f"not {n}"]} for n in range(4)
+    ]
+    asked = write_rows(workspace / "asked.jsonl", rows)
+    for name in ("pilot", "pilot-2"):
+        assert main(["campaign", "tasks", name, asked, "--calibration", "first"]) == 0
+        with open_database(workspace / "accord.db") as database:
+            with database.read() as connection:
+                campaign = campaign_called(connection, name)
+            for number, who in enumerate(("ada", "bob")):
+                rater = somebody(database, campaign, who)
+                while (lease := next_task(database, campaign, rater)) is not None:
+                    shown = lease.sheet.responses
+                    odd = number and name == "pilot" and shown[0][-1] in "02"
+                    first = shown.index(min(shown) if odd else max(shown))
+                    opinion = Opinion.ranked([0 if place == first else 1 for place in range(2)])
+                    answer(database, campaign, lease, opinion, key=uuid4().hex, ui="test")
+    capsys.readouterr()
+    assert main(["campaign", "rounds", "pilot", "pilot-2", "--json"]) == 0
+    (percent, *_) = json.loads(capsys.readouterr().out)["changes"]
+    assert (percent["before"], percent["after"]) == ("pilot: first", "pilot-2: first")
+    assert percent["difference"]["estimate"] == pytest.approx(0.5)
+    assert main(["campaign", "rounds", "pilot", "pilot-2"]) == 0
+    assert "from one round to the next" in capsys.readouterr().out
+
+
+def test_a_task_is_asked_for_one_purpose(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = lessons(workspace)
+    assert main(["campaign", "tasks", "pilot", file, "--lesson", "--gold"]) == 2
+    assert "--gold, --lesson" in capsys.readouterr().err
+    assert main(["campaign", "tasks", "pilot", file, "--gold"]) == 2
+    assert "which nothing but a lesson shows" in capsys.readouterr().out

@@ -26,12 +26,13 @@ from accord.collect.campaign import (
     open_campaign,
 )
 from accord.collect.people import person
+from accord.collect.tasks import Purpose
 from accord.store.database import Database, open_database
 from accord.store.registry import publish_guideline
 from accord.store.tables import assignments
 from tests.cli.terminal import CONTROL_C, Screen, plain, rating
 from tests.cli.workplace import entered, judged, opened, rate, rows, set_state
-from tests.collect.asking import ask
+from tests.collect.asking import ask, made
 
 
 @pytest.fixture
@@ -244,3 +245,49 @@ def test_an_error_in_the_middle_says_what_was_kept(
     assert f"1 judged, 0 skipped, 0 corrected; your last receipt is event {row.seq}" in (
         told.getvalue()
     )
+
+
+def taught(workspace: Path) -> None:
+    """The campaign `pilot` with two lessons before its work."""
+    with open_database(workspace / "accord.db") as database:
+        campaign = made(database, tasks=2)
+        for place, (words, why) in enumerate((("easy", "it is *shorter*"), ("hard", None))):
+            ask(
+                database,
+                campaign,
+                words,
+                purpose=Purpose.LESSON,
+                gold=[0, 1],
+                explanation=why,
+                priority=-place,
+            )
+
+
+def test_a_lesson_is_told_once_it_was_answered(workspace: Path) -> None:
+    taught(workspace)
+    said = plain(rate(workspace, "a\na\nu0\n", "--most", "3").stdout)
+    assert said.count("a lesson: say what you think") == 2
+    first, second = said.index("easy"), said.index("hard")
+    assert first < said.index("it is *shorter*") < second
+    told = re.findall(r"^(right: [AB] > [AB]|the right order is .*)$", said, re.MULTILINE)
+    assert len(told) == 2
+    for one in told:
+        assert one in ("right: A > B", "the right order is B > A; you said A > B")
+    assert "there is nothing to undo in this sitting" in said
+    assert "1 judged, 0 skipped, 0 corrected, 2 lessons; your last receipt" in said
+
+
+def test_a_lesson_waits_until_it_was_read(workspace: Path) -> None:
+    taught(workspace)
+    with at_work(workspace) as screen:
+        screen.press("a\r")
+        screen.until("it is *shorter*")
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.until("handed in (event")
+        screen.ready("hard", "q end")
+        screen.press("s1")
+        screen.until("the right order is")
+        screen.until("Enter goes on")
+        screen.press("q")
+        assert "0 judged, 0 skipped, 0 corrected, 2 lessons" in plain(screen.end())

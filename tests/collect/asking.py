@@ -42,6 +42,7 @@ def ask(
     *,
     purpose: Purpose = Purpose.WORK,
     gold: Sequence[int] | None = None,
+    **more: Any,
 ) -> str:
     """One task; the answers say which they are: the gold of answer 0 comes first."""
     with database.write() as connection:
@@ -57,7 +58,7 @@ def ask(
             for n in range(campaign.settings.responses)
         ]
         return add_task(
-            connection, campaign, prompt=prompt, responses=ids, purpose=purpose, gold=gold
+            connection, campaign, prompt=prompt, responses=ids, purpose=purpose, gold=gold, **more
         )
 
 

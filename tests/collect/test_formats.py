@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from accord.collect.formats import FORMATS, Unjudged, format_called, format_of
+from accord.collect.formats import FORMATS, Explained, Unjudged, format_called, format_of
 from accord.collect.formats.shape import Row
+from accord.collect.gathering import Used
 from accord.collect.importing import read_rows
 from accord.collect.records import Rejected, Unusable
 from accord.core.errors import ConfigError
@@ -38,7 +39,7 @@ def votes(*given: object) -> dict[str, object]:
 
 
 JUDGED: dict[str, object] = {"prompt": "Hi", "responses": ["a", "b"], "tiers": [0, 1]}
-GOOD: dict[str, tuple[dict[str, object], Row]] = {
+GOOD: dict[str, tuple[dict[str, object], Row | Unjudged | Explained]] = {
     "conversation": (
         {"messages": [SYSTEM, ASKED, SAID], "source": "me"},
         Demonstration(
@@ -154,6 +155,16 @@ GOOD: dict[str, tuple[dict[str, object], Row]] = {
         {"prompt": "Hi", "responses": ["Blue", "Red"], "tiers": None},
         Unjudged(row=1, prompt=PROMPT, responses=("Blue", "Red"), source="f"),
     ),
+    "a lesson": (
+        {"prompt": "Hi", "responses": ["Blue", "Red"], "tiers": [0, 1], "explanation": "It is."},
+        Explained(
+            row=1,
+            comparison=Comparison(
+                prompt=PROMPT, responses=("Blue", "Red"), tiers=(0, 1), source="f"
+            ),
+            explanation="It is.",
+        ),
+    ),
     "instruction alone": (
         {"instruction": "Hi", "instances": [{"input": "", "output": "Blue"}]},
         Demonstration(conversation=PROMPT.answered("Blue"), source="f"),
@@ -161,7 +172,7 @@ GOOD: dict[str, tuple[dict[str, object], Row]] = {
 }
 
 
-def read(folder: Path, *rows: object, format: str = "auto") -> list[Row | Unjudged | Rejected]:  # noqa: A002
+def read(folder: Path, *rows: object, format: str = "auto") -> list[Used]:  # noqa: A002
     path = folder / "f.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return list(read_rows(path, format, source="f"))
@@ -183,7 +194,19 @@ def test_every_format_has_its_line_in_the_manual() -> None:
     assert [name for name in FORMATS if f"`{name}`" not in page] == []
 
 
+def test_an_explanation_elsewhere_is_a_column_like_any_other() -> None:
+    """The name is too common to speak for a lesson."""
+    for columns in ("prompt response", "prompt chosen rejected", "prompt responses", "messages"):
+        names = columns.split()
+        assert format_of([*names, "explanation"]) is format_of(names)
+
+
 BAD: list[tuple[dict[str, object], str | None, str]] = [
+    (
+        {"prompt": "a", "responses": ["b", "c"], "tiers": [0, 1], "explanation": " "},
+        "explanation",
+        "is empty",
+    ),
     ({"messages": []}, "messages", "is an empty list"),
     ({"messages": "Hi"}, "messages", "must be a list, got text"),
     ({"messages": [ASKED]}, "messages", "ends with a message that nobody answers"),

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from accord.collect.formats import Explained
 from accord.collect.importing import import_file, read_rows
+from accord.collect.lessons import explanation_of
 from accord.collect.ready import add_tasks
 from accord.collect.records import Rejected
 from accord.collect.tasks import Purpose, responses_of
@@ -119,3 +121,54 @@ def test_responses_without_an_order_are_no_data_set(tmp_path: Path) -> None:
     path.write_text('{"prompt": "Is it?", "responses": ["Yes.", "No."]}\n')
     with pytest.raises(DataError, match=r"nobody compared these responses; .*campaign tasks"):
         import_file(path, tmp_path / "sets")
+
+
+def lesson(number: int, why: str, **more: Any) -> Explained:
+    return Explained(row=number, comparison=compared(number, **more), explanation=why)
+
+
+def test_lessons_keep_the_order_of_their_file_and_their_explanation(database: Database) -> None:
+    campaign = made(database, tasks=0)
+    rows = [lesson(1, "one"), compared(2), lesson(3, "three")]
+    done = add_tasks(database, campaign, rows, purpose=Purpose.LESSON)
+    assert (done.tasks, done.rejected) == (3, [])
+    more = add_tasks(database, campaign, [lesson(4, "four")], purpose=Purpose.LESSON)
+    assert more.tasks == 1
+    found = rows_of(database)
+    ordered = sorted(found, key=lambda row: -row.priority)
+    assert [row.id for row in ordered] == [row.id for row in found]
+    with database.read() as connection:
+        whys = [explanation_of(connection, row.id) for row in found]
+    assert whys == ["one", None, "three", "four"]
+
+
+def test_a_lesson_that_is_there_is_known_or_differs(file_database: Database) -> None:
+    campaign = made(file_database, tasks=0)
+    add_tasks(file_database, campaign, [lesson(1, "one")], purpose=Purpose.LESSON)
+    again = [lesson(1, "one"), lesson(1, "other"), lesson(1, "one", tiers=(1, 0))]
+    done = add_tasks(file_database, campaign, again, purpose=Purpose.LESSON)
+    assert (done.tasks, done.known) == (0, 1)
+    assert [one.why for one in done.rejected] == [
+        "has another explanation than the lesson that is there",
+        "has another known answer than the task that is there",
+    ]
+
+
+@pytest.mark.parametrize("purpose", [Purpose.WORK, Purpose.GOLD, Purpose.QUALIFICATION])
+def test_nothing_but_a_lesson_explains(file_database: Database, purpose: Purpose) -> None:
+    campaign = made(file_database, tasks=0)
+    (refused,) = add_tasks(file_database, campaign, [lesson(7, "why")], purpose=purpose).rejected
+    assert str(refused) == "row 7: has an explanation, which nothing but a lesson shows"
+
+
+def test_each_round_of_calibration_has_its_own_tasks(database: Database) -> None:
+    campaign = made(database, tasks=0)
+    rows = [compared(1), compared(2)]
+    made_of = [
+        add_tasks(database, campaign, rows, purpose=Purpose.CALIBRATION, calibration=name)
+        for name in ("first", "second", "first")
+    ]
+    assert [(one.tasks, one.known) for one in made_of] == [(2, 0), (2, 0), (0, 2)]
+    assert [row.round for row in rows_of(database)] == ["first"] * 2 + ["second"] * 2
+    work = add_tasks(database, campaign, rows)
+    assert work.tasks == 2

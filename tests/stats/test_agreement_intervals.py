@@ -13,7 +13,7 @@ from accord.core.errors import DataError
 from accord.stats import agreement_intervals as module
 from accord.stats.agreement import OF_TWO, Coefficient, agreement
 from accord.stats.agreement_intervals import agreement_interval, agreement_interval_for_raters
-from accord.stats.intervals import Interval
+from accord.stats.intervals import Interval, unpaired_difference
 from accord.stats.ratings import Floats, Ratings
 
 Sampler = Callable[[np.random.Generator, int], tuple[Floats, NDArray[np.intp]]]
@@ -115,6 +115,31 @@ def test_coverage_of_many_prompts(sampler: Sampler, coefficient: Coefficient) ->
     found = coverage(sampler, coefficient, truth(sampler, coefficient), prompts=150, repeats=1000)
     print(f"{coefficient}, 150 prompts: {found:.4f}")
     assert 0.92 <= found <= 0.98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("coefficient", [Coefficient.PERCENT, ALPHA, Coefficient.AC1])
+def test_coverage_of_a_change_between_rounds(coefficient: Coefficient) -> None:
+    """The same raters, other prompts, and raters who learnt: 500 times."""
+    rounds = [labels(raters=5, knows=knows, shares=(0.4, 0.6)) for knows in (0.6, 0.75)]
+    true = truth(rounds[1], coefficient) - truth(rounds[0], coefficient)
+    held = 0
+    for seed in range(500):
+        rng = np.random.default_rng([11, seed])
+        before, after = (
+            agreement_interval(
+                Ratings.of_table(values),
+                coefficient,
+                clusters=clusters,
+                resamples=1000,
+                seed=seed,
+            )
+            for values, clusters in (draw(rng, 40) for draw in rounds)
+        )
+        found = unpaired_difference(after, before)
+        held += found.low <= true <= found.high
+    print(f"{coefficient}: {held / 500:.4f}")
+    assert 0.92 <= held / 500 <= 0.98
 
 
 @pytest.mark.slow

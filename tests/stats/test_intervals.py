@@ -207,6 +207,39 @@ def test_paired_difference_takes_clusters() -> None:
     assert found == intervals.mean(first - second, clusters=clusters)
 
 
+def test_unpaired_difference_by_hand() -> None:
+    """.75 [.65, .83] minus .5 [.38, .62]: .25 -+ the roots of .1^2 + .12^2 and .08^2 + .12^2."""
+    one = Interval(estimate=0.75, low=0.65, high=0.83, level=0.95, clusters=50)
+    other = Interval(estimate=0.5, low=0.38, high=0.62, level=0.95, clusters=40)
+    found = intervals.unpaired_difference(one, other)
+    assert (found.estimate, found.clusters) == (0.25, 40)
+    assert found.low == pytest.approx(0.25 - math.sqrt(0.1**2 + 0.12**2))
+    assert found.high == pytest.approx(0.25 + math.sqrt(0.08**2 + 0.12**2))
+    swapped = intervals.unpaired_difference(other, one)
+    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+    with pytest.raises(DataError, match="one level"):
+        intervals.unpaired_difference(one, intervals.proportion(3, 9, level=0.9))
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.5, 0.5), (0.8, 0.6), (0.95, 0.7)])
+def test_coverage_of_an_unpaired_difference(first: float, second: float) -> None:
+    """Exact, over all outcomes of 40 and 60 draws."""
+    sizes, truths = (40, 60), (first, second)
+    chances = [
+        scipy.stats.binom.pmf(range(n + 1), n, p) for n, p in zip(sizes, truths, strict=True)
+    ]
+    alone = [[intervals.proportion(k, n) for k in range(n + 1)] for n in sizes]
+    held = math.fsum(
+        float(p * q)
+        for p, one in zip(chances[0], alone[0], strict=True)
+        for q, other in zip(chances[1], alone[1], strict=True)
+        if intervals.unpaired_difference(one, other).low
+        <= first - second
+        <= intervals.unpaired_difference(one, other).high
+    )
+    assert 0.94 <= held <= 0.97
+
+
 def test_wilson_by_hand() -> None:
     """8 of 10: centre (.8 + 3.8415 / 20) / 1.38415 = .71674; 95% interval (.4902, .9433)."""
     found = intervals.proportion(8, 10)

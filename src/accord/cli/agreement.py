@@ -100,8 +100,8 @@ def _counts(out: Console, name: str, found: Agreement) -> None:
         f"{name}: {counts.judgements} judgements of {counts.prompts} prompts by {counts.raters}"
         f" raters; {counts.ordered} orders ({counts.ties} of them ties), {counts.all_bad} all bad,"
         f" {counts.skips} skipped, {counts.late} late\n"
-        f"figures are of the {counts.used} on work tasks: known answers, repeats and adjudications"
-        f" are left out, and {counts.quarantined} of raters in quarantine",
+        f"figures are of the {counts.used} on work tasks: known answers, repeats, calibration"
+        f" rounds and adjudications are left out, and {counts.quarantined} of raters in quarantine",
         markup=False,
     )
 

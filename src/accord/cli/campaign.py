@@ -41,6 +41,7 @@ SUMMARIES: Mapping[str, str] = {
     "sample": "Let policies answer prompts, and make tasks of the answers",
     "work": "Work off the jobs that `sample --queue` left",
     "tasks": "Make tasks of responses that are there",
+    "rounds": "Show lessons, trial and calibration: who did them, where people differ",
     "remarks": "List flags, reasons of skips and raters' own words",
     "status": "Show where the campaigns stand",
     "pause": "Hand out no tasks for now",
@@ -125,7 +126,7 @@ def overview() -> str:
 
 def _parts() -> Mapping[str, Callable[[Words, Options], int]]:
     from accord.cli import campaign_tasks as making
-    from accord.cli import remarks
+    from accord.cli import remarks, rounds
     from accord.cli.profile import profile
 
     return {
@@ -140,6 +141,7 @@ def _parts() -> Mapping[str, Callable[[Words, Options], int]]:
         "resume": _setter("resume", CampaignState.OPEN),
         "close": _setter("close", CampaignState.CLOSED),
         "join": _join,
+        "rounds": rounds.main,
         "remarks": remarks.main,
         "profile": profile,
     }

@@ -104,6 +104,11 @@ class Tasks:
     """The rows' order is the known answer: every rater may get such a task, unannounced."""
     qualification: bool = False
     """The rows' order is the known answer: asked before a rater works."""
+    lesson: bool = False
+    """The rows' order is the known answer, told once a rater gave their own, with the row's
+    `explanation`; asked before everything else, in the order of the file."""
+    calibration: str | None = None
+    """Name of a round in which everybody is asked the same, to see how far they agree."""
 
 
 def prompts(words: Sequence[str], options: Options) -> int:
@@ -152,11 +157,7 @@ def tasks(words: Sequence[str], options: Options) -> int:
     """Make tasks of responses that are there and print what became of every row."""
     about = "Make tasks of responses that are there."
     asked = parse(Tasks, words, command="campaign tasks", about=about)
-    if asked.gold and asked.qualification:
-        raise ConfigError("a task is gold or for qualification", do="run the command twice")
-    purpose = Purpose.WORK
-    if asked.gold or asked.qualification:
-        purpose = Purpose.GOLD if asked.gold else Purpose.QUALIFICATION
+    purpose = _purpose(asked)
     workspace = find_workspace(options)
     with open_workspace_database(workspace) as database:
         with database.read() as connection:
@@ -168,9 +169,26 @@ def tasks(words: Sequence[str], options: Options) -> int:
                 do="open another one under a new name",
             )
         rows, left_out = _rows(workspace, "preferences", asked.source)
-        made = add_tasks(database, campaign, rows, purpose=purpose)
+        made = add_tasks(database, campaign, rows, purpose=purpose, calibration=asked.calibration)
     print(told_made(made, purpose, left_out))
     return 0 if made.tasks or made.known else 2
+
+
+def _purpose(asked: Tasks) -> Purpose:
+    wanted = {
+        Purpose.GOLD: asked.gold,
+        Purpose.QUALIFICATION: asked.qualification,
+        Purpose.LESSON: asked.lesson,
+        Purpose.CALIBRATION: asked.calibration is not None,
+    }
+    named = [purpose for purpose, given in wanted.items() if given]
+    if len(named) > 1:
+        raise ConfigError(
+            "a task is asked for one purpose",
+            got=", ".join(f"--{purpose}" for purpose in named),
+            do="run the command once for each",
+        )
+    return named[0] if named else Purpose.WORK
 
 
 def told_added(added: Added, left_out: int) -> str:

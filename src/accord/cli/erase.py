@@ -21,6 +21,7 @@ from accord.collect.erasure import (
     Text,
     answers_to,
     copies,
+    explanations,
     mentions,
     reason_in,
     standing_on,
@@ -217,6 +218,9 @@ def _of_text(
         f"{stand.judgements} judgements of {len(stand.tasks)} tasks that show it: they count in "
         "`accord agreement`, no more set is frozen from them, and nobody is asked again"
     )
+    taught = explanations(connection, stand.tasks)
+    if taught:
+        goes = [*goes, f"what {len(taught)} lessons that show it say of it"]
     wrote = f"from {text.source}" if text.kind == "prompt" else f"by {text.source}"
     return Plan(
         title=f"{text.kind} {text.id} ({wrote})",
@@ -224,7 +228,7 @@ def _of_text(
         goes=[first, *goes],
         stays=[*stays, *([about] if stand.tasks else [])],
         shown=stand.tasks,
-        act=_eraser(asked, [one.part for one in texts]),
+        act=_eraser(asked, [*(one.part for one in texts), *taught]),
     )
 
 

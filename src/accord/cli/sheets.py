@@ -13,7 +13,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from accord.collect.ballot import LETTERS
+from accord.collect.ballot import LETTERS, order_told
+from accord.collect.lessons import Feedback
 from accord.collect.sheet import Sheet
 from accord.core.types import Speaker
 
@@ -56,6 +57,22 @@ def task(console: Console, sheet: Sheet, *, heading: str, again: bool = False) -
 def guidelines(text: str) -> RenderableType:
     """Markdown as a page; links are shown as they are written, and nothing can be clicked."""
     return Padding(Markdown(printable(text), hyperlinks=False), (0, 2, 1, 2))
+
+
+def lesson(told: Feedback, *, said: str) -> RenderableType:
+    """What is told after a lesson: the right order, the rater's own where it differs, and why."""
+    order = order_told(told.tiers)
+    match told.right:
+        case True:
+            verdict = Text(f"right: {order}", style="bold green")
+        case False:
+            verdict = Text(f"the right order is {order}; you said {said}", style="bold yellow")
+        case None:
+            verdict = Text(f"the right order is {order}", style="bold")
+    parts: list[RenderableType] = [verdict]
+    if told.explanation:
+        parts.append(Padding(Text(printable(told.explanation)), (0, 2, 1, 2)))
+    return Group(*parts)
 
 
 def legend(k: int, width: int, *, again: bool = False) -> Text:

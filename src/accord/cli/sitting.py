@@ -12,10 +12,11 @@ import accord
 from accord.cli.dialogue import Dialogue
 from accord.cli.form import Form, Wish
 from accord.cli.keys import END, ENTER, stopped_later
-from accord.cli.sheets import guidelines
+from accord.cli.sheets import guidelines, lesson
 from accord.collect.answering import Answered, answer, correct
 from accord.collect.assigning import Lease, next_task, release
 from accord.collect.campaign import Campaign
+from accord.collect.lessons import Feedback
 from accord.collect.sheet import Opinion
 from accord.core.errors import ConflictError, DataError, StoreError
 from accord.store.database import Database
@@ -39,7 +40,7 @@ class Sitting:
         self._last: tuple[Lease, Answered, Verdict] | None = None
         self._form: Form | None = None
         self._ended = False
-        self.judged = self.skipped = self.corrected = self.refused = 0
+        self.judged = self.skipped = self.corrected = self.refused = self.lessons = 0
 
     def work(self, *, most: int) -> None:
         """Task after task, until there is none, `most` are done, or the rater ends it.
@@ -48,7 +49,7 @@ class Sitting:
         beginning. Ctrl-C ends it as q does.
         """
         try:
-            while not self._ended and (not most or self.judged + self.skipped < most):
+            while not self._ended and (not most or self._done < most):
                 lease = self._next()
                 if lease is None:
                     return
@@ -65,6 +66,8 @@ class Sitting:
     def summary(self) -> str:
         """What was done, for the rater."""
         told = f"{self.judged} judged, {self.skipped} skipped, {self.corrected} corrected"
+        if self.lessons:
+            told += f", {self.lessons} lessons"
         if self.refused:
             told += f", {self.refused} not kept"
         if self._last is not None:
@@ -80,7 +83,11 @@ class Sitting:
     @property
     def begun(self) -> bool:
         """Whether anything was said in it."""
-        return bool(self.judged + self.skipped + self.refused)
+        return bool(self._done + self.refused)
+
+    @property
+    def _done(self) -> int:
+        return self.judged + self.skipped + self.lessons
 
     def _next(self) -> Lease | None:
         try:
@@ -102,8 +109,10 @@ class Sitting:
             if not self._dialogue.read_through(self._guide, then="Enter goes on to the first task"):
                 self._ended = True
                 return
-        number = self.judged + self.skipped + 1
-        form = self._open(lease, heading=f"task {number} of this sitting", again=False)
+        heading = f"task {self._done + 1} of this sitting"
+        if lease.lesson:
+            heading = "a lesson: say what you think, then read what is right"
+        form = self._open(lease, heading=heading, again=False)
         key = uuid4().hex
         while not self._ended:
             said = form.ask()
@@ -124,9 +133,20 @@ class Sitting:
         self._form = None
         if done is None:
             return
+        if done.feedback is not None:
+            self._teach(form, done, done.feedback)
+            return
         self._last = (lease, done, said.verdict)
         self._count(said.verdict, 1)
         self._tell("handed in", form, said, done)
+
+    def _teach(self, form: Form, done: Answered, told: Feedback) -> None:
+        """The right answer to a lesson. It is no answer to undo: what is right is known now."""
+        self.lessons += 1
+        page = lesson(told, said=form.told)
+        goes_on = "Enter goes on"
+        self._ended = not self._dialogue.read_through(page, then=goes_on) or self._ended
+        self._dialogue.say(f"handed in (event {done.seq})", style="dim")
 
     def _undo(self) -> None:
         """Show the last task again and let another answer take the place of the first."""

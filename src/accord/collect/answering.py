@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from accord.collect import statements
 from accord.collect.assigning import Lease
 from accord.collect.campaign import Campaign
+from accord.collect.lessons import Feedback, feedback
 from accord.collect.qualifying import qualify
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion, RaterKind
 from accord.collect.statements import (
@@ -32,7 +33,7 @@ from accord.collect.statements import (
     TAKEN,
 )
 from accord.collect.tasks import (
-    KNOWN_ANSWER,
+    ASKED_OF_ALL,
     Purpose,
     TaskState,
     add_task,
@@ -58,6 +59,8 @@ class Answered:
     """False where the same submission had been accepted before."""
     late: bool
     """Whether the lease had run out."""
+    feedback: Feedback | None = None
+    """Of a lesson: what the right answer is."""
 
 
 def answer(
@@ -90,9 +93,11 @@ def answer(
             late = bool(known.late)
         judgement = _judgement(connection, campaign, row, opinion, ui=ui, late=late)
         done = submit(connection, judgement, key=key)
+        task = connection.execute(statements.TASK, {"of_task": row.task}).one()
         if done.new:
-            _follow(connection, campaign, row, judgement)
-        return Answered(seq=done.event.seq, new=done.new, late=late)
+            _follow(connection, campaign, row, task, judgement)
+        told = feedback(connection, task, judgement) if task.purpose == Purpose.LESSON else None
+        return Answered(seq=done.event.seq, new=done.new, late=late, feedback=told)
 
 
 def correct(
@@ -103,7 +108,7 @@ def correct(
     The first one stays in the log. Idempotent by `key`. A skip whose place was given away since
     becomes a late answer.
     Raises DataError where `seq` is no judgement of a task, ConflictError where it was corrected
-    before.
+    before, or is of a lesson: the right answer was told.
     """
     with database.write() as connection:
         older = connection.execute(
@@ -114,6 +119,9 @@ def correct(
             raise DataError(
                 "this event is no judgement of a task of this campaign", got=f"event {seq}"
             )
+        task = connection.execute(statements.TASK, {"of_task": row.task}).one()
+        if task.purpose == Purpose.LESSON:
+            raise ConflictError("the first answer to a lesson stands", got=f"event {seq}")
         known = _known(connection, key)
         late = bool(known.late if known is not None else older.late)
         if known is None and row.state == SKIPPED and opinion.verdict is not Verdict.SKIP:
@@ -121,7 +129,7 @@ def correct(
         judgement = _judgement(connection, campaign, row, opinion, ui=ui, late=late)
         done = submit(connection, judgement, key=key, corrects=seq)
         if done.new:
-            _follow(connection, campaign, row, judgement)
+            _follow(connection, campaign, row, task, judgement)
         return Answered(seq=done.event.seq, new=done.new, late=late)
 
 
@@ -242,14 +250,17 @@ def _check_ratings(opinion: Opinion, campaign: Campaign, k: int) -> None:
 
 
 def _follow(
-    connection: Connection, campaign: Campaign, row: sa.Row[Any], judgement: Judgement
+    connection: Connection,
+    campaign: Campaign,
+    row: sa.Row[Any],
+    task: sa.Row[Any],
+    judgement: Judgement,
 ) -> None:
     if judgement.verdict is Verdict.SKIP:
         state = SKIPPED
     else:
         state = LATE if judgement.late else SUBMITTED
     connection.execute(statements.CLOSE, {"of_id": row.id, "becomes": state})
-    task = connection.execute(statements.TASK, {"of_task": row.task}).one()
     _settle(connection, campaign, task)
     if task.purpose == Purpose.QUALIFICATION:
         qualify(connection, campaign, row.rater)
@@ -260,7 +271,7 @@ def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> No
     counts = _states(connection, task, RaterKind.HUMAN)
     if sum(counts[state] for state in ANSWERED) >= task.overlap:
         state = TaskState.DONE
-    elif counts[SKIPPED] >= campaign.settings.most_skips and task.purpose not in KNOWN_ANSWER:
+    elif counts[SKIPPED] >= campaign.settings.most_skips and task.purpose not in ASKED_OF_ALL:
         state = TaskState.WITHDRAWN
     else:
         state = TaskState.OPEN

@@ -22,7 +22,7 @@ from accord.collect import statements
 from accord.collect.campaign import Campaign, CampaignState, Membership
 from accord.collect.pacing import due
 from accord.collect.qualifying import qualify
-from accord.collect.sheet import Sheet
+from accord.collect.sheet import RaterKind, Sheet
 from accord.collect.statements import LEASED, RELEASED
 from accord.collect.tasks import Purpose, add_task, responses_of
 from accord.core.errors import ConflictError, DataError
@@ -49,6 +49,8 @@ class Lease:
     shown: tuple[int, ...]
     """Canonical places in the order of the screen."""
     leased_until: datetime
+    lesson: bool = False
+    """Whether the right answer is told once one was given; raters are told of no other purpose."""
 
 
 def next_task(
@@ -69,13 +71,13 @@ def next_task(
     with database.write(durable=False) as connection:
         stand = check_may_work(connection, campaign, rater)
         connection.execute(statements.EXPIRE, {"now": now})
-        number = count_judged(connection, campaign, rater)
+        number, paced = _counts(connection, campaign, rater)
         until = now + timedelta(seconds=campaign.settings.lease_seconds)
         row = _held(connection, campaign, rater, holding)
         if row is not None:
             connection.execute(statements.EXTEND, {"of_id": row["id"], "until": until})
         else:
-            task = _draw(connection, campaign, rater, stand, number)
+            task = _draw(connection, campaign, rater, stand, paced)
             if task is None:
                 return None
             row = _assign(connection, campaign, task, rater, now)
@@ -156,6 +158,9 @@ def _draw(
     def first(purpose: Purpose) -> str | None:
         return _open_task(connection, campaign, rater, purpose, stand.kind, rng)
 
+    # A program has nothing to learn, and is in no figure about people.
+    if stand.kind == RaterKind.HUMAN and (found := first(Purpose.LESSON)) is not None:
+        return found
     if stand.membership is Membership.TRIAL:
         found = first(Purpose.QUALIFICATION)
         # Nothing is left to answer where the last one's words were erased, say.
@@ -165,6 +170,8 @@ def _draw(
         found = first(Purpose.ADJUDICATION)
         if found is not None:
             return found
+    if stand.kind == RaterKind.HUMAN and (found := first(Purpose.CALIBRATION)) is not None:
+        return found
     check, found = due(campaign.settings, rater, number), None
     if check is Purpose.GOLD:
         found = first(Purpose.GOLD)
@@ -216,7 +223,13 @@ def _repeat(connection: Connection, campaign: Campaign, rater: str, rng: Random)
 
 def count_judged(connection: Connection, campaign: Campaign, rater: str) -> int:
     """How many tasks of the campaign the rater answered."""
-    return int(connection.execute(statements.COUNT, _of(campaign, rater)).scalar_one())
+    return _counts(connection, campaign, rater)[0]
+
+
+def _counts(connection: Connection, campaign: Campaign, rater: str) -> tuple[int, int]:
+    """Tasks that the rater answered, and how many of them count where checks are planned."""
+    row = connection.execute(statements.COUNT, _of(campaign, rater)).one()
+    return int(row.judged), int(row.paced or 0)
 
 
 # ---- the lease -----------------------------------------------------------------------------------
@@ -285,4 +298,5 @@ def _lease(connection: Connection, campaign: Campaign, row: dict[str, Any], numb
         sheet=sheet,
         shown=tuple(row["shown"]),
         leased_until=row["leased_until"],
+        lesson=found[0].purpose == Purpose.LESSON,
     )

@@ -6,7 +6,7 @@ page; this is the one place that knows what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from accord.collect.sheet import Opinion
@@ -28,6 +28,14 @@ SCALE = {
 }
 """Two responses: key to (tier of A, tier of B, strength). 1 A is much better .. 7 B is."""
 STRENGTHS = ("negligible", "slight", "clear", "strong")
+
+
+def order_told(tiers: Sequence[int]) -> str:
+    """Tiers in letters, as `A > B = C`; empty for none."""
+    return " > ".join(
+        " = ".join(letter for letter, its in zip(LETTERS, tiers, strict=False) if its == tier)
+        for tier in sorted(set(tiers))
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

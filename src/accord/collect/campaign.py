@@ -66,8 +66,8 @@ class CampaignSettings:
     lease_seconds: int = 900
     """How long a task stays with who opened it."""
     most_skips: int = 3
-    """A task that so many raters skipped is withdrawn and shown to the lead; one with a known
-    answer is not, for everybody is asked it."""
+    """A task that so many raters skipped is withdrawn and shown to the lead; one that everybody is
+    asked is not: a known answer, say."""
     qualification_pass: float = 0.8
     """Share of qualification tasks a new rater must get right. No qualification tasks: no trial."""
     adjudicate: bool = True

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.frozen import is_frozen, origins
+from accord.collect.tasks import EXPLANATION
 from accord.core.errors import DataError
 from accord.store.erasing import Part
 from accord.store.judgements import COUNTS, RATIONALE
@@ -31,6 +32,8 @@ from accord.store.tables import (
 Kind = Literal["prompt", "response"]
 MOST_NAMED = 5
 """Ids that an error lists."""
+_REASONS = (RATIONALE, WHY, EXPLANATION)
+"""Parts that hold what somebody said in own words of what they judged, decided or explained."""
 _AROUND = 40
 """Characters on each side of words that were found."""
 
@@ -125,6 +128,17 @@ def standing_on(connection: Connection, text: Text) -> Standing:
     )
 
 
+def explanations(connection: Connection, shown: Collection[str]) -> list[Part]:
+    """Where the log keeps the explanations of these lessons (ids of tasks), unless erased."""
+    chosen = (
+        sa.select(payloads.c.seq, payloads.c.name)
+        .join(tasks, tasks.c.seq == payloads.c.seq)
+        .where(tasks.c.id.in_(shown), payloads.c.name == EXPLANATION, payloads.c.body.is_not(None))
+        .order_by(payloads.c.seq)
+    )
+    return [(row.seq, row.name) for row in connection.execute(chosen)]
+
+
 def written_by(connection: Connection, rater: str) -> frozenset[str]:
     """The tasks that show a response which this rater wrote or edited."""
     chosen = (
@@ -146,7 +160,7 @@ def mentions(connection: Connection, words: str) -> Iterator[Mention]:
         .join(events, events.c.seq == payloads.c.seq)
         .where(
             payloads.c.body.is_not(None),
-            payloads.c.name.in_((TEXT, RATIONALE, WHY)),
+            payloads.c.name.in_((TEXT, *_REASONS)),
             events.c.type != GUIDELINE_PUBLISHED,
         )
         .order_by(payloads.c.seq)
@@ -170,9 +184,7 @@ def reason_in(connection: Connection, seq: int) -> Part:
 
     Raises DataError where the event has none.
     """
-    chosen = sa.select(payloads.c.name).where(
-        payloads.c.seq == seq, payloads.c.name.in_((RATIONALE, WHY))
-    )
+    chosen = sa.select(payloads.c.name).where(payloads.c.seq == seq, payloads.c.name.in_(_REASONS))
     name = connection.execute(chosen).scalars().first()
     if name is None:
         raise DataError(

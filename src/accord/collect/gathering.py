@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accord.collect.formats import Format, Joined, Row, Unjudged
+from accord.collect.formats import Explained, Format, Joined, Row, Unjudged
 from accord.collect.formats.shape import Item
 from accord.collect.records import Record, Rejected, Unusable
 
-Used = Row | Unjudged | Rejected
+Used = Row | Unjudged | Explained | Rejected
 """What a reader of rows gets: everything but what is joined to something else."""
 
 MOST_TOGETHER = 4096

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO
 
-from accord.collect.formats import Format, Row, Unjudged, format_called, format_of
+from accord.collect.formats import Explained, Format, Row, Unjudged, format_called, format_of
 from accord.collect.gathering import Gathering, Used
 from accord.collect.reading import Raw, raw_rows
 from accord.collect.records import Record, Rejected, Unusable, listed
@@ -244,8 +244,11 @@ def checked_name(path: Path, name: str | None) -> str:
     return name
 
 
-def _kept(item: Row | Unjudged | Rejected) -> Row | Rejected:
-    """What a data set keeps: responses without an order are for raters."""
+def _kept(item: Used) -> Row | Rejected:
+    """What a data set keeps: responses without an order, and lessons, are for raters."""
+    if isinstance(item, Explained):
+        why = "this is a lesson for raters: `accord campaign tasks --lesson`"
+        return Rejected(item.row, why, "explanation")
     if isinstance(item, Unjudged):
         why = "nobody compared these responses; ask people with `accord campaign tasks`"
         return Rejected(item.row, why, "responses")

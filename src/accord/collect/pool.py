@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
-from accord.collect.formats import Unjudged
+from accord.collect.formats import Explained, Unjudged
 from accord.collect.likeness import Leaders, rarity_of, shingles, words
 from accord.collect.personal import PersonalScan
 from accord.collect.records import Rejected
@@ -247,7 +247,7 @@ def _usable(rows: Iterable[object], added: Added) -> Iterator[tuple[int, Prompt]
         else:
             kind = type(row).__name__.lower()
             why = f"is a {kind} and no prompt"
-            if isinstance(row, Unjudged | Comparison):
+            if isinstance(row, Unjudged | Explained | Comparison):
                 why = "holds responses: `accord campaign tasks` makes tasks of it"
             added.rejected.append(Rejected(number, why))
 

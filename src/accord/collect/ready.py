@@ -1,7 +1,7 @@
 """Tasks from responses that are there already: somebody's file or data set.
 
-For work the tiers of a row are not read, and a row needs none: raters are asked afresh. For gold
-and qualification they are the known answer.
+For work and calibration the tiers of a row are not read, and a row needs none: raters are asked
+afresh. For gold, qualification and lessons they are the known answer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
-from accord.collect.formats import Unjudged
+from accord.collect.formats import Explained, Unjudged
+from accord.collect.lessons import explanation_of
 from accord.collect.records import Rejected, Unusable
 from accord.collect.tasks import KNOWN_ANSWER, Purpose, add_task, responses_of
 from accord.core.hashing import digest
@@ -23,6 +24,8 @@ from accord.store.database import Database
 from accord.store.registry import add_prompt, add_response
 from accord.store.tables import responses, task_responses, tasks
 
+Fitting = Comparison | Unjudged | Explained
+"""What a task can be made of."""
 BATCH = 100
 """Rows in one writing transaction."""
 
@@ -34,7 +37,7 @@ class Made:
     rows: int = 0
     tasks: int = 0
     known: int = 0
-    """Rows about which the campaign had a task of this purpose already."""
+    """Rows about which the campaign had a task of this purpose (and round) already."""
     rejected: list[Rejected] = field(default_factory=list)
     """Rows that make no task, with the reason."""
 
@@ -45,12 +48,14 @@ def add_tasks(
     rows: Iterable[object],
     *,
     purpose: Purpose = Purpose.WORK,
+    calibration: str | None = None,
 ) -> Made:
-    """One task for each Comparison or Unjudged of `rows`, from `importing.read_rows` or a data set.
+    """One task for each Comparison, Unjudged or Explained of `rows`, from `importing.read_rows` or
+    a data set; `calibration` names the round that calibration tasks are of.
 
     The same rows again make nothing. A row that does not fit the campaign (its number of responses,
     two with the same text, no known order where one is needed) is listed as rejected; so is one
-    whose known order is not that of the task that is there, by which answers were judged.
+    whose known order, or its explanation, is not that of the task that is there.
     """
     made = Made()
     rest = iter(rows)
@@ -62,9 +67,11 @@ def add_tasks(
                     made.rejected.append(row)
                     continue
                 try:
-                    new = _ask(connection, campaign, _fit(row, campaign, purpose), purpose)
+                    new = _ask(
+                        connection, campaign, _fit(row, campaign, purpose), purpose, calibration
+                    )
                 except Unusable as error:
-                    place = row.row if isinstance(row, Unjudged) else made.rows
+                    place = row.row if isinstance(row, Unjudged | Explained) else made.rows
                     made.rejected.append(Rejected(place, error.what))
                     continue
                 made.tasks += new
@@ -73,9 +80,13 @@ def add_tasks(
 
 
 def task_about(
-    connection: Connection, campaign: Campaign, shown: Sequence[str], purpose: Purpose
+    connection: Connection,
+    campaign: Campaign,
+    shown: Sequence[str],
+    purpose: Purpose,
+    calibration: str | None = None,
 ) -> str | None:
-    """The campaign's task of this purpose that shows exactly these responses; None for none."""
+    """The campaign's task of this purpose, and round, that shows just these responses; or None."""
     first = (
         sa.select(tasks.c.id)
         .join(task_responses, task_responses.c.task == tasks.c.id)
@@ -83,6 +94,7 @@ def task_about(
             task_responses.c.response == shown[0],
             tasks.c.campaign == campaign.id,
             tasks.c.purpose == purpose,
+            tasks.c.round.is_not_distinct_from(calibration),
         )
     )
     for name in connection.execute(first).scalars().all():
@@ -92,8 +104,13 @@ def task_about(
     return None
 
 
-def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Comparison | Unjudged:
+def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Fitting:
     """`row` as it is. Raises Unusable where it makes no task."""
+    if isinstance(row, Explained):
+        if purpose is not Purpose.LESSON:
+            raise Unusable("has an explanation, which nothing but a lesson shows")
+        _fit(row.comparison, campaign, purpose)
+        return row
     if not isinstance(row, Comparison | Unjudged):
         raise Unusable(f"is a {type(row).__name__.lower()} and compares nothing")
     wanted = campaign.settings.responses
@@ -113,15 +130,31 @@ def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Comparison | Unju
 
 
 def _ask(
-    connection: Connection, campaign: Campaign, row: Comparison | Unjudged, purpose: Purpose
+    connection: Connection,
+    campaign: Campaign,
+    given: Fitting,
+    purpose: Purpose,
+    calibration: str | None,
 ) -> bool:
     """Whether a task was made. Raises Unusable where one is there with another known answer."""
+    why = given.explanation if isinstance(given, Explained) else None
+    row = given.comparison if isinstance(given, Explained) else given
     prompt = add_prompt(connection, Prompt(conversation=row.prompt, source=row.source))
     shown = [_response(connection, prompt, text) for text in row.responses]
     gold = row.tiers if isinstance(row, Comparison) and purpose in KNOWN_ANSWER else None
-    known = task_about(connection, campaign, shown, purpose)
+    known = task_about(connection, campaign, shown, purpose, calibration)
     if known is None:
-        add_task(connection, campaign, prompt=prompt, responses=shown, purpose=purpose, gold=gold)
+        add_task(
+            connection,
+            campaign,
+            prompt=prompt,
+            responses=shown,
+            purpose=purpose,
+            gold=gold,
+            calibration=calibration,
+            explanation=why,
+            priority=_after(connection, campaign) if purpose is Purpose.LESSON else 0,
+        )
         return True
     if gold is not None:
         places = responses_of(connection, known)
@@ -129,7 +162,17 @@ def _ask(
         there = dict(zip(places, connection.execute(answer).scalar_one(), strict=True))
         if [there[response] for response in shown] != list(gold):
             raise Unusable("has another known answer than the task that is there")
+    if purpose is Purpose.LESSON and why != explanation_of(connection, known):
+        raise Unusable("has another explanation than the lesson that is there")
     return False
+
+
+def _after(connection: Connection, campaign: Campaign) -> int:
+    """The priority of a lesson that comes after those that are there: in the order of the rows."""
+    lessons = sa.select(sa.func.count()).where(
+        tasks.c.campaign == campaign.id, tasks.c.purpose == Purpose.LESSON
+    )
+    return -int(connection.execute(lessons).scalar_one())
 
 
 def _response(connection: Connection, prompt: str, text: str) -> str:

@@ -53,6 +53,8 @@ class FreezeSettings:
                     raise ConfigError(
                         f"{setting} has an unknown word", got=word, do=f"use {', '.join(words)}"
                     )
+            if Purpose.LESSON in getattr(self, setting):
+                raise ConfigError("lessons teach raters: what they say there is no training data")
             if not getattr(self, setting):
                 raise ConfigError(f"{setting} names none, so nothing could be frozen")
         # In one order, each once: the same choice gives the same set, however it was typed.

@@ -61,13 +61,18 @@ STAND = (
 )
 """How far `of_rater` may work `in_campaign`."""
 
+_PACED = (Purpose.WORK, Purpose.GOLD, Purpose.REPEAT)
 COUNT = (
-    sa.select(sa.func.count())
+    sa.select(
+        sa.func.count().label("judged"),
+        sa.func.sum(sa.case((tasks.c.purpose.in_(_PACED), 1), else_=0)).label("paced"),
+    )
     .select_from(assignments)
     .join(tasks, tasks.c.id == assignments.c.task)
     .where(HERE, assignments.c.rater == _RATER, assignments.c.state.in_(ANSWERED))
 )
-"""How many tasks `in_campaign` `of_rater` answered."""
+"""How many tasks `in_campaign` `of_rater` answered, and how many of those were work or checks that
+come between work, which is what checks are planned by."""
 
 EXPIRE = (
     sa.update(assignments)
@@ -131,7 +136,9 @@ FIRST_SHOWING = (
 
 _asked = payloads.alias("asked")
 WORDS = (
-    sa.select(task_responses.c.place, payloads.c.body, _asked.c.body.label("asked"))
+    sa.select(
+        task_responses.c.place, payloads.c.body, _asked.c.body.label("asked"), tasks.c.purpose
+    )
     .join(tasks, tasks.c.id == task_responses.c.task)
     .join(responses, responses.c.id == task_responses.c.response)
     .join(payloads, (payloads.c.seq == responses.c.seq) & (payloads.c.name == TEXT))
@@ -139,7 +146,7 @@ WORDS = (
     .join(_asked, (_asked.c.seq == prompts.c.seq) & (_asked.c.name == TEXT))
     .where(task_responses.c.task == _TASK)
 )
-"""Each response of `of_task` with its canonical place, and the prompt beside it."""
+"""Each response of `of_task` with its canonical place, and the prompt beside it; what it is for."""
 
 ASSIGNMENT = sa.select(assignments).where(assignments.c.id == _ID)
 """Assignment `of_id`."""

@@ -28,21 +28,32 @@ EVERYBODY = 1_000_000
 
 
 class Purpose(StrEnum):
-    """Why a task is asked; a rater is never told."""
+    """Why a task is asked; only of a lesson is a rater told."""
 
     WORK = "work"
     GOLD = "gold"
     """The answer is known; every rater may get it once."""
     REPEAT = "repeat"
     """A rater's own task again, in swapped order."""
+    LESSON = "lesson"
+    """The answer is known, and told with its reason once the rater gave one; counts nowhere. The
+    one purpose that a rater is told."""
     QUALIFICATION = "qualification"
     """The answer is known; asked before the rater works."""
+    CALIBRATION = "calibration"
+    """Everybody is asked the same, to see whether they read the guidelines alike."""
     ADJUDICATION = "adjudication"
     """A lead decides where raters were split."""
 
 
-KNOWN_ANSWER = (Purpose.GOLD, Purpose.QUALIFICATION)
-"""What everybody is asked, and one answer is right."""
+KNOWN_ANSWER = (Purpose.GOLD, Purpose.QUALIFICATION, Purpose.LESSON)
+"""Where one answer is right."""
+ASKED_OF_ALL = (*KNOWN_ANSWER, Purpose.CALIBRATION)
+"""What every rater is asked once."""
+EXPLANATION = "explanation"
+"""Part of a lesson's event that says why its answer is the right one."""
+LONGEST_ROUND = 64
+"""Characters of the name of a calibration round."""
 
 
 class TaskState(StrEnum):
@@ -67,15 +78,19 @@ def add_task(
     gold: Sequence[int] | None = None,
     repeats: str | None = None,
     for_rater: str | None = None,
+    calibration: str | None = None,
+    explanation: str | None = None,
     actor: str = SYSTEM,
 ) -> str:
     """Ask about some responses (ids) to a prompt (id); returns the task's id.
 
     Inside `Database.write`. The canonical order is by digest of the text: the same texts stand in
     the same places in every task. `gold` is the known tier of each of `responses`, in the order
-    given here. `inclusion` is the probability with which this task was picked.
+    given here. `inclusion` is the probability with which this task was picked. `calibration`
+    names the round of a calibration task; `explanation` is what a lesson says after its answer.
     Raises DataError for a wrong number of responses, responses to another prompt, two with the same
-    text, and a gold task without its answer.
+    text, a task without the known answer that its purpose needs, and a round or an explanation
+    that its purpose has none of.
     """
     if len(responses) != campaign.settings.responses:
         raise DataError(
@@ -86,9 +101,12 @@ def add_task(
         )
     places = _canonical(connection, prompt, responses)
     answer = _answer(purpose, gold, responses, places)
+    _check_round(purpose, calibration)
+    if explanation is not None and purpose is not Purpose.LESSON:
+        raise DataError("only a lesson has an explanation", got=purpose)
     if overlap is None:
-        overlap = EVERYBODY if purpose in KNOWN_ANSWER else campaign.settings.overlap
-    about = {
+        overlap = EVERYBODY if purpose in ASKED_OF_ALL else campaign.settings.overlap
+    about: dict[str, object] = {
         "campaign": campaign.id,
         "prompt": prompt,
         "purpose": purpose.value,
@@ -98,18 +116,14 @@ def add_task(
         "gold": answer,
         "repeats": repeats,
         "for_rater": for_rater,
+        "round": calibration,
     }
-    parts = {"task": about | {"responses": places}}
+    parts: dict[str, object] = {"task": about | {"responses": places}}
+    if explanation is not None:
+        parts[EXPLANATION] = explanation
     event = append(connection, Entry(type="task.added", actor=actor, parts=parts)).event
-    row = about | {
-        "id": event.subject,
-        "seq": event.seq,
-        "kind": "compare",
-        "state": TaskState.OPEN.value,
-        "made": datetime.now(UTC),
-        "priority": priority,
-        "fence": 0,
-    }
+    row = about | {"id": event.subject, "seq": event.seq, "priority": priority}
+    row |= {"kind": "compare", "state": TaskState.OPEN.value, "made": datetime.now(UTC), "fence": 0}
     connection.execute(sa.insert(tasks), [row])
     shown = [
         {"task": event.subject, "place": place, "response": response}
@@ -159,12 +173,23 @@ def _canonical(connection: Connection, prompt: str, given: Sequence[str]) -> lis
     return sorted(given, key=lambda response: str(digests[response]))
 
 
+def _check_round(purpose: Purpose, name: str | None) -> None:
+    if (name is None) == (purpose is Purpose.CALIBRATION):
+        raise DataError(
+            "a calibration task names its round, and no other task does", got=f"{purpose}: {name}"
+        )
+    if name is not None and not (0 < len(name) <= LONGEST_ROUND and name.isprintable()):
+        raise DataError(
+            f"a round's name has 1 to {LONGEST_ROUND} printable characters", got=ascii(name)[:80]
+        )
+
+
 def _answer(
     purpose: Purpose, gold: Sequence[int] | None, given: Sequence[str], places: Sequence[str]
 ) -> list[int] | None:
     if (gold is None) == (purpose in KNOWN_ANSWER):
         raise DataError(
-            "gold and qualification tasks have a known answer, others have none",
+            f"tasks of {', '.join(KNOWN_ANSWER)} have a known answer, others have none",
             got=f"{purpose} with {'an' if gold is not None else 'no'} answer",
         )
     if gold is None:

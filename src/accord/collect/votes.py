@@ -70,6 +70,8 @@ class Vote:
     """The known answer of the task, as tiers."""
     repeats: str | None = None
     """The task of the same rater that was asked again."""
+    round: str | None = None
+    """Of calibration."""
     selected_by: str = RANDOM
     inclusion: float = 1.0
     seconds: float | None = None
@@ -207,10 +209,13 @@ class Votes:
         return tuple(np.array(t, dtype=np.float64) for t in tiers.values()), tuple(prompts.values())
 
 
-def load(connection: Connection, campaign: Campaign, *, lengths: bool = False) -> Votes:
+def load(
+    connection: Connection, campaign: Campaign, *, lengths: bool = False, lessons: bool = False
+) -> Votes:
     """The judgements of a campaign that are neither superseded nor withdrawn nor erased.
 
-    `lengths` reads every response's text to count its characters.
+    Those of lessons are left out, for whoever learns is not measured, unless `lessons` asks for
+    them. `lengths` reads every response's text to count its characters.
     """
     chosen = (
         sa.select(
@@ -221,6 +226,7 @@ def load(connection: Connection, campaign: Campaign, *, lengths: bool = False) -
             tasks.c.inclusion,
             tasks.c.gold,
             tasks.c.repeats,
+            tasks.c.round,
             raters.c.kind,
             raters.c.state,
             assignments.c.shown.label("leased_order"),
@@ -231,6 +237,8 @@ def load(connection: Connection, campaign: Campaign, *, lengths: bool = False) -
         .where(tasks.c.campaign == campaign.id, *COUNTS)
         .order_by(judgements.c.seq)
     )
+    if not lessons:
+        chosen = chosen.where(tasks.c.purpose != Purpose.LESSON)
     rows = connection.execute(chosen).all()
     places = _places(connection, campaign)
     sizes = _lengths(connection, campaign) if lengths else None
@@ -302,6 +310,7 @@ def _vote_of(
         ratings={name: tuple(values) for name, values in (row.ratings or {}).items()},
         gold=whole(row.gold),
         repeats=row.repeats,
+        round=row.round,
         selected_by=row.selected_by,
         inclusion=row.inclusion,
         seconds=row.seconds,

@@ -170,6 +170,26 @@ def paired_difference(
     return mean(one - other, clusters=clusters, level=level)
 
 
+def unpaired_difference(one: Interval, other: Interval) -> Interval:
+    """`one` minus `other`, where they were estimated from different draws.
+
+    Each limit lies as far from the difference as both distances together, added as squares (MOVER:
+    Zou and Donner 2008, doi:10.1002/sim.3095, section 2). It takes skewed intervals as they are.
+    Where both share draws that move them the same way, it is too wide. Raises DataError for
+    different levels.
+    """
+    if one.level != other.level:
+        raise DataError("intervals of one level make a difference", got=(one.level, other.level))
+    estimate = one.estimate - other.estimate
+    return Interval(
+        estimate=estimate,
+        low=estimate - math.hypot(one.estimate - one.low, other.high - other.estimate),
+        high=estimate + math.hypot(one.high - one.estimate, other.estimate - other.low),
+        level=one.level,
+        clusters=min(one.clusters, other.clusters),
+    )
+
+
 def proportion(successes: float, total: int, *, level: float = 0.95) -> Interval:
     """Share of independent yes-or-no outcomes with Wilson's score interval (Wilson 1927).
 

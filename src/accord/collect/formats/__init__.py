@@ -20,7 +20,7 @@ from accord.collect.formats import (
     ultrafeedback,
     votes,
 )
-from accord.collect.formats.shape import Format, Joined, Row, Unjudged
+from accord.collect.formats.shape import Explained, Format, Joined, Row, Unjudged
 from accord.collect.records import Unusable, listed
 from accord.core.errors import ConfigError
 
@@ -32,6 +32,7 @@ FORMATS: dict[str, Format] = {
         conversations.PROMPT,
         pairs.PAIRS,
         tiers.TIERS,
+        tiers.LESSONS,
         tiers.UNJUDGED,
         dialogues.DIALOGUES,
         instructions.INSTRUCTIONS,
@@ -55,6 +56,7 @@ KNOWN = frozenset[str]().union(*(made.required for made in FORMATS.values()))
 
 __all__ = [
     "FORMATS",
+    "Explained",
     "Format",
     "Joined",
     "Row",
@@ -128,5 +130,8 @@ def _decided(found: frozenset[str], empty: frozenset[str]) -> Format | str:
 def _likeness(made: Format, columns: frozenset[str]) -> tuple[float, int]:
     """How much of a format is there: whole columns first, then misspelt ones."""
     missing, others = made.required - columns, columns - made.required
+    found = made.required & columns
+    if missing - made.plain:
+        found -= made.plain
     misspelt = {near for name in missing for near in get_close_matches(name, others, n=1)}
-    return len(made.required & columns) + len(misspelt) / 2, -len(missing)
+    return len(found) + len(misspelt) / 2, -len(missing)

@@ -24,6 +24,16 @@ class Unjudged:
     source: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explained:
+    """Responses in their known order, and why that is the order: what a lesson is made of."""
+
+    row: int
+    """As `Unjudged.row`."""
+    comparison: Comparison
+    explanation: str
+
+
 @dataclass(frozen=True, slots=True)
 class Joined:
     """A row, or a part of one, that is used in the comparison or demonstration of another."""
@@ -31,7 +41,7 @@ class Joined:
     row: int
 
 
-Item = Row | Unjudged | Rejected | Joined
+Item = Row | Unjudged | Explained | Rejected | Joined
 """What becomes of a row: each row gives one at least."""
 
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accord.collect.formats.shape import PREFERENCE_COLUMNS, Format, Row, Unjudged, comparison
+from accord.collect.formats.shape import (
+    PREFERENCE_COLUMNS,
+    Explained,
+    Format,
+    Unjudged,
+    comparison,
+)
 from accord.collect.records import Record, Unusable, filled, sequence
+from accord.core.types import Comparison
 
 
-def _ranked(record: Record) -> Iterator[Row]:
+def _ranked(record: Record) -> Iterator[Comparison]:
     prompt = record.prompt()
     responses = _responses(record)
     ranks = []
@@ -17,6 +24,15 @@ def _ranked(record: Record) -> Iterator[Row]:
             raise Unusable("must be a whole number, 0 the best", f"tiers[{index}]")
         ranks.append(tier)
     yield comparison(record, prompt, responses, tuple(ranks))
+
+
+def _explained(record: Record) -> Iterator[Explained]:
+    for row in _ranked(record):
+        yield Explained(
+            row=record.row,
+            comparison=row,
+            explanation=filled(record.value("explanation"), "explanation"),
+        )
 
 
 def _unjudged(record: Record) -> Iterator[Unjudged]:
@@ -37,6 +53,15 @@ TIERS = Format(
     optional=PREFERENCE_COLUMNS,
     meaning="`prompt`, a list of `responses` and their `tiers`: 0 the best, equal tiers a tie.",
     parse=_ranked,
+)
+
+LESSONS = Format(
+    name="lesson",
+    required=TIERS.required | {"explanation"},
+    plain=frozenset({"explanation"}),
+    optional=PREFERENCE_COLUMNS,
+    meaning="The same with an `explanation` of the order: for `accord campaign tasks --lesson`.",
+    parse=_explained,
 )
 
 UNJUDGED = Format(
