@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import hypothesis
+import pytest
 import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,15 +23,17 @@ from hypothesis.stateful import (
 from accord.collect.answering import Answered, answer, correct
 from accord.collect.assigning import Lease, next_task, release
 from accord.collect.sheet import Opinion
+from accord.collect.tasks import Purpose
 from accord.core.errors import ConflictError
 from accord.store.database import open_database
 from accord.store.judgements import current
 from accord.store.tables import assignments, tasks
 from accord.store.verifying import verify_database
-from tests.collect.asking import made, prefers, somebody
+from tests.collect.asking import ask, made, prefers, somebody
 
 LEASE = 100
 OVERLAP = 2
+ORDER = (Purpose.LESSON, Purpose.CALIBRATION)
 OPINIONS = st.sampled_from(["first", "second", "tie", "skip"])
 
 
@@ -49,6 +52,8 @@ class Collection(RuleBasedStateMachine):
         self.acknowledged: dict[str, int] = {}
         """Assignment to the newest event that was acknowledged for it."""
         self.sent: dict[str, tuple[Lease, Opinion, Answered]] = {}
+        self.for_all: dict[str, Purpose] = {}
+        """Tasks that everybody is asked."""
 
     @initialize()
     def open(self) -> None:
@@ -67,9 +72,39 @@ class Collection(RuleBasedStateMachine):
             return Opinion.skipped("unreadable")
         return Opinion.ranked((0, 0)) if kind == "tie" else prefers(lease, int(kind == "second"))
 
+    @rule(purpose=st.sampled_from([Purpose.LESSON, Purpose.CALIBRATION]))
+    def put_in(self, purpose: Purpose) -> None:
+        """A task for everybody, at any time."""
+        if len(self.for_all) == 3:
+            return
+        known = purpose is Purpose.LESSON
+        task = ask(
+            self.database,
+            self.campaign,
+            f"for all {len(self.for_all)}",
+            purpose=purpose,
+            gold=(0, 1) if known else None,
+            calibration=None if known else "a round",
+        )
+        self.for_all[task] = purpose
+
     @rule(target=leases, who=st.integers(0, 3))
     def ask(self, who: int) -> Lease | None:
-        return next_task(self.database, self.campaign, self.people[who], now=self.now)
+        rater = self.people[who]
+        with self.database.read() as connection:
+            own = sa.select(assignments).where(assignments.c.rater == rater)
+            rows = connection.execute(own).all()
+        had = {row.task for row in rows if row.state in ("submitted", "late", "skipped")}
+        held = {row.task for row in rows if row.state == "leased" and row.leased_until > self.now}
+        lease = next_task(self.database, self.campaign, rater, now=self.now)
+        if held:
+            assert lease is not None
+            assert lease.task in held
+            return lease
+        due = [self.for_all[task] for task in self.for_all.keys() - had]
+        got = None if lease is None else self.for_all.get(lease.task)
+        assert got == (min(due, key=ORDER.index) if due else None)
+        return lease
 
     @rule(seconds=st.sampled_from([1, LEASE // 2, LEASE]))
     def wait(self, seconds: int) -> None:
@@ -104,6 +139,7 @@ class Collection(RuleBasedStateMachine):
             return None
         assert not refused
         assert done.new
+        assert (done.feedback is not None) == lease.lesson
         assert done.late == (row.leased_until <= self.now)
         self.acknowledged[lease.assignment] = done.seq
         self.sent[key] = (lease, said, done)
@@ -126,6 +162,10 @@ class Collection(RuleBasedStateMachine):
             return
         said = self.opinion(lease, kind)
         new = self.key()
+        if lease.lesson:
+            with pytest.raises(ConflictError, match="first answer to a lesson"):
+                correct(self.database, self.campaign, done.seq, said, key=new, ui="test")
+            return
         for _ in range(2):
             later = correct(self.database, self.campaign, done.seq, said, key=new, ui="test")
         self.acknowledged[lease.assignment] = later.seq
@@ -149,6 +189,9 @@ class Collection(RuleBasedStateMachine):
         in_time = Counter(row.task for row in rows if row.state in ("leased", "submitted"))
         answers = Counter(row.task for row in rows if row.state in ("submitted", "late"))
         for task, state in states.items():
+            if task in self.for_all:
+                assert state == "open"
+                continue
             assert in_time[task] <= OVERLAP
             assert (state == "done") == (answers[task] >= OVERLAP)
 

@@ -14,6 +14,7 @@ from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.groups import print_by, read_told
 from accord.cli.judged import (
+    FEW_PROMPTS,
     chosen_campaign,
     console,
     interval_text,
@@ -25,9 +26,6 @@ from accord.collect.groups import agreement_by
 from accord.collect.quality import ORDER, Agreement, Group, agreement
 from accord.collect.trust import believed
 from accord.collect.votes import load
-
-FEW_PROMPTS = 40
-"""From so many on intervals were measured to hold the truth as often as they say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

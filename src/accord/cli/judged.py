@@ -24,6 +24,8 @@ from accord.store.database import Database
 
 WIDE = 200
 """Columns of a table that goes to a file or a program."""
+FEW_PROMPTS = 40
+"""From so many on intervals were measured to hold the truth as often as they say."""
 SHORT = 8
 """Letters of a rater's name that are shown, where they are enough."""
 

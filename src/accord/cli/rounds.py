@@ -14,6 +14,7 @@ from rich.text import Text
 from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.judged import (
+    FEW_PROMPTS,
     chosen_campaign,
     console,
     interval_text,
@@ -88,7 +89,7 @@ def _taught(out: Console, campaign: str, one: Taught) -> None:
     rows = table("rater", "answered", "right")
     for pupil in one.pupils:
         rows.add_row(short[pupil.rater], str(pupil.answered), str(pupil.right))
-    out.print(Padding(rows, (0, 0, 1, 2)))
+    out.print(Padding(rows, (0, 0, 1, 2), expand=False))
 
 
 def _round(out: Console, one: Round, *, show: int) -> None:
@@ -105,7 +106,11 @@ def _round(out: Console, one: Round, *, show: int) -> None:
     for figure in one.figures:
         value = interval_text(figure.interval, missing=figure.why)
         rows.add_row(figure.coefficient, value, str(figure.prompts), str(figure.raters))
-    out.print(Padding(rows, (0, 0, 0, 2)))
+    out.print(Padding(rows, (0, 0, 0, 2), expand=False))
+    if 0 < max(figure.prompts for figure in one.figures) < FEW_PROMPTS:
+        out.print(
+            f"  fewer than {FEW_PROMPTS} prompts: intervals may be too narrow", style="yellow"
+        )
     few = one.differing[:show]
     if few:
         out.print(f"  people differ on {len(one.differing)} tasks; most on:")
@@ -119,7 +124,7 @@ def _differing(out: Console, one: Differing) -> None:
     letters = zip(LETTERS, one.responses, strict=False)
     parts += [Text(f"{letter} {_short(text)}") for letter, text in letters]
     for number, part in enumerate(parts):
-        out.print(Padding(part, (0, 0, 0, 4 if number else 3)))
+        out.print(Padding(part, (0, 0, 0, 4 if number else 3), expand=False))
 
 
 def _changes(out: Console, changed: Sequence[Change]) -> None:
@@ -130,7 +135,7 @@ def _changes(out: Console, changed: Sequence[Change]) -> None:
     for one in changed:
         change = interval_text(one.difference)
         rows.add_row(Text(one.before), Text(one.after), one.coefficient, change)
-    out.print(Padding(rows, (0, 0, 0, 2)))
+    out.print(Padding(rows, (0, 0, 0, 2), expand=False))
     out.print("  intervals take prompts to be different in each; where they are shared, too wide")
 
 
