@@ -159,6 +159,9 @@ def test_mistakes_are_one_message_and_exit_2(
         (["status", "--all"], "no such option\n  got:   --all\n  where: accord status\n"),
         (["init"], "a word is missing: PATH"),
         (["init", "a", "b"], "a word too many\n  got:   b\n"),
+        (["export", "films", "--to", "films.jsonl"], "no such option\n  got:   --to\n"),
+        (["export", "films", "f", "g"], "a word too many\n  got:   g\n"),
+        (["import", "f", "--part", "movie"], "did you mean movies? use one of editorials, movies,"),
         (["import", "f", "--unit", "promt"], "did you mean prompt? use one of prompt, response"),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from accord.cli.main import main
 from accord.store.database import open_database
 from accord.store.judgements import current
+from tests.collect.samples import archive, said, texts
 
 
 @pytest.fixture
@@ -78,3 +79,42 @@ def test_flags_that_judgements_do_not_heed_are_refused(
     assert main(["import", "../votes.json", "--judgements", *words]) == 2
     assert "judgements are neither split" in capsys.readouterr().err
     assert not (workspace / "accord.db").exists()
+
+
+def test_rated_texts_become_derived_comparisons(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(archive(workspace.parent, texts(61), said(61)))
+    assert main(["import", file, "--name", "films", "--prompt", "Write of a film."]) == 0
+    told = capsys.readouterr().out
+    assert "61 rows read" in told
+    assert "preferences as 'films'" in told
+    assert "is left over: there is no text to compare it with" in told
+    assert main(["export", "films", "films.jsonl"]) == 0
+    rows = [json.loads(line) for line in (workspace / "films.jsonl").read_text().splitlines()]
+    assert {row["source"] for row in rows} == {"derived from vaderSentiment ratings"}
+    assert {0 <= row["label"] <= 1 for row in rows} == {True}
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["ARCHIVE"], "no prompt of their own"),
+        (["ARCHIVE", "--prompt", " "], "no prompt of their own"),
+        (["ARCHIVE", "--prompt", "x", "--format", "prompt"], "and no other format"),
+        (["../thumbs.json", "--prompt", "x"], "rows bring their own prompts"),
+        (["../thumbs.json", "--part", "movies"], "rows bring their own prompts"),
+        (["../broken.tar.gz", "--prompt", "x"], "no archive of vaderSentiment's ratings"),
+        (["ARCHIVE", "--prompt", "x", "--part", "tweets"], "no tweets_GroundTruth.txt"),
+    ],
+)
+def test_what_is_no_archive_of_ratings_or_lacks_a_prompt_is_refused(
+    workspace: Path, capsys: pytest.CaptureFixture[str], words: list[str], match: str
+) -> None:
+    file = str(archive(workspace.parent, texts(6), said(6)))
+    (workspace.parent / "broken.tar.gz").write_bytes(b"no archive")
+    asked = [file if word == "ARCHIVE" else word for word in words]
+    before = sorted((workspace / "artifacts").glob("*"))
+    assert main(["import", *asked]) == 2
+    assert match in capsys.readouterr().err
+    assert sorted((workspace / "artifacts").glob("*")) == before

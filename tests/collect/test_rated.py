@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accord.collect.importing import import_rows
 from accord.collect.rated import (
     DERIVED,
     Part,
     Rated,
+    RatedReader,
     derived_comparisons,
     rated_snippets,
     shuffled,
@@ -22,8 +24,9 @@ from accord.collect.rated import (
 )
 from accord.collect.records import Rejected
 from accord.core.errors import ConfigError, DataError
-from accord.core.types import Conversation
+from accord.core.types import Comparison, Conversation
 from accord.store.datasets import Dataset, write_dataset
+from accord.store.splits import Splitter, Unit
 from tests.collect.samples import archive, packed, said, texts
 
 PROMPT = Conversation.of("Write one sentence of a film review.")
@@ -161,3 +164,41 @@ def test_derived_comparisons_are_split_by_response(tmp_path: Path) -> None:
     assert manifest.rows + manifest.split_across == 100
     assert manifest.counts["train"] > manifest.counts["dev"] > 0
     Dataset(tmp_path / "d").verify()
+
+
+def test_every_text_is_in_a_comparison_or_listed(tmp_path: Path) -> None:
+    """9 texts: one broken, two the same that may meet, and one left over where the rest is odd."""
+    words = texts(7) + b"\n90\t0\tThe same.\n91\t0\tThe same.\n92\t0\n"
+    numbers = said(7) + b"\n90\t0\t0\t[1]\n91\t0\t0\t[1]\n"
+    file = archive(tmp_path, words, numbers)
+    met = set()
+    for seed in range(40):
+        reader = RatedReader(file, prompt=PROMPT, seed=seed)
+        rows = list(reader)
+        made = [row for row in rows if isinstance(row, Comparison)]
+        left = [row for row in rows if isinstance(row, Rejected)]
+        assert 2 * len(made) + len(left) == 10 == reader.formats["vader-ratings"]
+        assert reader.joined == len(made)
+        assert len({row.row for row in left}) == len(left)
+        used = [text for row in made for text in row.responses]
+        assert used.count("The same.") <= 2
+        met.add(tuple(sorted(row.why.split()[0] for row in left)))
+    assert met == {("is", "must"), ("is", "must", "was", "was")}
+
+
+def test_derived_comparisons_are_imported_by_response(tmp_path: Path) -> None:
+    file = archive(tmp_path, texts(60), said(60))
+    splitter = Splitter(unit=Unit.RESPONSE, dev=0.2)
+    reports = [
+        import_rows(
+            RatedReader(file, prompt=PROMPT), tmp_path / "to", name="films", splitter=splitter
+        )
+        for _ in range(2)
+    ]
+    (made,), (again,) = (report.datasets for report in reports)
+    assert (made.is_new, again.is_new) == (True, False)
+    assert made.manifest.digest == again.manifest.digest
+    assert reports[0].rows == 60
+    assert reports[0].joined == 30
+    assert made.manifest.rows + made.manifest.split_across == 30
+    assert {row.source for row in Dataset(made.folder).rows()} == {DERIVED}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from difflib import get_close_matches
 from itertools import dropwhile, takewhile
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -48,14 +49,29 @@ def parse(
     except SystemExit as end:
         if not end.code:
             raise
+        # A word after a flag that there is not is read as something else, which fails first.
+        flags = _flags(kind, shared)
+        strange = [word for word in words if _named(word) and _named(word) not in flags]
+        if strange:
+            raise _unknown(strange, flags, command) from None
         raise _explained(said.getvalue(), words, command) from None
     if unknown:
-        with redirect_stdout(said), suppress(SystemExit):
-            tyro.cli(kind, args=["--help"], **shared)
-        flags = dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w.-]*", said.getvalue()))
-        raise _unknown(unknown, list(flags), command)
+        raise _unknown(unknown, _flags(kind, shared), command)
     value: T = found
     return value
+
+
+def _flags(kind: type, shared: dict[str, Any]) -> list[str]:
+    """Every flag that the help of a command names."""
+    said = io.StringIO()
+    with redirect_stdout(said), suppress(SystemExit):
+        tyro.cli(kind, args=["--help"], **shared)
+    return list(dict.fromkeys(re.findall(r"(?<![\w-])--[a-z][\w.-]*", said.getvalue())))
+
+
+def _named(word: str) -> str:
+    """The flag that a word names, as help writes it; empty for another word."""
+    return word.partition("=")[0].replace("_", "-") if re.match(r"--[a-z]", word) else ""
 
 
 def _unknown(words: Sequence[str], flags: Sequence[str], command: str) -> ConfigError:
@@ -96,7 +112,8 @@ def _explained(box: str, words: Sequence[str], command: str) -> ConfigError:
             do=more,
         )
     if found := re.match(r"invalid choice (.+) for argument '(.+?)'\. Expected one of (.+)", text):
-        choices = re.findall(r"'([^']*)'", found[3])
+        # tyro's None is a flag that was left out; it names it in any order.
+        choices = sorted(set(re.findall(r"'([^']*)'", found[3])) - {"None"})
         near = get_close_matches(found[1].strip("'"), choices, n=1)
         mean = f"did you mean {near[0]}? " if near else ""
         return ConfigError(
@@ -143,14 +160,14 @@ def _registry() -> ConstructorRegistry:
 
 
 def _perhaps(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
-    """A number or text that may be left out: `FLOAT|none` on the command line."""
+    """A number, text or path that may be left out: `FLOAT|none` on the command line."""
     parts = get_args(info.type) if get_origin(info.type) in (Union, UnionType) else ()
     kinds = [part for part in parts if part is not NoneType]
-    if len(parts) != 2 or len(kinds) != 1 or kinds[0] not in (int, float, str):
+    if len(parts) != 2 or len(kinds) != 1 or kinds[0] not in (int, float, str, Path):
         return None
     kind = kinds[0]
-    if kind is str:  # "none" is a text too: such a flag is left out to have no value
-        return _one("STR", str, kind)
+    if kind in (str, Path):  # "none" is a text too: such a flag is left out to have no value
+        return _one("STR" if kind is str else "PATH", kind, kind)
     return _one(f"{kind.__name__.upper()}|none", lambda x: None if x in NONE else kind(x), kind)
 
 

@@ -15,13 +15,23 @@ from accord.cli.flags import parse
 from accord.cli.session import find_workspace
 from accord.collect.formats import FORMATS
 from accord.collect.formats.votes import VOTES
-from accord.collect.importing import AUTO, ImportReport, import_file
+from accord.collect.importing import (
+    AUTO,
+    ImportReport,
+    Reader,
+    RowReader,
+    checked_name,
+    import_rows,
+)
+from accord.collect.rated import ARCHIVES, Part, RatedReader
 from accord.collect.reading import ENDINGS
 from accord.collect.records import listed
 from accord.core.disk import check_room
 from accord.core.errors import ConfigError
+from accord.core.types import Conversation
 from accord.pipeline.whereabouts import open_workspace_database
 from accord.pipeline.workspace import Workspace
+from accord.store.splits import Splitter, unit_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,14 +39,16 @@ class Import:
     """Flags of `accord import`."""
 
     file: Annotated[Path, tyro.conf.Positional]
-    """JSON lines (.jsonl), a JSON array (.json), either with .gz, or Parquet."""
+    """JSON lines (.jsonl), a JSON array (.json), either with .gz, or Parquet; or the archive of
+    vaderSentiment's rated texts (.tar.gz), from whose ratings comparisons are derived."""
     name: str | None = None
     """What the set is called in accord.toml; by default the file's name. An earlier set of this
     name and kind is replaced."""
     format: str = AUTO
     """How rows are read; auto goes by their columns."""
-    unit: Literal["prompt", "response"] = "prompt"
-    """What never stands in two splits: a prompt, or a single response."""
+    unit: Literal["prompt", "response"] | None = None
+    """What never stands in two splits: a prompt (the default), or a single response (the default
+    for rated texts, which share one prompt)."""
     dev: float = 0.1
     """Share that is held out for figures during training and evaluation."""
     test: float = 0.0
@@ -44,6 +56,10 @@ class Import:
     judgements: bool = False
     """Keep each vote of a PandaLM file as a judgement of its rater, in the workspace's database,
     instead of making comparisons of them."""
+    prompt: str | None = None
+    """Of rated texts, and needed for them: what each of them is an answer to."""
+    part: Literal["movies", "tweets", "products", "editorials"] | None = None
+    """Of rated texts: which of the archive's parts; by default its film reviews."""
 
 
 def main(words: Sequence[str], options: Options) -> int:
@@ -59,15 +75,7 @@ def main(words: Sequence[str], options: Options) -> int:
     if asked.judgements:
         print(_keep_judgements(asked, workspace))
         return 0
-    report = import_file(
-        asked.file,
-        workspace.artifacts,
-        name=asked.name,
-        format=asked.format,
-        unit=asked.unit,
-        dev=asked.dev,
-        test=asked.test,
-    )
+    report = _imported(asked, workspace)
     name = report.datasets[0].manifest.source
     sets = {
         str(made.manifest.kind): (made.folder, made.manifest.digest) for made in report.datasets
@@ -79,6 +87,32 @@ def main(words: Sequence[str], options: Options) -> int:
     return 0
 
 
+def _imported(asked: Import, workspace: Workspace) -> ImportReport:
+    name = checked_name(asked.file, asked.name)
+    rated = asked.file.name.endswith(ARCHIVES)
+    if rated and (asked.prompt is None or not asked.prompt.strip() or asked.format != AUTO):
+        raise ConfigError(
+            "rated texts have no prompt of their own, and no other format",
+            got="no --prompt" if asked.format == AUTO else f"--format {asked.format}",
+            do='say what they are answers to: --prompt "Write one sentence of a film review."',
+        )
+    if not rated and (asked.prompt is not None or asked.part is not None):
+        raise ConfigError(
+            "rows bring their own prompts",
+            got="--prompt" if asked.prompt is not None else "--part",
+            do=f"that is for an archive of rated texts, {' or '.join(ARCHIVES)}",
+        )
+    unit = unit_of(asked.unit or ("response" if rated else "prompt"))
+    splitter = Splitter(unit=unit, dev=asked.dev, test=asked.test)
+    reader: Reader
+    if rated:
+        prompt = Conversation.of(asked.prompt or "")
+        reader = RatedReader(asked.file, prompt=prompt, part=Part[(asked.part or "movies").upper()])
+    else:
+        reader = RowReader(asked.file, format=asked.format, source=name)
+    return import_rows(reader, workspace.artifacts, name=name, splitter=splitter)
+
+
 def _keep_judgements(asked: Import, workspace: Workspace) -> str:
     from accord.collect.judged import import_judgements
 
@@ -86,7 +120,7 @@ def _keep_judgements(asked: Import, workspace: Workspace) -> str:
     if replace(asked, format=AUTO) != plain or asked.format not in (AUTO, VOTES.name):
         raise ConfigError(
             "judgements are neither split nor read in another format than PandaLM's",
-            got="--judgements with --format, --unit, --dev or --test",
+            got="--judgements with --format, --unit, --dev, --test, --prompt or --part",
             do="leave those out, or leave --judgements out for comparisons to train on",
         )
     with open_workspace_database(workspace) as database:
@@ -159,7 +193,8 @@ def _apart(report: ImportReport, asked: Import) -> Iterator[str]:
                     if split == "train"
                     else f"nothing is held out for {split}, though --{split} {share:g} asks for it"
                 )
-                yield f"  {what}: rows are split by {asked.unit}, and too few of these differ"
+                unit = made.manifest.unit
+                yield f"  {what}: rows are split by {unit}, and too few of these differ"
 
 
 def _stood(

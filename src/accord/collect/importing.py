@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from accord.collect.formats import Explained, Format, Row, Unjudged, format_called, format_of
 from accord.collect.gathering import Gathering, Used
@@ -69,6 +69,23 @@ class ImportReport:
     ignored_columns: tuple[str, ...]
     """Columns that no format reads."""
     datasets: tuple[Imported, ...]
+
+
+class Reader(Protocol):
+    """Rows of a file; after (and during) iteration the counts say what was met."""
+
+    path: Path
+    formats: Counter[str]
+    """Rows by format."""
+    ignored: set[str]
+    """Columns that no format reads."""
+
+    @property
+    def joined(self) -> int:
+        """Rows, or parts of rows, that stand in the comparison or demonstration of another."""
+        ...
+
+    def __iter__(self) -> Iterator[Used]: ...
 
 
 class RowReader:
@@ -187,7 +204,19 @@ def import_file(
     """
     name = checked_name(path, name)
     splitter = Splitter(unit=unit_of(unit), dev=dev, test=test)
-    reader = RowReader(path, format=format, source=name)
+    return import_rows(
+        RowReader(path, format=format, source=name),
+        destination_root,
+        name=name,
+        splitter=splitter,
+    )
+
+
+def import_rows(
+    reader: Reader, destination_root: Path, *, name: str, splitter: Splitter
+) -> ImportReport:
+    """Write what `reader` reads, as `import_file` does; `name` is one that `checked_name` gave."""
+    path = reader.path
     tally = _Tally()
     with ExitStack() as stack:
         listing = stack.enter_context(tempfile.SpooledTemporaryFile(_SPOOL, "w+b"))

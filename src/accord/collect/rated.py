@@ -13,6 +13,7 @@ import json
 import random
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ DERIVED = "derived from vaderSentiment ratings"
 """Source of a comparison that nobody made."""
 INNER = "hutto_ICWSM_2014.tar.gz"
 """The data inside the source distribution of vaderSentiment 3.3.2 (MIT); wheels lack it."""
+ARCHIVES = (".tar.gz", ".tgz")
+"""How such an archive's name ends."""
 LARGEST = 64 << 20
 """Bytes of a file that is unpacked; the real ones have at most 2 MB."""
 LOWEST, HIGHEST = -4, 4
@@ -49,6 +52,45 @@ class Rated:
 
     text: str
     ratings: tuple[int, ...]
+
+
+class RatedReader:
+    """Reads comparisons that are derived from an archive of rated texts, for
+    `importing.import_rows`: of each two texts in an order drawn by `seed`.
+
+    A row is a text: two are joined in a comparison, and those without a partner are rejected. After
+    iteration the counts say what was met. Raises as `rated_snippets`.
+    """
+
+    def __init__(
+        self, archive: Path, *, prompt: Conversation, part: Part = Part.MOVIES, seed: int = 0
+    ) -> None:
+        self.path = archive
+        self.formats: Counter[str] = Counter()
+        self.ignored: set[str] = set()
+        self.joined = 0
+        self._prompt, self._part, self._seed = prompt, part, seed
+
+    def __iter__(self) -> Iterator[Comparison | Rejected]:
+        found: list[tuple[Rated, int]] = []
+        for row, text in enumerate(rated_snippets(self.path, self._part), start=1):
+            self.formats["vader-ratings"] += 1
+            if isinstance(text, Rejected):
+                yield text
+            else:
+                found.append((text, row))
+        rows = sorted(found, key=lambda item: (item[0].text, item[0].ratings))
+        random.Random(self._seed).shuffle(rows)
+        if len(rows) % 2:
+            yield Rejected(rows.pop()[1], "is left over: there is no text to compare it with")
+        for (first, one), (second, other) in zip(rows[::2], rows[1::2], strict=True):
+            made = list(derived_comparisons([first, second], prompt=self._prompt))
+            if made:
+                self.joined += 1
+                yield from made
+                continue
+            for row in (one, other):
+                yield Rejected(row, "was to be compared with the same text")
 
 
 def rated_snippets(archive: Path, part: Part = Part.MOVIES) -> Iterator[Rated | Rejected]:
