@@ -30,6 +30,7 @@ from accord.store.splits import Splitter, Unit
 from tests.collect.samples import archive, packed, said, texts
 
 PROMPT = Conversation.of("Write one sentence of a film review.")
+WHOLE = Splitter(unit=Unit.RESPONSE, dev=0.0)
 ratings = st.lists(st.integers(-4, 4), min_size=1, max_size=8)
 
 
@@ -173,7 +174,7 @@ def test_every_text_is_in_a_comparison_or_listed(tmp_path: Path) -> None:
     file = archive(tmp_path, words, numbers)
     met = set()
     for seed in range(40):
-        reader = RatedReader(file, prompt=PROMPT, seed=seed)
+        reader = RatedReader(file, prompt=PROMPT, splitter=WHOLE, seed=seed)
         rows = list(reader)
         made = [row for row in rows if isinstance(row, Comparison)]
         left = [row for row in rows if isinstance(row, Rejected)]
@@ -191,7 +192,10 @@ def test_derived_comparisons_are_imported_by_response(tmp_path: Path) -> None:
     splitter = Splitter(unit=Unit.RESPONSE, dev=0.2)
     reports = [
         import_rows(
-            RatedReader(file, prompt=PROMPT), tmp_path / "to", name="films", splitter=splitter
+            RatedReader(file, prompt=PROMPT, splitter=splitter),
+            tmp_path / "to",
+            name="films",
+            splitter=splitter,
         )
         for _ in range(2)
     ]
@@ -199,6 +203,10 @@ def test_derived_comparisons_are_imported_by_response(tmp_path: Path) -> None:
     assert (made.is_new, again.is_new) == (True, False)
     assert made.manifest.digest == again.manifest.digest
     assert reports[0].rows == 60
-    assert reports[0].joined == 30
-    assert made.manifest.rows + made.manifest.split_across == 30
+    assert reports[0].joined == made.manifest.rows
+    assert made.manifest.split_across == 0
+    assert 2 * made.manifest.rows + reports[0].rejected == 60
+    assert 2 <= made.manifest.counts["dev"] <= 12
     assert {row.source for row in Dataset(made.folder).rows()} == {DERIVED}
+    with pytest.raises(ConfigError, match="split by response"):
+        RatedReader(file, prompt=PROMPT, splitter=Splitter())

@@ -107,7 +107,8 @@ def _imported(asked: Import, workspace: Workspace) -> ImportReport:
     reader: Reader
     if rated:
         prompt = Conversation.of(asked.prompt or "")
-        reader = RatedReader(asked.file, prompt=prompt, part=Part[(asked.part or "movies").upper()])
+        part = Part[(asked.part or "movies").upper()]
+        reader = RatedReader(asked.file, prompt=prompt, splitter=splitter, part=part)
     else:
         reader = RowReader(asked.file, format=asked.format, source=name)
     return import_rows(reader, workspace.artifacts, name=name, splitter=splitter)

@@ -24,7 +24,8 @@ from typing import IO
 
 from accord.collect.records import Rejected, Unusable, checked_text, filled
 from accord.core.errors import ConfigError, DataError
-from accord.core.types import Comparison, Conversation
+from accord.core.types import Comparison, Conversation, Split
+from accord.store.splits import Splitter, Unit
 
 DERIVED = "derived from vaderSentiment ratings"
 """Source of a comparison that nobody made."""
@@ -56,29 +57,42 @@ class Rated:
 
 class RatedReader:
     """Reads comparisons that are derived from an archive of rated texts, for
-    `importing.import_rows`: of each two texts in an order drawn by `seed`.
+    `importing.import_rows`: of each two texts of one split, in an order drawn by `seed`.
 
     A row is a text: two are joined in a comparison, and those without a partner are rejected. After
     iteration the counts say what was met. Raises as `rated_snippets`.
     """
 
     def __init__(
-        self, archive: Path, *, prompt: Conversation, part: Part = Part.MOVIES, seed: int = 0
+        self,
+        archive: Path,
+        *,
+        prompt: Conversation,
+        splitter: Splitter,
+        part: Part = Part.MOVIES,
+        seed: int = 0,
     ) -> None:
+        if splitter.unit is not Unit.RESPONSE:
+            raise ConfigError("rated texts share one prompt: they are split by response")
         self.path = archive
         self.formats: Counter[str] = Counter()
         self.ignored: set[str] = set()
         self.joined = 0
         self._prompt, self._part, self._seed = prompt, part, seed
+        self._splitter = splitter
 
     def __iter__(self) -> Iterator[Comparison | Rejected]:
-        found: list[tuple[Rated, int]] = []
+        found: dict[Split, list[tuple[Rated, int]]] = {split: [] for split in Split}
         for row, text in enumerate(rated_snippets(self.path, self._part), start=1):
             self.formats["vader-ratings"] += 1
             if isinstance(text, Rejected):
                 yield text
             else:
-                found.append((text, row))
+                found[self._splitter.of_response(text.text)].append((text, row))
+        for rows in found.values():
+            yield from self._of_split(rows)
+
+    def _of_split(self, found: list[tuple[Rated, int]]) -> Iterator[Comparison | Rejected]:
         rows = sorted(found, key=lambda item: (item[0].text, item[0].ratings))
         random.Random(self._seed).shuffle(rows)
         if len(rows) % 2:

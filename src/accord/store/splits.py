@@ -91,8 +91,12 @@ class Splitter:
                 'only comparisons and feedback can be split by response: use unit "prompt"',
                 got=type(row).__name__,
             )
-        parts = {self._part(text) for text in responses_of(row)}
+        parts = {self.of_response(text) for text in responses_of(row)}
         return parts.pop() if len(parts) == 1 else None
+
+    def of_response(self, text: str) -> Split:
+        """The split of a response of this text, where the unit is "response"."""
+        return self._part(text)
 
     def _part(self, words: object) -> Split:
         sha = hashlib.sha256((_SALT + canonical_json(words)).encode())
