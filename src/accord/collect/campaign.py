@@ -62,7 +62,11 @@ class CampaignSettings:
     random_share: float = 0.2
     """Share of tasks drawn at random, which agreement and accuracy are measured on; at least .2."""
     selection: str = "random"
-    """What picks the other tasks: a name in `accord.collect.selection`."""
+    """What picks the other tasks: random, uncertainty, gap or coverage. As measured on simulated
+    people against random, in labels of 500: uncertainty (two reward models or more) saved 81 where
+    a rare kind of prompt counts as much as the rest, else no difference was shown; gap with several
+    reward models showed none, and with one cost 65 to 126 in five of six circumstances; coverage
+    saved 66 for the rare kind, and cost 75 to 105 in four of six."""
     lease_seconds: int = 900
     """How long a task stays with who opened it."""
     most_skips: int = 3
