@@ -289,7 +289,9 @@ def test_picking_by_gap_with_one_model_is_warned_of(
 
 def test_the_page_has_the_figure_that_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     page = Path(__file__).parents[2].joinpath("docs", "active-selection.md").read_text()
-    assert "costs 65 to 126 labels of 500 in five of the six circumstances" in " ".join(page.split())
+    assert "costs 65 to 126 labels of 500 in five of the six circumstances" in " ".join(
+        page.split()
+    )
     for part in ("open", "sample"):
         with pytest.raises(SystemExit):
             main(["campaign", part, "--help"])

@@ -46,7 +46,8 @@ class Prompts:
     source: Annotated[str, tyro.conf.Positional]
     """A file (JSON lines, Parquet), or the name of an imported set of prompts."""
     stratum: str | None = None
-    """Group of these prompts, which coverage is counted by; by default each row's source is."""
+    """Group of these prompts, which coverage is counted by, in 64 characters at most; by default
+    each row's source is."""
     target: dict[str, float] | None = None
     """Share of the pool that each stratum should have, as pairs: chat 0.5 code 0.3."""
 

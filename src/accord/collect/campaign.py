@@ -17,6 +17,7 @@ from accord.store.event import Entry
 from accord.store.log import append
 from accord.store.registry import SYSTEM
 from accord.store.tables import campaigns, guidelines, memberships, raters, tasks
+from accord.store.tables.columns import width
 
 
 class CampaignState(StrEnum):
@@ -99,6 +100,12 @@ class CampaignSettings:
                 )
         if not 0 < len(self.name) <= 200 or not self.name.isprintable():
             raise ConfigError("a campaign's name has 1 to 200 printable characters", got=self.name)
+        for name in ("guideline", "selection"):
+            text, most = getattr(self, name), width(campaigns.c[name])
+            if not 0 < len(text) <= most or not text.isprintable():
+                raise ConfigError(
+                    f"a campaign's {name} has 1 to {most} printable characters", got=ascii(text)
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

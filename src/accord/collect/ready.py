@@ -17,11 +17,13 @@ from accord.collect.campaign import Campaign
 from accord.collect.formats import Unjudged
 from accord.collect.records import Rejected, Unusable
 from accord.collect.tasks import KNOWN_ANSWER, Purpose, add_task, responses_of
+from accord.core.errors import DataError
 from accord.core.hashing import digest
 from accord.core.types import Comparison, Prompt, Response, StopReason
 from accord.store.database import Database
 from accord.store.registry import add_prompt, add_response
-from accord.store.tables import responses, task_responses, tasks
+from accord.store.tables import prompts, responses, task_responses, tasks
+from accord.store.tables.columns import check_fits
 
 BATCH = 100
 """Rows in one writing transaction."""
@@ -65,7 +67,7 @@ def add_tasks(
                     new = _ask(connection, campaign, _fit(row, campaign, purpose), purpose)
                 except Unusable as error:
                     place = row.row if isinstance(row, Unjudged) else made.rows
-                    made.rejected.append(Rejected(place, error.what))
+                    made.rejected.append(Rejected(place, error.what, error.column))
                     continue
                 made.tasks += new
                 made.known += not new
@@ -100,6 +102,10 @@ def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Comparison | Unju
     if len(row.responses) != wanted:
         got = len(row.responses)
         raise Unusable(f"has {got} responses; the campaign's tasks show {wanted}")
+    try:
+        check_fits(prompts.c.source, row.source, "it")
+    except DataError as error:
+        raise Unusable(error.what, "source") from None
     if len(set(row.responses)) < wanted:
         raise Unusable("has two responses with the same text")
     if purpose in KNOWN_ANSWER:

@@ -20,6 +20,7 @@ from accord.store.log import append
 from accord.store.registry import SYSTEM
 from accord.store.tables import prompts, task_responses, tasks
 from accord.store.tables import responses as response_table
+from accord.store.tables.columns import check_fits
 
 RANDOM = "random"
 """What `selected_by` says of a task that was drawn without looking."""
@@ -75,8 +76,9 @@ def add_task(
     the same places in every task. `gold` is the known tier of each of `responses`, in the order
     given here. `inclusion` is the probability with which this task was picked.
     Raises DataError for a wrong number of responses, responses to another prompt, two with the same
-    text, and a gold task without its answer.
+    text, a gold task without its answer, and a selection's name of more than 32 characters.
     """
+    check_fits(tasks.c.selected_by, selected_by, "the name of a selection")
     if len(responses) != campaign.settings.responses:
         raise DataError(
             "a task shows as many responses as its campaign says",
