@@ -74,10 +74,17 @@ class Screen:
 @contextmanager
 def rating(workspace: Path, *flags: str, lines: int = 40, columns: int = 80) -> Iterator[Screen]:
     """`accord rate` in a terminal of its own."""
+    with command(workspace, "rate", *flags, lines=lines, columns=columns) as screen:
+        yield screen
+
+
+@contextmanager
+def command(workspace: Path, *words: str, lines: int = 40, columns: int = 80) -> Iterator[Screen]:
+    """`accord` with these words in a terminal of its own."""
     descriptor, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     running = subprocess.Popen(
-        [sys.executable, "-c", BEGIN, "rate", *flags],
+        [sys.executable, "-c", BEGIN, *words],
         cwd=workspace,
         env=environment() | {"TERM": "xterm"},
         stdin=terminal,

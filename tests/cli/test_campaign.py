@@ -22,6 +22,8 @@ from accord.collect.campaign import (
 )
 from accord.collect.sheet import Opinion
 from accord.core.errors import ConflictError
+from accord.core.machine import Machine
+from accord.pipeline.artifact import Manifest
 from accord.store.database import open_database
 from accord.store.log import parts_of, size
 from accord.store.tables import prompts, tasks
@@ -244,6 +246,64 @@ def test_a_selection_by_reward_is_refused_before_anything_is_sampled(
     assert "this is no reward model" in capsys.readouterr().err
     assert main([*words, "--reward", "reward-0123456789abcdef"]) == 2
     assert "there is no such artifact" in capsys.readouterr().err
+
+
+def finished(workspace: Path, stage: str, kind: str, number: int) -> str:
+    """A finished stage without files, for what only looks at its name."""
+    key = f"{number:016x}"
+    made = Manifest(
+        name=stage,
+        kind=kind,
+        key=key,
+        code="test",
+        seed=number,
+        config={},
+        inputs={},
+        machine=Machine(
+            device="cpu", dtype="float32", threads=1, micro_batch_tokens=1, torch="", cpu=""
+        ),
+        files={},
+    )
+    folder = workspace / "artifacts" / f"{stage}-{key}"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(made.to_json())
+    return folder.name
+
+
+def test_picking_by_gap_with_one_model_is_warned_of(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = finished(workspace, "sft", "policy", 1)
+    rewards = [finished(workspace, "reward", "rewards", number) for number in (2, 3)]
+    assert main(["campaign", "open", "keen", "--guideline", "v1", "--selection", "gap"]) == 0
+    file = write_rows(workspace / "asks.jsonl", asks(6))
+    assert main(["campaign", "prompts", "keen", file]) == 0
+    words = ["campaign", "sample", "--policy", policy, "--queue", "--prompts", "3"]
+
+    def warned(*more: str) -> str:
+        capsys.readouterr()
+        assert main([*words, *more]) == 0
+        return "".join(
+            line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")
+        )
+
+    one = warned("keen", "--tasks", "2", "--reward", rewards[0])
+    for said in ("with one reward model", "65 to 126 labels of 500", "--reward", "random"):
+        assert said in one
+    assert not warned("keen", "--tasks", "2", "--reward", *rewards)
+    assert not warned("pilot", "--tasks", "2")
+
+
+def test_the_page_has_the_figure_that_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).parents[2].joinpath("docs", "active-selection.md").read_text()
+    assert "costs 65 to 126 labels of 500 in five of the six circumstances" in " ".join(
+        page.split()
+    )
+    for part in ("open", "sample"):
+        with pytest.raises(SystemExit):
+            main(["campaign", part, "--help"])
+        told = " ".join(last(capsys).replace("\u2502", " ").split())
+        assert "65 to 126" in told
 
 
 def test_campaigns_load_no_torch(workspace: Path) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from accord.cli.main import main
+from accord.stats.agreement import Coefficient
+from accord.stats.agreement_intervals import agreement_interval
+from accord.stats.ratings import Ratings
 from accord.store.database import open_database
 from accord.store.judgements import current
 from tests.collect.samples import archive, said, texts
+
+DATA = os.environ.get("ACCORD_DATA")
 
 
 @pytest.fixture
@@ -118,3 +124,72 @@ def test_what_is_no_archive_of_ratings_or_lacks_a_prompt_is_refused(
     assert main(["import", *asked]) == 2
     assert match in capsys.readouterr().err
     assert sorted((workspace / "artifacts").glob("*")) == before
+
+
+def test_imported_votes_have_their_agreement(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["import", "../votes.json", "--judgements"]) == 0
+    capsys.readouterr()
+    assert main(["agreement", "--imported", "votes"]) == 0
+    told = capsys.readouterr().out
+    assert "votes: 15 judgements of 5 prompts by 3 raters; 15 orders (5 of them ties)" in told
+    assert "tasks: as they were published" in told
+    assert "annotator1 and annotator3  percent  0.00" in told
+    assert "fewer than 40 prompts" in told
+    assert "the rules of `accord raters` are not asked" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--imported", "vote"], "there are: votes"),
+        (["one", "--imported", "votes"], "belong to no campaign"),
+        (["--by", "field", "--imported", "votes"], "belong to no campaign"),
+    ],
+)
+def test_what_imported_votes_do_not_go_with_is_said(
+    workspace: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["import", "../votes.json", "--judgements"]) == 0
+    assert main(["agreement", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_no_votes_were_imported(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["agreement", "--imported", "votes"]) == 2
+    assert "accord import FILE --judgements" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not DATA, reason="ACCORD_DATA, the folder of real data, is not set")
+def test_the_published_kappas_are_what_the_command_says(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Wang et al. 2023, arXiv:2306.05087, on the 644 rows of this part of their data; intervals by
+    prompts, as those of the same votes straight from the statistics."""
+    file = Path(str(DATA), "pandalm/train.jsonl")
+    assert main(["import", str(file), "--judgements", "--name", "pandalm"]) == 0
+    capsys.readouterr()
+    assert main(["agreement", "--imported", "pandalm", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["agreement"]["counts"]["judgements"] == 1932
+    kappas = [pair["figures"][1] for pair in found["pairs"]]
+    assert {one["coefficient"] for one in kappas} == {"cohen"}
+    assert {(one["items"], one["prompts"]) for one in kappas} == {(644, 117)}
+    estimates = [one["interval"]["estimate"] for one in kappas]
+    assert estimates == pytest.approx([0.86345, 0.89962, 0.87224], abs=5e-6)
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    for (one, other), kappa in zip(((1, 2), (1, 3), (2, 3)), kappas, strict=True):
+        said = [
+            (number, who, row[f"annotator{who}"])
+            for number, row in enumerate(rows)
+            for who in (one, other)
+        ]
+        straight = agreement_interval(
+            Ratings.of_rows(said, scale=(0, 1, 2)),
+            Coefficient.COHEN,
+            clusters=[(row["instruction"], row.get("input")) for row in rows],
+        )
+        # Prompts are drawn in another order: 2000 draws each.
+        for end in ("low", "high"):
+            assert kappa["interval"][end] == pytest.approx(getattr(straight, end), abs=0.01)

@@ -66,6 +66,22 @@ def kinds(folder: Path) -> list[str]:
         return [kind[row.rater] for row in current(connection)]
 
 
+def test_raters_to_whom_all_is_the_same_are_refused_or_said(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = workspace / "people.toml"
+    people.write_text('[[rater]]\nname = "Ada"\n')
+    assert main(["label", "first", "--synthetic", "people.toml"]) == 2
+    error = capsys.readouterr().err
+    assert "needs something that says which answer is better" in error
+    assert "people.toml:2" in error
+    assert kinds(workspace) == []
+    people.write_text('[[rater]]\nname = "Ada"\nrules = [{ by = "exclamations" }]\n')
+    assert main(["label", "first", "--synthetic", "people.toml", "--most", "3"]) == 0
+    told = capsys.readouterr().out
+    assert "3 ties, 0 skips; nothing that it goes by told any two responses apart" in told
+
+
 def test_simulated_people_judge(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["label", "first", "--synthetic", "people.toml", "--most", "3"]) == 0

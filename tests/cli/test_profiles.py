@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,13 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     with open_database(folder / "accord.db") as database, database.write() as connection:
         desk = Desk(connection, raters=0)
         desk.raters = [person(connection, f"P{number}") for number in range(PEOPLE)]
+        rng = random.Random(0)
         for number in range(12):
             task = desk.task(f"Number {number}?")
-            for rater in range(PEOPLE):
+            for rater in rng.sample(range(PEOPLE), PEOPLE):
                 order = (0, 1) if (rater < 6) == bool(number % 3) else (1, 0)
-                desk.say(rater, task, order, ratings={"safety": (4, 2)})
+                shown = rng.choice([(0, 1), (1, 0)])
+                desk.say(rater, task, order, shown=shown, ratings={"safety": (4, 2)})
     return folder, desk.raters
 
 
@@ -186,7 +189,7 @@ def test_raters_against_a_population(raters: list[str], capsys: pytest.CaptureFi
     tell(raters, *["law"] * 6, *["art"] * 10)
     assert main(["raters", "--population", "census.toml"]) == 0
     text = told(capsys)
-    assert "one: raters against census 2021" in text
+    assert "one: raters against census 2021, those in quarantine among them" in text
     assert "law    6       38%    25%" in text
     assert "distance 0.25" in text
     assert "trade (25%)" in text
@@ -194,6 +197,44 @@ def test_raters_against_a_population(raters: list[str], capsys: pytest.CaptureFi
     assert main(["raters", "--population", "census.toml", "--json"]) == 0
     (found,) = json.loads(told(capsys))["coverage"]
     assert found["distance"] == 0.25
+
+
+def test_all_three_count_and_divide_alike_whoever_the_rules_put_into_quarantine(
+    raters: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """P0 copies what stands first from now on: gone from the figures, and no size says of which
+    group."""
+    tell(raters, *["law"] * 6, *["art"] * 10)
+    by = ["agreement", "--by", "field", "--resamples", "1000", "--json"]
+
+    def sizes() -> list[object]:
+        assert main(["raters", "--json"]) == 0
+        trust = json.loads(told(capsys))["trust"]
+        found: list[object] = [one["rater"] for one in trust if one["quarantined"]]
+        assert main(by) == 0
+        found.append(json.loads(told(capsys))["by"]["groups"])
+        assert main(["raters", "--population", "census.toml", "--json"]) == 0
+        (covered,) = json.loads(told(capsys))["coverage"]
+        found.append({name: one["raters"] for name, one in covered["groups"].items()})
+        for name in ("law", "art"):
+            assert main(["raters", "--without-group", f"field={name}", "--json"]) == 0
+            without = json.loads(told(capsys))["without"]
+            found.append((without["raters"], without["others"]))
+        return found
+
+    everybody = {"law": 6, "art": 10}
+    assert sizes() == [everybody, everybody, (6, 10), (10, 6)]
+    with open_database(Path("accord.db")) as database, database.write() as connection:
+        desk = Desk(connection, raters=0, name="one")
+        desk.raters, desk._keys = raters, count(1000)
+        rng = random.Random(1)
+        for number in range(30):
+            task, better = desk.task(f"One more, {number}?"), rng.choice([(0, 1), (1, 0)])
+            for rater in rng.sample(range(PEOPLE), PEOPLE):
+                shown = rng.choice([(0, 1), (1, 0)])
+                said = better if rng.random() < 0.8 else better[::-1]
+                desk.say(rater, task, shown if rater == 0 else said, shown=shown)
+    assert sizes() == [raters[0], everybody, everybody, (6, 10), (10, 6)]
 
 
 def test_answers_that_the_file_no_longer_has_are_said(

@@ -45,6 +45,25 @@ def test_an_answer_is_kept_once_however_often_it_is_sent(database: Database) -> 
     assert verify_database(database).ok
 
 
+def test_an_answer_sent_again_by_a_newer_program_is_the_same_one(database: Database) -> None:
+    campaign, lease = opened(database)
+    said = prefers(lease, 0)
+    first = answer(database, campaign, lease, said, key="k", ui="terminal 0.1")
+    again = answer(database, campaign, lease, said, key="k", ui="terminal 0.2")
+    assert (again.seq, again.new) == (first.seq, False)
+    with pytest.raises(ConflictError, match="another submission has this key"):
+        answer(database, campaign, lease, prefers(lease, 1), key="k", ui="terminal 0.2")
+    other = prefers(lease, 1)
+    second = correct(database, campaign, first.seq, other, key="c", ui="terminal 0.1")
+    again = correct(database, campaign, first.seq, other, key="c", ui="terminal 0.2")
+    assert (again.seq, again.new) == (second.seq, False)
+    with pytest.raises(ConflictError, match="another submission has this key"):
+        correct(database, campaign, first.seq, said, key="c", ui="terminal 0.2")
+    with database.read() as connection:
+        assert [row.ui for row in current(connection)] == ["terminal 0.1"]
+    assert verify_database(database).ok
+
+
 def test_a_late_answer_sent_again_is_the_same_one(file_database: Database) -> None:
     campaign, lease = opened(file_database, now=START, lease_seconds=60)
     said, after = prefers(lease, 0), START + timedelta(seconds=61)

@@ -134,6 +134,43 @@ def test_no_sum_of_shown_groups_is_of_fewer_than_k(
     assert support[support > 0].min(initial=k) >= k
 
 
+@settings(max_examples=150)
+@given(pool=POOLS, seed=st.integers(0, 2**32 - 1))
+def test_quarantine_leaves_no_sum_of_fewer_than_k(
+    pool: list[tuple[str, str, str]], seed: int
+) -> None:
+    """Neither among those whom figures are of, nor among those whom sizes count; and whoever is in
+    quarantine, the sizes of a group that is shown are those of everybody who said so."""
+    names = ("one", "two", "three")
+    told = {
+        f"r{n}": {name: value for name, value in zip(names, said, strict=True) if value}
+        for n, said in enumerate(pool)
+    }
+    rng = np.random.default_rng(seed)
+    used = [rater for rater in told if rng.random() < 0.8]
+    asked = questions(("one", "abcd"), ("two", "abc"), ("three", "ab"))
+    found = cut_all(told, told, asked, counted=used)
+    rows = []
+    for name, groups in found.shown.items():
+        for group, members in groups.items():
+            rows.append([float(rater in members) for rater in told])
+            assert sum(rater in members for rater in used) >= 5
+            if group not in (OTHERS, NOT_TOLD):
+                assert members == {r for r, said in told.items() if said.get(name) == group}
+    if not rows:
+        return
+    vectors = np.array(rows)
+    both = {"everybody": vectors, "used": vectors[:, [list(told).index(rater) for rater in used]]}
+    for seen in both.values():
+        weights = rng.integers(-2, 3, size=(2000, len(rows)))
+        support = (weights @ seen != 0).sum(axis=1)
+        assert support[support > 0].min(initial=5) >= 5
+    # The same division where nobody else is there: it follows from those who are used, and sizes.
+    assert found.among(used).shown.keys() == found.shown.keys()
+    for name, groups in found.among(used).shown.items():
+        assert set(groups) == set(found.shown[name])
+
+
 @settings(max_examples=100)
 @given(pool=POOLS)
 def test_every_union_differs_from_every_union_of_another_question(

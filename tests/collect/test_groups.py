@@ -77,7 +77,8 @@ def test_a_group_that_shares_no_task_is_in_no_figure() -> None:
     told = answers("field", law=10, art=10)
     rows = [vote(f"law{n}", f"t{n}") for n in range(10)]
     rows += [vote(f"art{n}", f"t{task}") for task in range(10) for n in range(10)]
-    found = agreement_by(Votes(rows=tuple(rows)), told, ASKED, "field", resamples=FEWEST)
+    votes = Votes(rows=tuple(rows), states=dict.fromkeys(told, "active"))
+    found = agreement_by(votes, told, ASKED, "field", resamples=FEWEST)
     assert found.groups == {"law": 10, "art": 10}
     assert [topic.why for topic in found.topics] == [FEW.format(k=5)]
 
@@ -167,3 +168,54 @@ def test_every_figure_rests_on_k_raters_of_each_side(
 
 def tasks_of(votes: Votes) -> set[str]:
     return {row.task for row in votes.rows}
+
+
+def with_one_who_guesses(state: str) -> tuple[Votes, dict[str, dict[str, str]]]:
+    """Seven of law and seven of art, of whom art6 takes what stands first, whatever it is."""
+    told = answers("field", law=7, art=7)
+    tastes = {name: "AAB" if "law" in name else "ABB" for name in told}
+    votes = votes_by(tastes, 40, overlap=14)
+    rng = random.Random(1)
+    rows = []
+    for row in votes.rows:
+        first = rng.randrange(2)
+        tiers = (first, 1 - first) if row.rater == "art6" else row.tiers
+        rows.append(replace(row, tiers=tiers, shown=(first, 1 - first)))
+    states = dict.fromkeys(told, "new") | {"art6": state}
+    return replace(votes, rows=tuple(rows), states=states), told
+
+
+def test_whom_the_rules_put_into_quarantine_is_in_no_figure_as_whom_a_lead_put_there() -> None:
+    votes, told = with_one_who_guesses("new")
+    assert "art6" in votes.raters
+    assert "art6" not in people(votes).raters
+    assert len(people(votes).raters) == 13
+    by_rules = agreement_by(votes, told, ASKED, "field", resamples=FEWEST)
+    votes, _ = with_one_who_guesses("quarantined")
+    assert agreement_by(votes, told, ASKED, "field", resamples=FEWEST) == by_rules
+    (topic,) = by_rules.topics
+    assert by_name(topic.within["art"])["percent"] == 1
+    votes, _ = with_one_who_guesses("active")
+    (topic,) = agreement_by(votes, told, ASKED, "field", resamples=FEWEST).topics
+    within = by_name(topic.within["art"])["percent"]
+    assert within is not None
+    assert within < 0.95
+
+
+def test_quarantine_moves_no_size() -> None:
+    """`accord raters` names who was put there: a size that fell would say what they told."""
+    for state in ("new", "quarantined", "active"):
+        votes, told = with_one_who_guesses(state)
+        found = agreement_by(votes, told, ASKED, "field", resamples=FEWEST)
+        assert found.groups == {"law": 7, "art": 7}
+
+
+def test_a_group_of_whom_too_few_are_left_is_put_together_with_others() -> None:
+    told = answers("field", law=7, art=5, trade=5)
+    votes = votes_by(dict.fromkeys(told, "AB"), 12, overlap=17)
+    states = dict(votes.states) | {"art0": "quarantined"}
+    found = agreement_by(replace(votes, states=states), told, ASKED, "field", resamples=FEWEST)
+    assert found.groups == {"law": 7, OTHERS: 10}
+    states |= {name: "quarantined" for name in told if name.startswith("trade")}
+    found = agreement_by(replace(votes, states=states), told, ASKED, "field", resamples=FEWEST)
+    assert (dict(found.groups), found.topics) == ({}, ())

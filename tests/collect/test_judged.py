@@ -5,18 +5,26 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from accord.collect import judged
-from accord.collect.judged import import_judgements, pair_ratings
+from accord.collect.judged import (
+    import_judgements,
+    pair_ratings,
+    published,
+    published_names,
+)
+from accord.collect.quality import agreement as agreement_of
+from accord.collect.quality import between_raters
 from accord.core.errors import ConfigError, ConflictError, DataError
 from accord.stats.agreement import Coefficient, agreement
 from accord.store.database import Database
-from accord.store.judgements import current
+from accord.store.judgements import current, withdraw
 from accord.store.log import parts_of, size
-from accord.store.registry import conversation_of, response_text
+from accord.store.registry import conversation_of, response_text, set_rater_state
 from accord.store.tables import prompts, raters, responses
 from accord.store.verifying import verify_database
 
@@ -165,6 +173,51 @@ def test_ratings_of_pairs_by_hand(file_database: Database, tmp_path: Path) -> No
         found = pair_ratings(connection, done.raters)
     assert found.raters == done.raters
     assert found.values.tolist() == [[1, -1, 0], [-1, -1, -1], [0, 0, 1]]
+
+
+def test_what_is_published_under_a_name_by_hand(database: Database, tmp_path: Path) -> None:
+    """Of three items: pairs of raters agree on one, one and one; kappa from the margins."""
+    path = write(tmp_path / "votes.jsonl", GOOD)
+    done = import_judgements(database, path, name="a_b")
+    import_judgements(database, write(tmp_path / "votes.jsonl", [row(9, 1, 1, 1)]), name="aab")
+    with database.read() as connection:
+        assert published_names(connection) == ["a_b", "aab"]
+        there = published(connection, "a_b")
+        with pytest.raises(DataError, match="under this name") as caught:
+            published(connection, "a")
+    assert caught.value.do == "there are: a_b, aab"
+    assert tuple(there.annotators) == done.raters
+    assert list(there.annotators.values()) == ["annotator1", "annotator2", "annotator3"]
+    assert len(there.votes.rows) == 9
+    found = between_raters(there.votes, there.annotators, resamples=1000)
+    assert [(pair.one, pair.other) for pair in found] == list(combinations(done.raters, 2))
+    values = [[f.interval.estimate for f in pair.figures if f.interval] for pair in found]
+    # Said: 1 2 0, 2 2 0, 0 2 1. By chance alike: (0 + 2 + 1) / 9 of the first two, and so on.
+    assert values[0] == pytest.approx([2 / 3, (2 / 3 - 1 / 3) / (1 - 1 / 3)])
+    assert values[1] == pytest.approx([1 / 3, 0])
+    assert values[2] == pytest.approx([1 / 3, (1 / 3 - 1 / 3) / (1 - 1 / 3)])
+    told = agreement_of(there.votes, resamples=1000)
+    assert (told.counts.used, told.counts.ties, told.counts.prompts) == (9, 3, 3)
+    (group,) = told.groups
+    percent = next(one for one in group.figures if one.coefficient == "percent")
+    assert percent.interval is not None
+    assert percent.interval.estimate == pytest.approx((0 + 1 + 1 / 3) / 3)
+
+
+def test_a_published_rater_in_quarantine_or_corrected_counts_as_such(
+    file_database: Database, tmp_path: Path
+) -> None:
+    done = import_judgements(file_database, write(tmp_path / "votes.jsonl", GOOD))
+    with file_database.write() as connection:
+        set_rater_state(connection, done.raters[1], "quarantined")
+        row = current(connection)[0]
+        withdraw(connection, row.seq, rater=row.rater, key="back")
+        there = published(connection, "votes")
+    assert len(there.votes.rows) == 8
+    (pair,) = between_raters(there.votes, there.annotators, resamples=1000)
+    assert (pair.one, pair.other) == (done.raters[0], done.raters[2])
+    assert pair.figures[0].items == 2
+    assert agreement_of(there.votes, resamples=1000).counts.quarantined == 3
 
 
 @pytest.mark.skipif(not DATA, reason="ACCORD_DATA, the folder of real data, is not set")

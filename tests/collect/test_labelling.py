@@ -330,3 +330,17 @@ def test_nobody_is_enrolled_or_heard_under_a_wrong_name(file_database: Database)
     with pytest.raises(DataError, match="no such rater"):
         label(file_database, campaign, "nobody", longest())
     assert judged(file_database) == []
+
+
+def test_a_person_to_whom_all_is_the_same_does_not_enrol(file_database: Database) -> None:
+    """A taste, a bias, or never looking is something; a rating of a criterion orders nothing."""
+    campaign = campaign_of(file_database)
+    some: list[dict[str, Any]] = [{"bias": {"first": 1}}, {"lapse": 1}, {"weights": {"length": -1}}]
+    none: list[dict[str, Any]] = [{}, {"lapse": 0.9}, {"weights": {"length": 0}}, {"fatigue": 1}]
+    for settings in some:
+        somebody = SimulatedPerson(settings=PersonSettings(**settings))
+        assert enrol(file_database, campaign, somebody, "Ada")
+    for settings in none:
+        nobody = SimulatedPerson(settings=PersonSettings(**settings))
+        with pytest.raises(ConfigError, match="which answer is better"):
+            enrol(file_database, campaign, nobody, "nobody")

@@ -100,7 +100,12 @@ def test_every_truth_can_be_named(tmp_path: Path) -> None:
 
 
 GOOD = '[[rater]]\nname = "Ada"\ntruth = "length"\n'
+NOTHING = "something that says which answer is better"
 BAD = {
+    "no truth": ('[[rater]]\nseed = 3\nname = "Ada"\n', 3, NOTHING),
+    "ratings alone": ('[[rater]]\nname = "Ada"\ncriteria = { safety = "grammar" }', 2, NOTHING),
+    "nothing weighs": ('[[rater]]\nname = "Ada"\nweights = { length = 0 }', 2, NOTHING),
+    "some lapses": (GOOD + '[[rater]]\nname = "Bob"\nlapse = 0.9', 5, NOTHING),
     "not TOML": ("[[rater", None, "not TOML"),
     "empty": ("", None, "no [[rater]]"),
     "no list": ('[rater]\nname = "Ada"', None, "[[rater]] for each"),

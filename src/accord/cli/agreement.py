@@ -23,9 +23,11 @@ from accord.cli.judged import (
     table,
 )
 from accord.collect.groups import agreement_by
-from accord.collect.quality import ORDER, Agreement, Group, agreement
+from accord.collect.judged import published
+from accord.collect.quality import ORDER, Agreement, Counts, Group, agreement, between_raters
 from accord.collect.trust import believed
 from accord.collect.votes import load
+from accord.core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +36,9 @@ class Asked:
 
     campaign: Annotated[str | None, tyro.conf.Positional] = None
     """Its name; may be left out where there is one alone."""
+    imported: str | None = None
+    """Instead of a campaign, published votes that `accord import --judgements` kept under this
+    name: the same figures, and Cohen's kappa of every two raters."""
     by: str | None = None
     """A question that raters answered about themselves: agreement inside its groups and between
     them, none of them smaller than the k of the questions."""
@@ -53,6 +58,8 @@ def main(words: Sequence[str], options: Options) -> int:
     """Print counts, figures of every group, and the ceiling of a reward model."""
     about = "How far raters agree, with intervals over prompts, and what that allows a model."
     asked = parse(Asked, words, command="agreement", about=about)
+    if asked.imported is not None:
+        return _imported(asked, asked.imported, options)
     with open_judgements(options) as database, database.read() as connection:
         campaign = chosen_campaign(connection, asked.campaign)
         votes = load(connection, campaign, lengths=True)
@@ -77,13 +84,17 @@ def main(words: Sequence[str], options: Options) -> int:
         return 0
     out = console()
     _counts(out, campaign.settings.name, found)
-    if found.counts.prompts < FEW_PROMPTS:
-        out.print(
-            f"fewer than {FEW_PROMPTS} prompts: intervals may be too narrow, and hold no decision",
-            style="yellow",
-        )
+    counts = found.counts
+    out.print(
+        f"figures are of the {counts.used} on work tasks: known answers, repeats, calibration"
+        f" and adjudications are left out, and {counts.quarantined} of raters in quarantine",
+        markup=False,
+    )
+    _few(out, counts)
     for group in found.groups:
-        _group(out, group)
+        _group(
+            out, group, "drawn at random" if group.tasks == "random" else "picked by a selection"
+        )
     out.print(
         "\nalpha, AC1 and AC2 are 1 for perfect agreement and 0 for what chance gives; tau is 1"
         " for the same order and -1 for the reverse. Intervals draw prompts.",
@@ -92,20 +103,69 @@ def main(words: Sequence[str], options: Options) -> int:
     return 0
 
 
+def _imported(asked: Asked, name: str, options: Options) -> int:
+    """Figures of published votes, whatever the rules of `accord raters` would say of them."""
+    if asked.campaign is not None or asked.by is not None:
+        raise ConfigError(
+            "imported votes belong to no campaign, and nobody told who cast them",
+            got=f"--imported with {'--by' if asked.campaign is None else asked.campaign}",
+            do="leave one of them out",
+        )
+    with open_judgements(options) as database, database.read() as connection:
+        there = published(connection, name)
+    level, resamples, seed = asked.level, asked.resamples, asked.seed
+    found = agreement(there.votes, level=level, resamples=resamples, seed=seed)
+    raters = there.annotators
+    pairs = between_raters(there.votes, raters, level=level, resamples=resamples, seed=seed)
+    if asked.json:
+        print_json({"imported": name, "raters": raters, "agreement": found, "pairs": pairs})
+        return 0
+    out = console()
+    _counts(out, name, found)
+    out.print(
+        f"figures are of all votes but {found.counts.quarantined} of raters whom a lead put into"
+        " quarantine; the rules of `accord raters` are not asked, for nobody kept when and in which"
+        " order responses were shown",
+        markup=False,
+    )
+    _few(out, found.counts)
+    for group in found.groups:
+        _group(out, group, "as they were published")
+    rows = table("two raters", "figure", "value", "items", "prompts")
+    for pair in pairs:
+        both = f"{raters[pair.one]} and {raters[pair.other]}"
+        for one in pair.figures:
+            value = interval_text(one.interval, missing=one.why)
+            rows.add_row(both, one.coefficient, value, str(one.items), str(one.prompts))
+    out.print("")
+    out.print(rows)
+    out.print(
+        "\nalpha, AC1 and Cohen's kappa are 1 for perfect agreement and 0 for what chance gives."
+        " Intervals draw prompts.",
+        markup=False,
+    )
+    return 0
+
+
+def _few(out: Console, counts: Counts) -> None:
+    if counts.prompts < FEW_PROMPTS:
+        out.print(
+            f"fewer than {FEW_PROMPTS} prompts: intervals may be too narrow, and hold no decision",
+            style="yellow",
+        )
+
+
 def _counts(out: Console, name: str, found: Agreement) -> None:
     counts = found.counts
     out.print(
         f"{name}: {counts.judgements} judgements of {counts.prompts} prompts by {counts.raters}"
         f" raters; {counts.ordered} orders ({counts.ties} of them ties), {counts.all_bad} all bad,"
-        f" {counts.skips} skipped, {counts.late} late\n"
-        f"figures are of the {counts.used} on work tasks: known answers, repeats, calibration"
-        f" rounds and adjudications are left out, and {counts.quarantined} of raters in quarantine",
+        f" {counts.skips} skipped, {counts.late} late",
         markup=False,
     )
 
 
-def _group(out: Console, group: Group) -> None:
-    drawn = "drawn at random" if group.tasks == "random" else "picked by a selection"
+def _group(out: Console, group: Group, drawn: str) -> None:
     out.print(f"\nraters: {group.raters}   tasks: {drawn}", style="bold", markup=False)
     rows = table("about", "figure", "value", "judgements", "items", "prompts", "raters")
     unrated = []

@@ -26,6 +26,9 @@ _UNKNOWN = (
 )
 
 
+_SIZES = "Sizes count those in quarantine too; figures leave them out"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
     """What raters told of themselves, and what they were asked."""
@@ -80,8 +83,8 @@ def print_by(name: str, found: AgreementBy, told: Told, *, json: bool) -> None:
     if found.groups:
         out.print(
             f"\nno group has fewer than {found.k} raters, and none follows by subtraction; smaller"
-            " ones are put together. kappa is between two groups what alpha is inside one: 1 for"
-            " perfect agreement, 0 for what chance gives. Intervals draw prompts.",
+            f" ones are put together. {_SIZES}. kappa is between two groups what alpha is inside"
+            " one: 1 for perfect agreement, 0 for what chance gives. Intervals draw prompts.",
             markup=False,
         )
     if told.note:
@@ -114,7 +117,7 @@ def print_without_group(name: str, found: WithoutGroup, told: Told, *, json: boo
     out = console()
     out.print(
         f"{name}: without the {found.raters} raters of {found.question}={found.group},"
-        f" {found.others} are left\n"
+        f" {found.others} are left; those in quarantine are counted here, and in no figure\n"
         f"  {found.pairs} pairs ({found.prompts} prompts) have a winner by majority and a vote of"
         f" the others; {found.lost} more lose their only votes",
         markup=False,
@@ -143,7 +146,7 @@ def print_coverage(
         print_json(shown)
         return
     out = console()
-    out.print(f"{name}: raters against {source}", markup=False)
+    out.print(f"{name}: raters against {source}, those in quarantine among them", markup=False)
     for one in found:
         out.print(f"\n{one.question}", style="bold", markup=False)
         if one.why:

@@ -90,6 +90,8 @@ def told(campaign: str, found: Mapping[str, Labelled], raters: Mapping[str, Rate
     lines = [f"{campaign}: {total} judgements by {len(found)} raters that are no people"]
     for name, did in found.items():
         counts = f"{did.judgements} judgements, {did.ties} ties, {did.skips} skips"
+        if did.ties and did.ties == did.judgements - did.skips:
+            counts += "; nothing that it goes by told any two responses apart"
         lines.append(f"  {name} ({raters[name].kind}, {did.stand}): {counts}")
     return "\n".join(lines)
 

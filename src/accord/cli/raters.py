@@ -11,6 +11,8 @@ from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from accord.cli.commands import Options
 from accord.cli.drill import drills, show_drills
@@ -32,6 +34,7 @@ from accord.collect.deciding import without_group
 from accord.collect.drill import texts_of
 from accord.collect.habits import Habit, RaterReport, rater_report
 from accord.collect.influence import Influence, Share, Without, influence, without
+from accord.collect.people import names_of
 from accord.collect.questions import read_population
 from accord.collect.sheet import RaterKind
 from accord.collect.trust import Trust, decide, quarantine, release
@@ -55,6 +58,11 @@ OVERVIEW = (
     "",
 )
 """Columns that fit a terminal; `--show` has the rest."""
+
+LONGEST_NAME = 16
+"""Characters of a name in the table; `--show` has all of it."""
+NAMELESS = "(no name)"
+"""Who was erased, or registered without one."""
 
 ASKED_OF_ALL: dict[Habit, str] = {
     Habit.GOLD: "known answers right",
@@ -81,6 +89,8 @@ class Asked:
     show: str | None = None
     """Show everything about this rater: each figure with its interval and q. The first letters of
     a rater's name are enough."""
+    names: bool = False
+    """Show what raters are called beside their pseudonyms, on the terminal alone: for a lead."""
     without: str | None = None
     """Show what changes when this rater is removed; changes nothing."""
     without_group: str | None = None
@@ -119,6 +129,7 @@ def main(words: Sequence[str], options: Options) -> int:
             campaign = chosen_campaign(connection, asked.campaign)
             everybody = load(connection, campaign, lengths=True)
             texts = texts_of(connection, campaign) if asked.drill is not None else {}
+            names = names_of(connection, everybody.raters) if asked.names else {}
             told = None
             if any(one is not None for one in groups):
                 told = read_told(connection, options, asked.questions)
@@ -135,12 +146,14 @@ def main(words: Sequence[str], options: Options) -> int:
     if asked.drill is not None:
         _drill(name, votes, texts, asked)
         return 0
-    _report(asked, name, everybody, votes)
+    _report(asked, name, everybody, votes, names)
     return 0
 
 
-def _report(asked: Asked, name: str, everybody: Votes, votes: Votes) -> None:
-    """Everybody, or one, as the rules see them."""
+def _report(
+    asked: Asked, name: str, everybody: Votes, votes: Votes, names: Mapping[str, str]
+) -> None:
+    """Everybody, or one, as the rules see them; `names` are printed and go nowhere else."""
     reports = rater_report(votes, seed=asked.seed)
     pairs = pairs_alike(votes)
     trusts = decide(reports, pairs=pairs)
@@ -151,13 +164,16 @@ def _report(asked: Asked, name: str, everybody: Votes, votes: Votes) -> None:
         if asked.json:
             print_json(dict(zip(("rater", "trust", "influence"), one, strict=True)))
         else:
+            if asked.names:
+                called = names.get(one[0].rater, NAMELESS)
+                console().print(called, style="bold", markup=False, highlight=False)
             _show_one(console(), *one)
     elif asked.json:
         figures = {"raters": reports, "pairs": pairs, "trust": trusts, "influence": shares}
         print_json({"campaign": name} | figures)
     else:
         out = console()
-        _show(out, name, reports, trusts, shares)
+        _show(out, name, reports, trusts, shares, names if asked.names else None)
         _left_out(out, everybody, votes)
 
 
@@ -188,6 +204,13 @@ def _check(asked: Asked) -> None:
             "one thing at a time",
             do="give --show, --without, --without-group, --population, --quarantine, --release or"
             " --drill",
+        )
+    elsewhere = asked.show is None and any(one is not None for one in named)
+    if asked.names and (asked.json or elsewhere):
+        raise ConfigError(
+            "names are shown in the table of all raters and with --show, and written nowhere",
+            got="--names with --json" if asked.json else "--names with something else",
+            do="leave --names out, or the other",
         )
     if asked.drill_seeds < 2:
         raise ConfigError("a drill needs two seeds or more", got=asked.drill_seeds)
@@ -258,17 +281,21 @@ def _show(
     reports: Sequence[RaterReport],
     trusts: Sequence[Trust],
     shares: Influence,
+    names: Mapping[str, str] | None = None,
 ) -> None:
     if not reports:
         out.print(f"{name}: nobody judged yet", markup=False)
         return
     short = short_names([report.rater for report in reports])
-    rows = table(*OVERVIEW)
+    # A name takes the place of the kind, where all are of one.
+    kinds = names is None or len({report.kind for report in reports}) > 1
+    rows = _table(names=names is not None, kinds=kinds)
     for report, trust, share in zip(reports, trusts, shares.shares, strict=True):
         found = report.findings
         rows.add_row(
             short[report.rater],
-            report.kind,
+            *([] if names is None else [escape(names.get(report.rater, NAMELESS))]),
+            *([report.kind] if kinds else []),
             str(report.judgements),
             str(report.skips),
             "-" if report.seconds is None else f"{report.seconds:.0f} s",
@@ -290,6 +317,18 @@ def _show(
         " share: of the weight of a set frozen now; all about one rater: --show RATER",
         markup=False,
     )
+
+
+def _table(*, names: bool, kinds: bool) -> Table:
+    """The overview with no rows yet."""
+    first, kind, *rest = OVERVIEW
+    rows = table()
+    rows.add_column(first, no_wrap=True)
+    if names:
+        rows.add_column("name", max_width=LONGEST_NAME, overflow="ellipsis", no_wrap=True)
+    for column in ([kind] if kinds else []) + rest:
+        rows.add_column(column, overflow="fold")
+    return rows
 
 
 def _show_one(out: Console, report: RaterReport, trust: Trust, share: Share) -> None:

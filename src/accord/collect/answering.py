@@ -77,8 +77,9 @@ def answer(
 
     `key` is the sender's, random and the same for every attempt: however often it arrives, the
     judgement is there once. `ui` is the version of the page or program that asked.
-    Raises ConflictError where the task was opened again since, given back, or answered before under
-    another key, or the key was used for other words; DataError for an opinion that does not fit.
+    Raises ConflictError where the task was opened again since, given back, answered before under
+    another key, or decided by the same lead since, or the key was used for other words; DataError
+    for an opinion that does not fit.
     """
     now = now or datetime.now(UTC)
     with database.write() as connection:
@@ -88,6 +89,7 @@ def answer(
         known = _known(connection, key)
         if known is None:
             _check_lease(row, lease)
+            _check_undecided(connection, row)
             late = row.state == EXPIRED or row.leased_until <= now
         else:
             late = bool(known.late)
@@ -108,7 +110,8 @@ def correct(
     The first one stays in the log. Idempotent by `key`. A skip whose place was given away since
     becomes a late answer.
     Raises DataError where `seq` is no judgement of a task, ConflictError where it was corrected
-    before, or is of a lesson: the right answer was told.
+    before, is of a lesson (the right answer was told), or is a skip of a task that the same lead
+    decided since.
     """
     with database.write() as connection:
         older = connection.execute(
@@ -125,6 +128,7 @@ def correct(
         known = _known(connection, key)
         late = bool(known.late if known is not None else older.late)
         if known is None and row.state == SKIPPED and opinion.verdict is not Verdict.SKIP:
+            _check_undecided(connection, row)
             late = late or not _has_place(connection, row.task, row.rater)
         judgement = _judgement(connection, campaign, row, opinion, ui=ui, late=late)
         done = submit(connection, judgement, key=key, corrects=seq)
@@ -164,6 +168,20 @@ def _check_lease(row: sa.Row[Any], lease: Lease) -> None:
     if row.state not in (LEASED, EXPIRED):
         raise ConflictError(
             "this task was answered before", got=row.task, do="correct that answer instead"
+        )
+
+
+def _check_undecided(connection: Connection, row: sa.Row[Any]) -> None:
+    """Refuse an answer beside the decision of the same lead: nobody counts twice in one task.
+
+    Who has a task open is not asked to decide it: a lease that holds need not be looked at.
+    """
+    if row.state == LEASED:
+        return
+    own = {"of_task": row.task, "of_rater": row.rater}
+    if connection.execute(statements.DECIDED, own).first() is not None:
+        raise ConflictError(
+            "you decided this task as a lead since", got=row.task, do="correct that answer instead"
         )
 
 
@@ -261,6 +279,10 @@ def _follow(
     else:
         state = LATE if judgement.late else SUBMITTED
     connection.execute(statements.CLOSE, {"of_id": row.id, "becomes": state})
+    if row.state in (EXPIRED, SKIPPED) and state != SKIPPED:
+        # A lead who only saw it may have been asked to decide it meanwhile.
+        own = {"of_task": row.task, "of_rater": row.rater}
+        connection.execute(statements.LEAVE_TO_OTHERS, own)
     _settle(connection, campaign, task)
     if task.purpose == Purpose.QUALIFICATION:
         qualify(connection, campaign, row.rater)

@@ -17,6 +17,7 @@ from accord.store.event import Entry
 from accord.store.log import append
 from accord.store.registry import SYSTEM
 from accord.store.tables import campaigns, guidelines, memberships, raters, tasks
+from accord.store.tables.columns import width
 
 
 class CampaignState(StrEnum):
@@ -62,7 +63,11 @@ class CampaignSettings:
     random_share: float = 0.2
     """Share of tasks drawn at random, which agreement and accuracy are measured on; at least .2."""
     selection: str = "random"
-    """What picks the other tasks: a name in `accord.collect.selection`."""
+    """What picks the other tasks: random, uncertainty, gap or coverage. As measured on simulated
+    people against random, in labels of 500: uncertainty (two reward models or more) saved 81 where
+    a rare kind of prompt counts as much as the rest, else no difference was shown; gap with several
+    reward models showed none, and with one cost 65 to 126 in five of six circumstances; coverage
+    saved 66 for the rare kind, and cost 75 to 105 in four of six."""
     lease_seconds: int = 900
     """How long a task stays with who opened it."""
     most_skips: int = 3
@@ -95,6 +100,12 @@ class CampaignSettings:
                 )
         if not 0 < len(self.name) <= 200 or not self.name.isprintable():
             raise ConfigError("a campaign's name has 1 to 200 printable characters", got=self.name)
+        for name in ("guideline", "selection"):
+            text, most = getattr(self, name), width(campaigns.c[name])
+            if not 0 < len(text) <= most or not text.isprintable():
+                raise ConfigError(
+                    f"a campaign's {name} has 1 to {most} printable characters", got=ascii(text)
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accord.collect.groups import cuts_of
+from accord.collect.groups import cuts_of, people
 from accord.collect.profiles import Profiles
 from accord.collect.questions import NOT_TOLD, OTHERS, Population, Questions
 from accord.collect.votes import Votes
@@ -53,8 +53,11 @@ class Coverage:
 def coverage(
     votes: Votes, profiles: Profiles, questions: Questions, population: Population
 ) -> tuple[Coverage, ...]:
-    """How the people whose orders count stand for `population`, by each of its questions."""
-    cuts = cuts_of(votes, profiles, questions)
+    """How the people who ordered something stand for `population`, by each of its questions.
+
+    Those in quarantine are among them (`groups`).
+    """
+    cuts = cuts_of(votes, people(votes), profiles, questions)
     found = []
     for question, shares in population.shares.items():
         sizes = {name: len(members) for name, members in cuts.shown[question].items()}

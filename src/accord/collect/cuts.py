@@ -18,6 +18,10 @@ and that must be at least k for every B. For the first question it says that eve
 lies outside of it, has k raters. For figures of pairs of raters (agreement) it holds for the
 partners of each rater, and so for the pairs.
 
+Raters who are counted in sizes and give nothing to figures (those in quarantine) change none of
+this: the rule is held among the others, and holds with them all the more, for every |A - B| only
+grows.
+
 To get there groups are pooled into "others or not told", the smallest first (complementary
 suppression), question by question in the order of the file. A question that keeps one group alone
 is not shown.
@@ -81,12 +85,23 @@ class Cuts:
         return Cuts(k=self.k, shown=kept)
 
 
-def cut_all(profiles: Profiles, raters: Collection[str], questions: Questions) -> Cuts:
-    """Divide `raters` by every question in turn, pooling what would show fewer than k of them."""
+def cut_all(
+    profiles: Profiles,
+    raters: Collection[str],
+    questions: Questions,
+    *,
+    counted: Collection[str] | None = None,
+) -> Cuts:
+    """Divide `raters` by every question in turn, pooling what would show fewer than k of them.
+
+    `counted` are those of them whom figures are of, all by default: the rule is held among these.
+    """
     everybody = frozenset(raters)
-    atoms, shown = [everybody], dict[str, Groups]()
+    used = everybody if counted is None else everybody & frozenset(counted)
+    atoms, shown = [used], dict[str, Groups]()
     for question in questions.asked:
-        groups = _pooled(_divided(profiles, everybody, question), atoms, questions.k)
+        divided = _divided(profiles, everybody, question)
+        groups = _pooled(divided, used, atoms, questions.k)
         shown[question.name] = groups
         atoms = _finer(atoms, groups)
     return Cuts(k=questions.k, shown=shown)
@@ -100,11 +115,14 @@ def _divided(profiles: Profiles, raters: Names, question: Question) -> dict[str,
     return {name: frozenset(members) for name, members in found.items() if members}
 
 
-def _pooled(groups: dict[str, Names], atoms: Sequence[Names], k: int) -> Groups:
-    """The same raters with small groups put together until the rule holds; none where it cannot."""
+def _pooled(groups: dict[str, Names], used: Names, atoms: Sequence[Names], k: int) -> Groups:
+    """The same raters with small groups put together until the rule holds; none where it cannot.
+
+    `atoms` divide `used`, whom the rule is about.
+    """
     groups = dict(groups)
     while len(groups) > 1:
-        small = [name for name, members in groups.items() if len(members) < k]
+        small = [name for name, members in groups.items() if len(members & used) < k]
         if not small and _least(list(groups.values()), atoms) >= k:
             return groups
         # A pool that is too small itself takes the smallest group too.

@@ -35,8 +35,9 @@ class WithoutGroup:
     group: str
     k: int
     raters: int
-    """In the group."""
+    """In the group, those in quarantine included, who are in no figure."""
     others: int
+    """In all other groups, counted in the same way."""
     pairs: int
     """With a winner by all, and a vote of the others."""
     prompts: int
@@ -72,7 +73,8 @@ def without_group(
     Raises ConfigError for a question or answer that is not declared, and for a group that may not
     be shown: then nothing is said of it.
     """
-    used, cuts = people(votes), cuts_of(votes, profiles, questions)
+    used = people(votes)
+    cuts = cuts_of(votes, used, profiles, questions)
     name = questions.called(question).name
     members = cuts.group(name, group)
     table = used.pairs()
@@ -91,7 +93,7 @@ def without_group(
         group=group,
         k=cuts.k,
         raters=len(members),
-        others=len(inside) - len(members),
+        others=sum(map(len, cuts.shown[name].values())) - len(members),
         pairs=int(compared.sum()),
         prompts=len(set(prompts)),
         lost=int((won & ~kept[:, 0]).sum()),
@@ -107,7 +109,7 @@ def without_group(
         share(what[compared, 0], clusters=prompts, level=level, weight=weights[compared])
         for what in (flipped, opened)
     ]
-    drawn = _at_random(given, before, weights, size=len(members), seed=seed)
+    drawn = _at_random(given, before, weights, size=int(inside.sum()), seed=seed)
     as_much = int((drawn >= shares[0].estimate - 1e-12).sum())
     return replace(
         told,

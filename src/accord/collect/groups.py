@@ -1,9 +1,11 @@
 """Raters by what they told of themselves: do groups agree, who decides, whom do they stand for?
 
 Nothing here is of fewer than k raters, and nothing smaller follows by subtraction (`cuts`). Every
-figure is measured on the people whose orders count: on work tasks, not in quarantine. What is shown
-is rounded to two digits, which makes it a little harder to find out who is in a group by trying.
-Results name groups and never raters.
+figure is measured on the people whose orders count: on work tasks, not in quarantine, whether a
+lead or the rules put them there. Sizes of groups count those in quarantine too: `accord raters`
+names who was put there, and a size that fell at that moment would say what group they are of. What
+is shown is rounded to two digits, which makes it a little harder to find out who is in a group by
+trying. Results name groups and never raters.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from accord.collect.quality import OF_RATINGS, OF_VERDICTS, ORDER, SAME, figure
 from accord.collect.questions import Questions
 from accord.collect.sheet import RaterKind
 from accord.collect.tasks import RANDOM
+from accord.collect.trust import believed
 from accord.collect.votes import WORK, Table, Votes
 from accord.stats.agreement import Coefficient
 from accord.stats.agreement_between import Between
@@ -76,21 +79,22 @@ class AgreementBy:
     question: str
     k: int
     groups: Mapping[str, int]
-    """Raters of each group; empty where the question cannot be shown."""
+    """Raters of each group, those in quarantine included; empty where the question cannot be
+    shown."""
     topics: tuple[Topic, ...]
     why: str = ""
 
 
 def people(votes: Votes) -> Votes:
-    """The work of people who are not in quarantine and ordered something: whom figures are of."""
-    used = votes.trusted().of(*WORK).only(lambda row: row.kind is RaterKind.HUMAN)
-    ordered = {row.rater for row in used.rows if row.best is not None}
-    return used.only(lambda row: row.rater in ordered)
+    """The work of people who ordered something and are not in quarantine, by a lead or the rules:
+    whom figures are of."""
+    return _ordering(believed(votes).trusted())
 
 
-def cuts_of(votes: Votes, profiles: Profiles, questions: Questions) -> Cuts:
-    """Which groups of a campaign's raters may be shown."""
-    return cut_all(profiles, people(votes).raters, questions)
+def cuts_of(votes: Votes, used: Votes, profiles: Profiles, questions: Questions) -> Cuts:
+    """Which groups of a campaign's raters may be shown. `used` is `people(votes)`: the rule is held
+    among them, while groups have those in quarantine as well."""
+    return cut_all(profiles, _ordering(votes).raters, questions, counted=used.raters)
 
 
 def agreement_by(
@@ -110,7 +114,8 @@ def agreement_by(
     would follow. Raises ConfigError for a question that is not declared.
     """
     asked = questions.called(question).name
-    used, cuts = people(votes), cuts_of(votes, profiles, questions)
+    used = people(votes)
+    cuts = cuts_of(votes, used, profiles, questions)
     groups = cuts.shown[asked]
     how, topics = Resampling(level, resamples, seed), list[Topic]()
     for stream in ("random", "picked"):
@@ -138,6 +143,12 @@ def rounded(interval: Interval | None) -> Interval | None:
 
 
 # ---- the parts -----------------------------------------------------------------------------------
+
+
+def _ordering(votes: Votes) -> Votes:
+    work = votes.of(*WORK).only(lambda row: row.kind is RaterKind.HUMAN)
+    ordered = {row.rater for row in work.rows if row.best is not None}
+    return work.only(lambda row: row.rater in ordered)
 
 
 def _of_stream(votes: Votes, stream: str) -> Votes:

@@ -7,10 +7,11 @@ no order is stored. Places count in the order of the file, which is the same for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -19,19 +20,26 @@ from accord.collect.formats.votes import ANNOTATORS, Voted, voted
 from accord.collect.importing import MOST_LISTED, checked_name
 from accord.collect.reading import raw_rows
 from accord.collect.records import Record, Rejected, Unusable
+from accord.collect.sheet import RaterKind
+from accord.collect.tasks import Purpose
+from accord.collect.votes import Vote, Votes
 from accord.core.errors import ConflictError, DataError
 from accord.core.types import Prompt, Response, StopReason
 from accord.stats.ratings import Ratings
 from accord.store.database import Database
-from accord.store.judgements import Judgement, Verdict, submit
+from accord.store.judgements import COUNTS, Judgement, Verdict, submit
 from accord.store.registry import add_prompt, add_response, register_rater
-from accord.store.tables import judgements
+from accord.store.tables import events, judgements, responses
+from accord.store.tables import raters as people
+from accord.store.tables.columns import moment
 
 BATCH_ROWS = 100
 """Rows of one transaction: others wait for their turn to write no longer than that."""
 MOST_REJECTED = 10_000
 """A file with more unusable rows is refused: all are listed."""
 LONGEST_SOURCE = 200
+_KEPT = "judged"
+"""What the keys of all that is imported begin with: KEPT/NAME/ROW or KEPT/NAME/ANNOTATOR."""
 _MEANS = {
     0: (Verdict.TIE, (0, 0)),
     1: (Verdict.RANKING, (0, 1)),
@@ -111,6 +119,84 @@ def pair_ratings(connection: Connection, raters: Sequence[str]) -> Ratings:
     return Ratings.of_rows(triples, scale=(-1, 0, 1))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """What the raters of an imported file said."""
+
+    name: str
+    votes: Votes
+    """As work that was drawn at random: how its tasks were picked, and in which order responses
+    were shown, is not known. The times are those of the import."""
+    annotators: Mapping[str, str]
+    """Pseudonym of each rater to the column of the file, in the order of the columns."""
+
+
+def published(connection: Connection, name: str) -> Published:
+    """The votes that `import_judgements` kept under `name`, those that count, oldest first.
+
+    Raises DataError, listing the others, where there are none.
+    """
+    keys = {_rater_key(name, annotator): annotator for annotator in ANNOTATORS}
+    registered = sa.select(events.c.key, events.c.subject).where(events.c.key.in_(keys))
+    registered = registered.order_by(events.c.seq)  # as the file has them
+    annotators = {row.subject: keys[row.key] for row in connection.execute(registered)}
+    if not annotators:
+        known = ", ".join(published_names(connection))
+        raise DataError(
+            "no votes were imported under this name",
+            got=name,
+            do=f"there are: {known}" if known else "`accord import FILE --judgements` keeps some",
+        )
+    kept = events.c.key.startswith(f"{_KEPT}/{name}/", autoescape=True)
+    asked = sa.select(responses.c.id, responses.c.prompt).join(
+        events, events.c.seq == responses.c.seq
+    )
+    prompts = {row.id: row.prompt for row in connection.execute(asked.where(kept))}
+    chosen = (
+        sa.select(judgements, people.c.state)
+        .join(people, people.c.id == judgements.c.rater)
+        .where(judgements.c.rater.in_(annotators), judgements.c.task.is_(None), *COUNTS)
+        .order_by(judgements.c.seq)
+    )
+    rows = connection.execute(chosen).all()
+    return Published(
+        name=name,
+        votes=Votes(
+            rows=tuple(_vote(row, prompts) for row in rows),
+            states={row.rater: row.state for row in rows},
+        ),
+        annotators=annotators,
+    )
+
+
+def published_names(connection: Connection) -> list[str]:
+    """Names under which votes were imported, the oldest first."""
+    first = _rater_key("%", ANNOTATORS[0])
+    found = sa.select(events.c.key).join(people, people.c.seq == events.c.seq)
+    found = found.where(events.c.key.like(first)).order_by(events.c.seq)
+    return [key.split("/")[1] for key in connection.execute(found).scalars()]
+
+
+def _vote(row: sa.Row[Any], prompts: Mapping[str, str]) -> Vote:
+    return Vote(
+        seq=row.seq,
+        task="/".join(row.responses),
+        prompt=prompts[row.responses[0]],
+        rater=row.rater,
+        kind=RaterKind.HUMAN,
+        purpose=Purpose.WORK,
+        verdict=Verdict(row.verdict),
+        tiers=None if row.tiers is None else tuple(row.tiers),
+        responses=tuple(row.responses),
+        shown=(),
+        time=moment(row.time),
+    )
+
+
+def _rater_key(name: str, annotator: str) -> str:
+    return f"{_KEPT}/{name}/{annotator}"
+
+
 def _sign(lead: int) -> int:
     return (lead > 0) - (lead < 0)
 
@@ -166,7 +252,7 @@ def _raters(connection: Connection, name: str) -> tuple[str, ...]:
             connection,
             kind="human",
             identity={"name": annotator, "source": name},
-            key=f"judged/{name}/{annotator}",
+            key=_rater_key(name, annotator),
         )
         for annotator in ANNOTATORS
     )
@@ -174,7 +260,7 @@ def _raters(connection: Connection, name: str) -> tuple[str, ...]:
 
 def _keep(connection: Connection, row: _Row, name: str, raters: Sequence[str]) -> int:
     """Put one row in; how many of its judgements are new."""
-    key = f"judged/{name}/{row.number}"
+    key = f"{_KEPT}/{name}/{row.number}"
     prompt = Prompt(conversation=row.said.prompt, source=row.source)
     asked = add_prompt(connection, prompt)
     shown = tuple(

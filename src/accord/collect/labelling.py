@@ -14,6 +14,7 @@ from accord.collect.answering import answer
 from accord.collect.assigning import Lease, next_task, release
 from accord.collect.campaign import Campaign, Membership, join, membership_of
 from accord.collect.sheet import Rater, RaterKind
+from accord.collect.synthetic import SimulatedPerson
 from accord.core.errors import ConfigError, ConflictError, DataError
 from accord.core.hashing import digest, plain
 from accord.store.database import Database
@@ -44,8 +45,10 @@ def enrol(database: Database, campaign: Campaign, rater: Rater, name: str) -> st
     """Register a rater that is no person, let it into a campaign, and return its id.
 
     The same definition again is the same rater, whatever the name. Raises ConfigError for a person:
-    they enrol themselves.
+    they enrol themselves; and for a simulated person to whom all answers are the same.
     """
+    if isinstance(rater, SimulatedPerson):
+        rater.check_prefers(name)
     if rater.kind is RaterKind.HUMAN:
         raise ConfigError("a person has no definition and judges on a page", got=name)
     definition = plain(rater.definition)

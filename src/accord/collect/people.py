@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import takewhile
 
 import sqlalchemy as sa
@@ -42,6 +42,19 @@ def people_like(connection: Connection, name: str) -> dict[str, str]:
         for called, rater in _people(connection)
         if called != name and _alike(_bare(called), _bare(name))
     }
+
+
+def names_of(connection: Connection, raters_named: Collection[str]) -> dict[str, str]:
+    """What these raters are called, of whatever kind; who was erased, or has no name, is not in it.
+
+    For showing to a lead and for nothing else: a name is stored, exported and frozen nowhere.
+    """
+    found = sa.select(identities.c.rater, identities.c.body).where(
+        identities.c.name == "identity", identities.c.body.is_not(None)
+    )
+    named = {row.rater: json.loads(row.body).get(NAME) for row in connection.execute(found)}
+    wanted = set(raters_named)
+    return {r: name for r, name in named.items() if r in wanted and isinstance(name, str)}
 
 
 def person(connection: Connection, name: str, *, role: str = "rater") -> str:

@@ -62,7 +62,7 @@ class PersonSettings:
 
     weights: Mapping[str, float] = field(default_factory=dict)
     """What counts for them: a truth or feature, and the utility of one unit of it. Several make a
-    persona. None: all responses are worth the same to them."""
+    persona. None: all responses are worth the same to them, but for rules and bias."""
     rules: tuple[Rule, ...] = ()
     """Asked before anything is weighed: the first that tells two responses apart decides between
     them (Tversky 1969, lexicographic semiorder)."""
@@ -99,6 +99,12 @@ class PersonSettings:
         for name, by in (("weights", self.weights), ("bias", self.bias)):
             if not all(math.isfinite(value) for value in by.values()):
                 raise ConfigError(f"{name} must be finite", got=dict(by))
+
+    @property
+    def prefers(self) -> bool:
+        """Whether anything says which response is better, or they never look. Else all is a tie."""
+        counted = (*self.weights.values(), *self.bias.values())
+        return any(counted) or bool(self.rules) or self.lapse == 1
 
 
 def _check_number(name: str, value: float) -> None:

@@ -29,6 +29,7 @@ from accord.store.database import Database
 from accord.store.log import size
 from accord.store.registry import TEXT, add_prompt
 from accord.store.tables import payloads, prompts, tasks
+from accord.store.tables.columns import check_fits, width
 
 _T = TypeVar("_T")
 BATCH = 500
@@ -67,16 +68,20 @@ def add_prompts(
     """Put prompts into the pool, some hundred in a writing transaction; again changes nothing.
 
     `rows` are Prompts, as `importing.read_rows` or a data set gives them; anything else is listed
-    as rejected. `source` replaces the rows' own; `stratum` names their group, and with `by_source`
-    each row's source does. A prompt that is known keeps its source and stratum.
+    as rejected, and so is one with a source of more than 200 characters. `source` replaces the
+    rows' own; `stratum` names their group, and with `by_source` the first 64 characters of each
+    row's source do. A prompt that is known keeps its source and stratum. Raises DataError, before
+    anything is kept, for a `source` of more than 200 or a `stratum` of more than 64 characters.
     """
+    check_fits(prompts.c.source, source, "a prompt's source")
+    check_fits(prompts.c.stratum, stratum, "a stratum")
     added = Added()
     seen: set[str] = set()
-    for batch in _batches(_usable(rows, added), BATCH):
+    for batch in _batches(_usable(rows, added, source), BATCH):
         with database.write() as connection:
-            for row, given in batch:
-                prompt = given if source is None else replace(given, source=source)
-                group = prompt.source[:64] if by_source and prompt.source else stratum
+            for row, prompt in batch:
+                own = prompt.source[: width(prompts.c.stratum)] if by_source else ""
+                group = own or stratum
                 before = size(connection)
                 name = add_prompt(connection, prompt, stratum=group)
                 is_new = size(connection) > before
@@ -237,11 +242,20 @@ def _strata(
     )
 
 
-def _usable(rows: Iterable[object], added: Added) -> Iterator[tuple[int, Prompt]]:
+def _usable(
+    rows: Iterable[object], added: Added, source: str | None
+) -> Iterator[tuple[int, Prompt]]:
+    """Rows that can be kept, with their number and `source`, where that is given."""
     for number, row in enumerate(rows, 1):
         added.rows += 1
         if isinstance(row, Prompt):
-            yield number, row
+            prompt = row if source is None else replace(row, source=source)
+            try:
+                check_fits(prompts.c.source, prompt.source, "it")
+            except DataError as error:
+                added.rejected.append(Rejected(number, error.what, "source"))
+                continue
+            yield number, prompt
         elif isinstance(row, Rejected):
             added.rejected.append(row)
         else:

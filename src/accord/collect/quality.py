@@ -8,8 +8,9 @@ raters in quarantine are left out and counted.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
@@ -103,6 +104,16 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TwoRaters:
+    """What two raters agree on."""
+
+    one: str
+    other: str
+    figures: tuple[Figure, ...]
+    """About the order: percent, and Cohen's kappa."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
     """What `accord agreement` shows."""
 
@@ -158,6 +169,30 @@ def count(votes: Votes) -> Counts:
         raters=len(votes.raters),
         prompts=len({row.prompt for row in rows}),
     )
+
+
+def between_raters(
+    votes: Votes,
+    raters: Iterable[str],
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[TwoRaters, ...]:
+    """How often every two of `raters`, in their order, say the same of a pair of responses, and
+    Cohen's kappa of it; as `agreement`. Who is in quarantine, or ordered nothing, is in none.
+    """
+    table = votes.trusted().of(*WORK).pairs()
+    there = [rater for rater in raters if rater in table.ratings.raters]
+    found = []
+    for one, other in combinations(there, 2):
+        both = Table(ratings=table.ratings.only(one, other), prompts=table.prompts)
+        figures = tuple(
+            figure(ORDER, of, both, level=level, resamples=resamples, seed=seed)
+            for of in (Coefficient.PERCENT, Coefficient.COHEN)
+        )
+        found.append(TwoRaters(one=one, other=other, figures=figures))
+    return tuple(found)
 
 
 def percent_agreement(votes: Votes) -> float:

@@ -18,11 +18,13 @@ from accord.collect.formats import Explained, Unjudged
 from accord.collect.lessons import explanation_of
 from accord.collect.records import Rejected, Unusable
 from accord.collect.tasks import KNOWN_ANSWER, Purpose, add_task, responses_of
+from accord.core.errors import DataError
 from accord.core.hashing import digest
 from accord.core.types import Comparison, Prompt, Response, StopReason
 from accord.store.database import Database
 from accord.store.registry import add_prompt, add_response
-from accord.store.tables import responses, task_responses, tasks
+from accord.store.tables import prompts, responses, task_responses, tasks
+from accord.store.tables.columns import check_fits
 
 Fitting = Comparison | Unjudged | Explained
 """What a task can be made of."""
@@ -72,7 +74,7 @@ def add_tasks(
                     )
                 except Unusable as error:
                     place = row.row if isinstance(row, Unjudged | Explained) else made.rows
-                    made.rejected.append(Rejected(place, error.what))
+                    made.rejected.append(Rejected(place, error.what, error.column))
                     continue
                 made.tasks += new
                 made.known += not new
@@ -117,16 +119,25 @@ def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Fitting:
     if len(row.responses) != wanted:
         got = len(row.responses)
         raise Unusable(f"has {got} responses; the campaign's tasks show {wanted}")
+    try:
+        check_fits(prompts.c.source, row.source, "it")
+    except DataError as error:
+        raise Unusable(error.what, "source") from None
     if len(set(row.responses)) < wanted:
         raise Unusable("has two responses with the same text")
     if purpose in KNOWN_ANSWER:
-        if isinstance(row, Unjudged):
-            raise Unusable("has no tiers, the known answer")
-        if row.label is not None:
-            raise Unusable("has a soft label, which is no known order")
-        if len(set(row.tiers)) == 1:
-            raise Unusable("ties all responses: every answer would be right")
+        _check_known(row)
     return row
+
+
+def _check_known(row: Comparison | Unjudged) -> None:
+    """Raise Unusable for a row whose order is no known answer."""
+    if isinstance(row, Unjudged):
+        raise Unusable("has no tiers, the known answer")
+    if row.label is not None:
+        raise Unusable("has a soft label, which is no known order")
+    if len(set(row.tiers)) == 1:
+        raise Unusable("ties all responses: every answer would be right")
 
 
 def _ask(

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from accord.collect.sheet import RaterKind
 from accord.collect.tasks import Purpose, TaskState, erased_words
+from accord.store.judgements import Verdict
 from accord.store.registry import TEXT
 from accord.store.tables import (
     assignments,
@@ -222,6 +223,28 @@ SETTLE = (
 """Say of `of_task` what it `becomes`."""
 
 
+_decides = sa.select(tasks.c.id).where(
+    tasks.c.repeats == _TASK, tasks.c.purpose == Purpose.ADJUDICATION
+)
+DECIDED = sa.select(assignments.c.id).where(
+    assignments.c.rater == _RATER,
+    assignments.c.state.in_(ANSWERED),
+    assignments.c.task.in_(_decides),
+)
+"""Whether `of_rater` decided `of_task` as a lead."""
+
+LEAVE_TO_OTHERS = (
+    sa.update(assignments)
+    .where(
+        assignments.c.rater == _RATER,
+        assignments.c.state.in_((LEASED, EXPIRED)),
+        assignments.c.task.in_(_decides),
+    )
+    .values(state=RELEASED)
+)
+"""Take the decision about `of_task` from `of_rater`, who has not answered it yet."""
+
+
 @cache
 def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
     """The first tasks `in_campaign` with a free place for `of_rater`, of `kind`, who had none of
@@ -255,14 +278,23 @@ def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
         ~erased_words(),
     )
     if purpose is Purpose.ADJUDICATION:
-        judged = assignments.alias()
-        found = found.where(
-            ~sa.exists().where(
-                judged.c.task == tasks.c.repeats,
-                judged.c.rater == _RATER,
-                judged.c.state.in_(ANSWERED),
-            )
-        )
+        found = found.where(~_had_a_part())
     if work or purpose is Purpose.ADJUDICATION:
         found = found.where(taken < tasks.c.overlap)
     return found.order_by(tasks.c.priority.desc(), tasks.c.id.desc()).limit(NEAREST)
+
+
+def _had_a_part() -> sa.ColumnElement[bool]:
+    """Whether `of_rater` judged what an adjudication repeats, or is about to: who answered it, late
+    too, has it open, or answered and took that back. Who only saw it has had none.
+    """
+    had, said = assignments.alias(), judgements.alias()
+    at_it = sa.exists().where(
+        had.c.task == tasks.c.repeats, had.c.rater == _RATER, had.c.state.in_(TAKEN)
+    )
+    judged = sa.exists().where(
+        said.c.task == tasks.c.repeats,
+        said.c.rater == _RATER,
+        said.c.verdict != Verdict.SKIP,
+    )
+    return at_it | judged

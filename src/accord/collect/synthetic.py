@@ -194,6 +194,16 @@ class SimulatedPerson:
             truths=tuple(replace(by_name[n], **how) for n, how in definition["truths"].items()),
         )
 
+    def check_prefers(self, where: str | None = None) -> None:
+        """Raise ConfigError where nothing says which response is better: all would be a tie."""
+        if not self.settings.prefers:
+            raise ConfigError(
+                "a simulated person needs something that says which answer is better",
+                got="no truth, weights, rules or bias that count",
+                where=where,
+                do='give a truth ("vader") or a feature ("length"); lapse = 1 never looks',
+            )
+
     @property
     def kind(self) -> RaterKind:
         """Synthetic."""

@@ -20,6 +20,7 @@ from accord.store.log import append
 from accord.store.registry import SYSTEM
 from accord.store.tables import prompts, task_responses, tasks
 from accord.store.tables import responses as response_table
+from accord.store.tables.columns import check_fits
 
 RANDOM = "random"
 """What `selected_by` says of a task that was drawn without looking."""
@@ -89,9 +90,10 @@ def add_task(
     given here. `inclusion` is the probability with which this task was picked. `calibration`
     names the round of a calibration task; `explanation` is what a lesson says after its answer.
     Raises DataError for a wrong number of responses, responses to another prompt, two with the same
-    text, a task without the known answer that its purpose needs, and a round or an explanation
-    that its purpose has none of.
+    text, a task without the known answer that its purpose needs, a round or an explanation that its
+    purpose has none of, and a selection's name of more than 32 characters.
     """
+    check_fits(tasks.c.selected_by, selected_by, "the name of a selection")
     if len(responses) != campaign.settings.responses:
         raise DataError(
             "a task shows as many responses as its campaign says",

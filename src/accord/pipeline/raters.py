@@ -65,7 +65,7 @@ def read_people(path: Path) -> dict[str, SimulatedPerson]:
     """The simulated people of a file, by name.
 
     Raises ConfigError, naming the line, for a file that cannot be read or is not as described above
-    and for two people who would be one.
+    for two people who would be one, and for one to whom all answers are the same.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -91,6 +91,7 @@ def read_people(path: Path) -> dict[str, SimulatedPerson]:
                 "every rater needs a name of its own", got=repr(name), where=source.place(("name",))
             )
         person = _person(said, source, truths)
+        person.check_prefers(source.place(("name",)))
         twin = next((other for other, known in people.items() if known == person), None)
         if twin is not None:
             raise ConfigError(

@@ -22,6 +22,7 @@ from accord.core.hashing import plain
 from accord.store.database import Database
 from accord.store.event import new_id
 from accord.store.tables import jobs
+from accord.store.tables.columns import check_fits
 
 MOST_ATTEMPTS = 5
 """Leases that may run out before a job counts as failed: it may be what kills its workers."""
@@ -70,8 +71,11 @@ def enqueue(
     """Ask for a job and return its id, inside `Database.write`.
 
     The same `key` again is the same job; one that failed is queued anew. Raises ConflictError where
-    the job under this key has another kind or other arguments.
+    the job under this key has another kind or other arguments, DataError for a kind of more than 64
+    or a key of more than 200 characters.
     """
+    check_fits(jobs.c.kind, kind, "the kind of a job")
+    check_fits(jobs.c.key, key, "the key of a job")
     if key is not None and (row := _row(connection, jobs.c.key == key)) is not None:
         if row.kind != kind or row.arguments != plain(arguments):
             raise ConflictError(
@@ -108,8 +112,10 @@ def claim(
     """The next job of these kinds, held by `worker` for `seconds`; None where none waits.
 
     A job whose lease ran out waits like a new one, until it has had `MOST_ATTEMPTS` leases: then it
-    has failed. `only` names one job; `now` is for tests and defaults to the clock.
+    has failed. `only` names one job; `now` is for tests and defaults to the clock. Raises DataError
+    for a worker's name of more than 64 characters.
     """
+    check_fits(jobs.c.worker, worker, "the name of a worker")
     now = now or datetime.now(UTC)
     over = (jobs.c.state == JobState.LEASED) & (jobs.c.leased_until <= now)
     with database.write() as connection:

@@ -74,7 +74,9 @@ def append(connection: Connection, entry: Entry) -> Appended:
 def find(connection: Connection, entry: Entry) -> Event | None:
     """The event of a submission that was accepted before; None for a new one or one without key.
 
-    Raises ConflictError where it said something else.
+    Compared is what was said, by whom, about what: the page that sends it again may be a newer
+    version, and the event keeps the first one's `ui`. Raises ConflictError where it said something
+    else.
     """
     if entry.key is None:
         return None
@@ -82,7 +84,7 @@ def find(connection: Connection, entry: Entry) -> Event | None:
     if row is None:
         return None
     event = Event.of(row._asdict())
-    names = ("type", "actor", "supersedes", "guideline", "ui", "order_seed", "policies")
+    names = ("type", "actor", "supersedes", "guideline", "order_seed", "policies")
     same = all(getattr(event, name) == getattr(entry, name) for name in names)
     if entry.subject not in (None, event.subject):
         same = False

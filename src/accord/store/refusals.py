@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
+from sqlalchemy.exc import DataError as ValueRefused
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -72,6 +73,8 @@ def explain(error: DBAPIError, place: str) -> AccordError:
     code = code_of(error)
     if isinstance(error, IntegrityError) or code == _RAISED:
         return DataError("a row breaks a rule of the database", got=first_line(error), where=place)
+    if isinstance(error, ValueRefused):
+        return DataError("the database cannot keep a value", got=first_line(error), where=place)
     for beginnings, what, do in _MEANINGS:
         if code.startswith(beginnings):
             return StoreError(what, got=first_line(error), where=place, do=do)

@@ -20,6 +20,7 @@ from accord.core.types import Conversation, Message, Prompt, Response, Speaker
 from accord.store.event import Entry
 from accord.store.log import append
 from accord.store.tables import guidelines, payloads, prompts, raters, responses
+from accord.store.tables.columns import check_fits
 
 SYSTEM = "system"
 TEXT = "text"
@@ -110,8 +111,12 @@ def publish_guideline(
 ) -> None:
     """Keep the text that raters follow under a version that never changes.
 
-    Raises ConflictError where the version has another text or other criteria.
+    Raises ConflictError where the version has another text or other criteria, DataError for a
+    version that is empty, not printable or longer than 64 characters.
     """
+    check_fits(guidelines.c.version, version, "a version of the guidelines")
+    if not version or not version.isprintable():
+        raise DataError("a version of the guidelines is printable text", got=ascii(version))
     row = connection.execute(
         sa.select(guidelines).where(guidelines.c.version == version)
     ).one_or_none()
@@ -136,7 +141,14 @@ def add_prompt(
     stratum: str | None = None,
     cluster: str | None = None,
 ) -> str:
-    """Keep a prompt and return its id; the same conversation again returns the first one's."""
+    """Keep a prompt and return its id; the same conversation again returns the first one's.
+
+    Raises DataError for a source of more than 200 characters, and a stratum or cluster of more
+    than 64.
+    """
+    check_fits(prompts.c.source, prompt.source, "a prompt's source")
+    check_fits(prompts.c.stratum, stratum, "a stratum")
+    check_fits(prompts.c.cluster, cluster, "a cluster")
     words = prompt.conversation.digest
     same = sa.select(prompts.c.id).where(prompts.c.digest == words)
     if (known := connection.execute(same).scalar_one_or_none()) is not None:

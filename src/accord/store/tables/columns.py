@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.types import TypeDecorator
 
+from accord.core.errors import DataError
 from accord.core.hashing import canonical_json
 
 METADATA = sa.MetaData(
@@ -26,6 +27,29 @@ DIGEST = sa.String(64)
 """SHA-256 as hexadecimal digits."""
 WORD = sa.String(32)
 """One of few words; a check lists them."""
+
+
+def check_fits(column: sa.Column[str], text: str | None, what: str) -> None:
+    """Refuse what PostgreSQL would not keep in `column` and SQLite would: a text that is longer
+    than the column is wide, or has a zero character. `what` names it. Raises DataError.
+    """
+    most = width(column)
+    if text is None or (len(text) <= most and "\x00" not in text):
+        return
+    raise DataError(
+        f"{what} has at most {most} characters, and no zero character",
+        got=f"{len(text)} characters: {text[:40]!a}",
+        where=str(column),
+        do="shorten it",
+    )
+
+
+def width(column: sa.Column[str]) -> int:
+    """Characters that a column of text holds at most."""
+    kind = column.type
+    assert isinstance(kind, sa.String)
+    assert kind.length is not None
+    return kind.length
 
 
 def stamp(time: datetime) -> str:

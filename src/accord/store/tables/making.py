@@ -1,6 +1,7 @@
 """Runs, artifacts, releases and jobs.
 
 The manifests in the folders are the truth about runs and artifacts: their rows can be built again.
+Jobs alone are written so far; a workspace finds runs and artifacts by their folders.
 """
 
 from __future__ import annotations
