@@ -14,7 +14,7 @@ from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.groups import print_by, read_told
 from accord.cli.judged import (
-    chosen_campaign,
+    compared_campaign,
     console,
     interval_text,
     open_judgements,
@@ -56,7 +56,7 @@ def main(words: Sequence[str], options: Options) -> int:
     about = "How far raters agree, with intervals over prompts, and what that allows a model."
     asked = parse(Asked, words, command="agreement", about=about)
     with open_judgements(options) as database, database.read() as connection:
-        campaign = chosen_campaign(connection, asked.campaign)
+        campaign = compared_campaign(connection, asked.campaign)
         votes = load(connection, campaign, lengths=True)
         told = None if asked.by is None else read_told(connection, options, asked.questions)
     if asked.by is not None and told is not None:

@@ -17,9 +17,10 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect import statements
-from accord.collect.assigning import Lease
+from accord.collect.assigning import Held
 from accord.collect.campaign import Campaign
 from accord.collect.qualifying import qualify
+from accord.collect.reviewing import settle_texts
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion, RaterKind
 from accord.collect.statements import (
     ANSWERED,
@@ -34,6 +35,7 @@ from accord.collect.statements import (
 from accord.collect.tasks import (
     KNOWN_ANSWER,
     Purpose,
+    TaskKind,
     TaskState,
     add_task,
     erased_words,
@@ -63,7 +65,7 @@ class Answered:
 def answer(
     database: Database,
     campaign: Campaign,
-    lease: Lease,
+    lease: Held,
     opinion: Opinion,
     *,
     key: str,
@@ -79,12 +81,12 @@ def answer(
     """
     now = now or datetime.now(UTC)
     with database.write() as connection:
-        row = _assignment(connection, campaign, lease.assignment)
+        row = assignment_in(connection, campaign, lease.assignment)
         if row is None or row.rater != lease.rater:
             raise DataError("there is no such assignment", got=lease.assignment)
         known = _known(connection, key)
         if known is None:
-            _check_lease(row, lease)
+            check_lease(row, lease)
             late = row.state == EXPIRED or row.leased_until <= now
         else:
             late = bool(known.late)
@@ -109,7 +111,7 @@ def correct(
         older = connection.execute(
             sa.select(judgements.c.assignment, judgements.c.late).where(judgements.c.seq == seq)
         ).one_or_none()
-        row = None if older is None else _assignment(connection, campaign, older.assignment)
+        row = None if older is None else assignment_in(connection, campaign, older.assignment)
         if older is None or row is None:
             raise DataError(
                 "this event is no judgement of a task of this campaign", got=f"event {seq}"
@@ -133,7 +135,9 @@ def is_split(answers: Sequence[Any]) -> bool:
 # ---- one judgement -------------------------------------------------------------------------------
 
 
-def _assignment(connection: Connection, campaign: Campaign, name: str | None) -> sa.Row[Any] | None:
+def assignment_in(
+    connection: Connection, campaign: Campaign, name: str | None
+) -> sa.Row[Any] | None:
     """The assignment of this id; None where there is none in the campaign."""
     of = {"of_id": name, "in_campaign": campaign.id}
     return connection.execute(statements.ASSIGNMENT_HERE, of).one_or_none()
@@ -144,7 +148,8 @@ def _known(connection: Connection, key: str) -> sa.Row[Any] | None:
     return connection.execute(statements.KNOWN, {"sent": key}).one_or_none()
 
 
-def _check_lease(row: sa.Row[Any], lease: Lease) -> None:
+def check_lease(row: sa.Row[Any], lease: Held) -> None:
+    """Raise ConflictError where nothing is taken any more under this lease of assignment `row`."""
     if row.fence != lease.fence:
         raise ConflictError(
             "this task was opened again since",
@@ -185,6 +190,8 @@ def _judgement(
 ) -> Judgement:
     """The opinion with its values moved from the screen's order to the canonical one."""
     shown = tuple(row.shown)
+    if campaign.settings.asks_texts:
+        _check_asked(connection, row.task, opinion)
     _check_ratings(opinion, campaign, len(shown))
     if opinion.tiers is not None and len(opinion.tiers) != len(shown):
         raise DataError("a ranking names every response", got=list(opinion.tiers))
@@ -220,6 +227,17 @@ def _judgement(
     )
 
 
+def _check_asked(connection: Connection, task: str, opinion: Opinion) -> None:
+    """Of a text an opinion is an acceptance or a rejection; what is to be written has none."""
+    kind = connection.execute(statements.TASK, {"of_task": task}).one().kind
+    if opinion.verdict is Verdict.SKIP:
+        return
+    if kind != TaskKind.REVIEW:
+        raise DataError("this task asks for a text", got=opinion.verdict, do="hand in a text")
+    if opinion.strength is not None:
+        raise DataError("a review has no strength: nothing is compared", got=opinion.strength)
+
+
 def _check_ratings(opinion: Opinion, campaign: Campaign, k: int) -> None:
     strange = sorted(opinion.ratings.keys() - set(campaign.criteria))
     if strange:
@@ -250,13 +268,18 @@ def _follow(
         state = LATE if judgement.late else SUBMITTED
     connection.execute(statements.CLOSE, {"of_id": row.id, "becomes": state})
     task = connection.execute(statements.TASK, {"of_task": row.task}).one()
-    _settle(connection, campaign, task)
+    settle(connection, campaign, task)
+    if task.kind == TaskKind.REVIEW:
+        settle_texts(connection, campaign, task.repeats)
     if task.purpose == Purpose.QUALIFICATION:
         qualify(connection, campaign, row.rater)
 
 
-def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
-    """Say of a task whether people are still asked, and ask a lead where they are split."""
+def settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
+    """Say of a task whether people are still asked, and ask a lead where they are split.
+
+    Inside `Database.write`.
+    """
     counts = _states(connection, task, RaterKind.HUMAN)
     if sum(counts[state] for state in ANSWERED) >= task.overlap:
         state = TaskState.DONE
@@ -266,7 +289,8 @@ def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> No
         state = TaskState.OPEN
     if state != task.state:
         connection.execute(statements.SETTLE, {"of_task": task.id, "becomes": state.value})
-    wanted = campaign.settings.adjudicate and task.purpose == Purpose.WORK and task.overlap > 1
+    compared = task.kind == TaskKind.COMPARE and task.purpose == Purpose.WORK
+    wanted = campaign.settings.adjudicate and compared and task.overlap > 1
     if wanted and state is TaskState.DONE and is_split(_firsts(connection, task.id)):
         # The answer is kept, whatever became of the words; a lead could not read them either.
         gone = sa.select(erased_words()).where(tasks.c.id == task.id)

@@ -17,6 +17,8 @@ from accord.collect.campaign import Campaign
 from accord.collect.formats import Unjudged
 from accord.collect.records import Rejected, Unusable
 from accord.collect.tasks import KNOWN_ANSWER, Purpose, add_task, responses_of
+from accord.collect.text_tasks import add_writing, asked_for, writing_about
+from accord.core.errors import ConfigError
 from accord.core.hashing import digest
 from accord.core.types import Comparison, Prompt, Response, StopReason
 from accord.store.database import Database
@@ -51,7 +53,15 @@ def add_tasks(
     The same rows again make nothing. A row that does not fit the campaign (its number of responses,
     two with the same text, no known order where one is needed) is listed as rejected; so is one
     whose known order is not that of the task that is there, by which answers were judged.
+    Where the campaign asks for demonstrations, a row is a prompt, to be answered, or a prompt with
+    one answer, to be made better. Raises ConfigError there for another purpose than work.
     """
+    if campaign.settings.asks_texts and purpose is not Purpose.WORK:
+        raise ConfigError(
+            "a text that is still to be written has no known answer",
+            got=f"{purpose} tasks for {campaign.settings.name}",
+            do="leave --gold and --qualification out",
+        )
     made = Made()
     rest = iter(rows)
     while batch := list(islice(rest, BATCH)):
@@ -62,7 +72,10 @@ def add_tasks(
                     made.rejected.append(row)
                     continue
                 try:
-                    new = _ask(connection, campaign, _fit(row, campaign, purpose), purpose)
+                    if campaign.settings.asks_texts:
+                        new = _ask_for_text(connection, campaign, row)
+                    else:
+                        new = _ask(connection, campaign, _fit(row, campaign, purpose), purpose)
                 except Unusable as error:
                     place = row.row if isinstance(row, Unjudged) else made.rows
                     made.rejected.append(Rejected(place, error.what))
@@ -130,6 +143,17 @@ def _ask(
         if [there[response] for response in shown] != list(gold):
             raise Unusable("has another known answer than the task that is there")
     return False
+
+
+def _ask_for_text(connection: Connection, campaign: Campaign, row: object) -> bool:
+    """Whether a task was made. Raises Unusable where the row asks for no text."""
+    asked, given = asked_for(row)
+    prompt = add_prompt(connection, asked)
+    edits = None if given is None else _response(connection, prompt, given)
+    if writing_about(connection, campaign, prompt, edits) is not None:
+        return False
+    add_writing(connection, campaign, prompt=prompt, edits=edits)
+    return True
 
 
 def _response(connection: Connection, prompt: str, text: str) -> str:

@@ -34,7 +34,7 @@ NEAREST = 16
 """Tasks among which the draw is made: few, so that begun tasks are finished first."""
 
 _CAMPAIGN = sa.bindparam("in_campaign", type_=sa.String)
-_RATER = sa.bindparam("of_rater", type_=sa.String)
+RATER = sa.bindparam("of_rater", type_=sa.String)
 _TASK = sa.bindparam("of_task", type_=sa.String)
 _ID = sa.bindparam("of_id", type_=sa.String)
 
@@ -52,7 +52,7 @@ STAND = (
         memberships.c.state.label("membership"),
     )
     .select_from(campaigns)
-    .outerjoin(raters, raters.c.id == _RATER)
+    .outerjoin(raters, raters.c.id == RATER)
     .outerjoin(
         memberships,
         (memberships.c.campaign == campaigns.c.id) & (memberships.c.rater == raters.c.id),
@@ -65,7 +65,7 @@ COUNT = (
     sa.select(sa.func.count())
     .select_from(assignments)
     .join(tasks, tasks.c.id == assignments.c.task)
-    .where(HERE, assignments.c.rater == _RATER, assignments.c.state.in_(ANSWERED))
+    .where(HERE, assignments.c.rater == RATER, assignments.c.state.in_(ANSWERED))
 )
 """How many tasks `in_campaign` `of_rater` answered."""
 
@@ -84,7 +84,7 @@ HELD = (
     .join(tasks, tasks.c.id == assignments.c.task)
     .where(
         HERE,
-        assignments.c.rater == _RATER,
+        assignments.c.rater == RATER,
         assignments.c.state == LEASED,
         assignments.c.id.not_in(sa.bindparam("holding", expanding=True, type_=sa.String)),
         ~erased_words(),
@@ -109,7 +109,7 @@ RAISE_FENCE = (
 
 LEASE_AGAIN = (
     sa.update(assignments)
-    .where(assignments.c.task == _TASK, assignments.c.rater == _RATER)
+    .where(assignments.c.task == _TASK, assignments.c.rater == RATER)
     .values(
         state=LEASED,
         fence=sa.bindparam("token"),
@@ -125,7 +125,7 @@ LEASE = sa.insert(assignments)
 FIRST_SHOWING = (
     sa.select(assignments.c.shown)
     .join(tasks, tasks.c.repeats == assignments.c.task)
-    .where(tasks.c.id == _TASK, assignments.c.rater == _RATER)
+    .where(tasks.c.id == _TASK, assignments.c.rater == RATER)
 )
 """The order in which `of_rater` saw the responses that `of_task` repeats."""
 
@@ -155,7 +155,7 @@ JUDGED = (
     .join(judgements, judgements.c.assignment == assignments.c.id)
     .where(
         HERE,
-        assignments.c.rater == _RATER,
+        assignments.c.rater == RATER,
         assignments.c.state.in_(ANSWERED),
         judgements.c.supersedes.is_(None),
     )
@@ -164,7 +164,7 @@ JUDGED = (
 """The tasks `in_campaign` that `of_rater` answered, in the order of the answers."""
 
 REPEATED = sa.select(tasks.c.repeats).where(
-    tasks.c.campaign == _CAMPAIGN, tasks.c.purpose == Purpose.REPEAT, tasks.c.for_rater == _RATER
+    tasks.c.campaign == _CAMPAIGN, tasks.c.purpose == Purpose.REPEAT, tasks.c.for_rater == RATER
 )
 """The tasks `in_campaign` that `of_rater` was given again."""
 
@@ -226,7 +226,7 @@ def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
     work = purpose is Purpose.WORK
     own = sa.exists().where(
         assignments.c.task == tasks.c.id,
-        assignments.c.rater == _RATER,
+        assignments.c.rater == RATER,
         assignments.c.state.in_((*TAKEN, SKIPPED)),
     )
     counted = sa.select(sa.func.count()).where(
@@ -243,7 +243,7 @@ def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
         tasks.c.campaign == _CAMPAIGN,
         tasks.c.state.in_(states),
         tasks.c.purpose == purpose,
-        sa.or_(tasks.c.for_rater.is_(None), tasks.c.for_rater == _RATER),
+        sa.or_(tasks.c.for_rater.is_(None), tasks.c.for_rater == RATER),
         ~own,
         ~erased_words(),
     )
@@ -252,7 +252,7 @@ def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
         found = found.where(
             ~sa.exists().where(
                 judged.c.task == tasks.c.repeats,
-                judged.c.rater == _RATER,
+                judged.c.rater == RATER,
                 judged.c.state.in_(ANSWERED),
             )
         )

@@ -6,9 +6,10 @@ rests on a row that could be changed unseen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -43,6 +44,18 @@ class Purpose(StrEnum):
 
 KNOWN_ANSWER = (Purpose.GOLD, Purpose.QUALIFICATION)
 """What everybody is asked, and one answer is right."""
+
+
+class TaskKind(StrEnum):
+    """What a rater does with a task."""
+
+    COMPARE = "compare"
+    WRITE = "demonstrate"
+    """Write an answer to the prompt."""
+    EDIT = "edit"
+    """Make a given answer better."""
+    REVIEW = "review"
+    """Say whether somebody's text is worth imitating."""
 
 
 class TaskState(StrEnum):
@@ -99,12 +112,33 @@ def add_task(
         "repeats": repeats,
         "for_rater": for_rater,
     }
-    parts = {"task": about | {"responses": places}}
-    event = append(connection, Entry(type="task.added", actor=actor, parts=parts)).event
-    row = about | {
+    return put_task(
+        connection, about, places, kind=TaskKind.COMPARE, priority=priority, actor=actor
+    )
+
+
+def put_task(
+    connection: Connection,
+    about: Mapping[str, Any],
+    places: Sequence[str],
+    *,
+    kind: TaskKind,
+    priority: int = 0,
+    actor: str = SYSTEM,
+) -> str:
+    """Write the event of a task and the rows that follow from it; returns the task's id.
+
+    `about` is what the event says of it beside kind and responses (ids, in canonical order).
+    """
+    said = {**about, "responses": list(places)}
+    if kind is not TaskKind.COMPARE:  # what an event without a kind asks for
+        said["kind"] = kind.value
+    event = append(connection, Entry(type="task.added", actor=actor, parts={"task": said})).event
+    row = {
+        **about,
         "id": event.subject,
         "seq": event.seq,
-        "kind": "compare",
+        "kind": kind.value,
         "state": TaskState.OPEN.value,
         "made": datetime.now(UTC),
         "priority": priority,
@@ -115,7 +149,8 @@ def add_task(
         {"task": event.subject, "place": place, "response": response}
         for place, response in enumerate(places)
     ]
-    connection.execute(sa.insert(task_responses), shown)
+    if shown:
+        connection.execute(sa.insert(task_responses), shown)
     return event.subject
 
 
