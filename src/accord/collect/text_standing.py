@@ -95,9 +95,9 @@ def text_standing(connection: Connection, campaign: Campaign) -> TextStanding:
     )
 
 
-def _unreviewed(connection: Connection, campaign: Campaign) -> Sequence[sa.Row[tuple[str, str]]]:
+def _unreviewed(connection: Connection, campaign: Campaign) -> Sequence[tuple[str, str]]:
     """Author and their state of each text, where none is reviewed."""
-    return connection.execute(
+    found = connection.execute(
         sa.select(raters.c.id, raters.c.state)
         .join(assignments, assignments.c.rater == raters.c.id)
         .join(tasks, tasks.c.id == assignments.c.task)
@@ -106,7 +106,8 @@ def _unreviewed(connection: Connection, campaign: Campaign) -> Sequence[sa.Row[t
             tasks.c.kind.in_(WRITING),
             assignments.c.state.in_(ANSWERED),
         )
-    ).all()
+    )
+    return [(row.id, row.state) for row in found]
 
 
 def _asked(connection: Connection, campaign: Campaign) -> tuple[int, int]:
