@@ -17,7 +17,7 @@ from accord.collect.freezing import ORIGINS, Tally
 from accord.collect.origins import AnyOrigin, read_origins
 from accord.collect.reckoning import FreezeSettings, Origin, check_weights, rows
 from accord.collect.sealing import broken
-from accord.collect.text_frozen import remade_texts
+from accord.collect.text_frozen import remade_texts, text_settings_of
 from accord.core.errors import DataError
 from accord.core.types import Comparison
 from accord.store.checkpoints import Checkpoint
@@ -101,6 +101,8 @@ def verify_frozen(
     where the log cannot be read.
     """
     dataset = Dataset(folder)
+    of_texts = dataset.manifest.kind is DatasetKind.DEMONSTRATIONS
+    (text_settings_of if of_texts else settings_of)(dataset.manifest)  # refuses what was not frozen
     if isinstance(source, Database):
         log = verify_database(source, public_keys=public_keys)
         if log.faults:
