@@ -114,6 +114,23 @@ class Writing(RuleBasedStateMachine):
         if lease is not None:
             release(self.database, lease)
 
+    @rule(who=st.integers(0, 4), kind=OPINIONS)
+    def turn(self, who: int, kind: str) -> None:
+        """A whole turn, so that much is written and decided in few steps."""
+        lease = self.take(who)
+        if lease is None:
+            return
+        if lease.kind is TaskKind.REVIEW:
+            self.judge(lease, kind)
+        else:
+            self.write(lease, "own")
+
+    @rule(kinds=st.lists(OPINIONS, min_size=REVIEWS, max_size=REVIEWS))
+    def everybody(self, kinds: list[str]) -> None:
+        """Somebody writes, and as many as it takes review."""
+        for who, kind in zip(range(5), ["accept", *kinds], strict=False):
+            self.turn(who, kind)
+
     @rule(target=texts, lease=leases, words=st.sampled_from(["own", "blank", "same"]))
     def write(self, lease: TextLease | None, words: str) -> str | None:
         if lease is None or lease.kind is TaskKind.REVIEW:
