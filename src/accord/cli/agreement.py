@@ -15,7 +15,7 @@ from accord.cli.flags import parse
 from accord.cli.groups import print_by, read_told
 from accord.cli.judged import (
     FEW_PROMPTS,
-    chosen_campaign,
+    compared_campaign,
     console,
     interval_text,
     open_judgements,
@@ -61,7 +61,7 @@ def main(words: Sequence[str], options: Options) -> int:
     if asked.imported is not None:
         return _imported(asked, asked.imported, options)
     with open_judgements(options) as database, database.read() as connection:
-        campaign = chosen_campaign(connection, asked.campaign)
+        campaign = compared_campaign(connection, asked.campaign)
         votes = load(connection, campaign, lengths=True)
         told = None if asked.by is None else read_told(connection, options, asked.questions)
     if asked.by is not None and told is not None:

@@ -29,6 +29,7 @@ from accord.collect.people import person
 from accord.collect.selection import method_called
 from accord.collect.sheet import CRITERIA
 from accord.collect.standing import Standing, standing
+from accord.collect.text_standing import TextStanding, text_standing
 from accord.core.errors import ConfigError
 from accord.pipeline.whereabouts import open_workspace_database
 from accord.store.registry import publish_guideline
@@ -40,9 +41,9 @@ SUMMARIES: Mapping[str, str] = {
     "prompts": "Put prompts into the pool, and say what it holds",
     "sample": "Let policies answer prompts, and make tasks of the answers",
     "work": "Work off the jobs that `sample --queue` left",
-    "tasks": "Make tasks of responses that are there",
+    "tasks": "Make tasks of responses that are there, or of prompts to answer",
     "rounds": "Show lessons, trial and calibration: who did them, where people differ",
-    "remarks": "List flags, reasons of skips and raters' own words",
+    "remarks": "List flags, reasons of skips and rejections, raters' own words",
     "status": "Show where the campaigns stand",
     "pause": "Hand out no tasks for now",
     "resume": "Hand out tasks again",
@@ -115,7 +116,7 @@ def main(words: Words, options: Options) -> int:
 def overview() -> str:
     """The help of `accord campaign`."""
     lines = [
-        "Ask people to compare answers.",
+        "Ask people to compare answers, or to write, edit and review them.",
         "",
         "usage: accord campaign PART [OPTIONS]     accord campaign PART --help explains it",
         "",
@@ -174,8 +175,7 @@ def _open(words: Words, options: Options) -> int:
         database.write() as connection,
     ):
         made = open_campaign(connection, asked)
-    print(f"campaign {asked.name}: {made.state}, {asked.responses} responses a task, ", end="")
-    print(f"{asked.overlap} raters each, guidelines {asked.guideline}")
+    print(f"campaign {asked.name}: {made.state}, {shape(asked)}, guidelines {asked.guideline}")
     return 0
 
 
@@ -224,35 +224,70 @@ def _status(words: Words, options: Options) -> int:
             found: tuple[Campaign, ...] = (campaign_called(connection, asked.name),)
         else:
             found = all_campaigns(connection)
-        lines = [told(one, standing(connection, one)) for one in found]
+        lines = [
+            told(
+                one,
+                standing(connection, one),
+                text_standing(connection, one) if one.settings.asks_texts else None,
+            )
+            for one in found
+        ]
     print("\n".join(lines) or "there is no campaign; open one with `accord campaign open`")
     return 0
 
 
-def told(campaign: Campaign, now: Standing) -> str:
+def shape(settings: CampaignSettings) -> str:
+    """What a campaign asks for, in a few words."""
+    if settings.asks_texts:
+        return f"{settings.overlap} texts a prompt, {settings.reviews} reviews each"
+    return f"{settings.responses} responses a task, {settings.overlap} raters each"
+
+
+def told(campaign: Campaign, now: Standing, texts: TextStanding | None = None) -> str:
     """A campaign's figures, one fact a line."""
     settings = campaign.settings
-    shape = f"{settings.responses} responses a task, {settings.overlap} raters each"
-    lines = [f"{settings.name}: {campaign.state}, guidelines {settings.guideline}, {shape}"]
+    asks = shape(settings)
+    lines = [f"{settings.name}: {campaign.state}, guidelines {settings.guideline}, {asks}"]
     for purpose, states in now.tasks.items():
         lines.append(f"  tasks {purpose:<13} {_listed(states)}")
     if not now.tasks:
         lines.append("  tasks none yet")
-    said = sum(number for verdict, number in now.judgements.items() if verdict != "skip")
-    late = f", {now.late} late" if now.late else ""
-    skips = f", {now.judgements['skip']} skips" if now.judgements.get("skip") else ""
-    verdicts = {verdict: n for verdict, n in now.judgements.items() if verdict != "skip"}
-    lines.append(f"  judgements {said} ({_listed(verdicts) or 'none'}){late}{skips}")
-    done = now.answered.get("human", 0)
-    left = max(0, now.wanted - done)
-    programs = {kind: n for kind, n in now.answered.items() if kind != "human"}
-    beside = f"; beside them {_listed(programs)}" if programs else ""
-    lines.append(f"  work: {done} answers of people, {left} to go{beside}")
+    lines += _told_judgements(now) if texts is None else _told_texts(now, texts)
     lines.append(f"  raters {_listed(now.raters) or 'none'}; tasks open on a screen {now.leases}")
     for job in now.jobs:
         why = f": {job.error.splitlines()[0]}" if job.error else ""
         lines.append(f"  job {job.id} {job.state}{why}")
     return "\n".join(lines)
+
+
+def _told_texts(now: Standing, texts: TextStanding) -> list[str]:
+    """What became of texts, and who wrote them."""
+    unused = f", {texts.unused} erased or of somebody in quarantine" if texts.unused else ""
+    skips = f", {now.judgements['skip']} skips" if now.judgements.get("skip") else ""
+    became = f"{texts.accepted} accepted, {texts.rejected} rejected, {texts.waiting} waiting"
+    lines = [
+        f"  texts {texts.written} written: {became} for review{unused}{skips}",
+        f"  {texts.to_write} still to write; {texts.given_up} prompts given up",
+    ]
+    for one in texts.authors:
+        held = ", in quarantine" if one.quarantined else ""
+        counts = f"{one.written} written, {one.accepted} accepted, {one.rejected} rejected"
+        lines.append(f"    {one.rater}  {counts}{held}")
+    return lines
+
+
+def _told_judgements(now: Standing) -> list[str]:
+    said = sum(number for verdict, number in now.judgements.items() if verdict != "skip")
+    late = f", {now.late} late" if now.late else ""
+    skips = f", {now.judgements['skip']} skips" if now.judgements.get("skip") else ""
+    verdicts = {verdict: n for verdict, n in now.judgements.items() if verdict != "skip"}
+    lines = [f"  judgements {said} ({_listed(verdicts) or 'none'}){late}{skips}"]
+    done = now.answered.get("human", 0)
+    left = max(0, now.wanted - done)
+    programs = {kind: n for kind, n in now.answered.items() if kind != "human"}
+    beside = f"; beside them {_listed(programs)}" if programs else ""
+    lines.append(f"  work: {done} answers of people, {left} to go{beside}")
+    return lines
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -102,7 +102,9 @@ class Tasks:
     """The campaign."""
     source: Annotated[str, tyro.conf.Positional]
     """A file with `prompt` and `responses` (and `tiers`, where the answer is known), or of other
-    comparisons, or the name of an imported set of preferences."""
+    comparisons, or the name of an imported set of preferences. Where the campaign asks for
+    demonstrations: with `prompt`, to be answered, or `prompt` and `response`, to be made better; or
+    the name of an imported set of prompts or demonstrations."""
     gold: bool = False
     """The rows' order is the known answer: every rater may get such a task, unannounced."""
     qualification: bool = False
@@ -174,7 +176,8 @@ def tasks(words: Sequence[str], options: Options) -> int:
                 got=asked.name,
                 do="open another one under a new name",
             )
-        rows, left_out = _rows(workspace, "preferences", asked.source)
+        kind = _kind(workspace, campaign, asked.source)
+        rows, left_out = _rows(workspace, kind, asked.source)
         made = add_tasks(database, campaign, rows, purpose=purpose, calibration=asked.calibration)
     print(told_made(made, purpose, left_out))
     return 0 if made.tasks or made.known else 2
@@ -337,6 +340,14 @@ def _rows(workspace: Workspace, kind: str, source: str) -> tuple[Iterable[object
     found = Dataset(workspace.dataset(kind, source).folder)
     kept = (row for split in (Split.TRAIN, Split.DEV) for row in found.rows(split))
     return kept, found.count(Split.TEST)
+
+
+def _kind(workspace: Workspace, campaign: Campaign, source: str) -> str:
+    """What kind of imported set is meant."""
+    if not campaign.settings.asks_texts:
+        return "preferences"
+    known = workspace.kinds(source) if not Path(source).is_file() else ()
+    return "demonstrations" if "prompts" not in known and "demonstrations" in known else "prompts"
 
 
 def _left_out(count: int) -> list[str]:

@@ -26,6 +26,7 @@ from accord.collect.erasure import (
     reason_in,
     standing_on,
     text_called,
+    texts_by,
     written_by,
 )
 from accord.collect.people import person_called
@@ -85,6 +86,8 @@ class Plan:
     stays: Sequence[str]
     shown: frozenset[str] = frozenset()
     """Tasks that show what goes."""
+    texts: frozenset[str] = frozenset()
+    """Responses that go."""
     rater: str | None = None
     """Whose verdicts go."""
     act: Callable[[Database], tuple[int, int]]
@@ -102,7 +105,9 @@ def main(words: Sequence[str], options: Options) -> int:
             return _find(database, asked.which)
         with database.read() as connection:
             plan = _PLANS[asked.what](connection, asked)
-        made = copies(workspace.artifacts.glob("*"), rater=plan.rater, shown=plan.shown)
+        made = copies(
+            workspace.artifacts.glob("*"), rater=plan.rater, shown=plan.shown, texts=plan.texts
+        )
         print(_preview(plan, made, named=not asked.yes))
         if not asked.yes and not _agreed():
             print("nothing was erased")
@@ -170,6 +175,7 @@ def _rater(connection: Connection, asked: Erase) -> Plan:
     stays.append("what was decided about them, quarantine included; they can rate no more")
     # Frozen sets hold no names: they concern those alone whose words or verdicts go.
     wrote = written_by(connection, rater) if asked.words else frozenset()
+    texts = texts_by(connection, rater) if asked.words else frozenset()
 
     def act(database: Database) -> tuple[int, int]:
         count = erase_rater(
@@ -184,7 +190,16 @@ def _rater(connection: Connection, asked: Erase) -> Plan:
     name = asked.which.strip() if found else ""
     title = f"rater {rater} ({kind})"
     judge = rater if asked.verdicts else None
-    return Plan(title=title, name=name, goes=goes, stays=stays, rater=judge, shown=wrote, act=act)
+    return Plan(
+        title=title,
+        name=name,
+        goes=goes,
+        stays=stays,
+        rater=judge,
+        shown=wrote,
+        texts=texts,
+        act=act,
+    )
 
 
 def _prompt(connection: Connection, asked: Erase) -> Plan:
@@ -228,6 +243,7 @@ def _of_text(
         goes=[first, *goes],
         stays=[*stays, *([about] if stand.tasks else [])],
         shown=stand.tasks,
+        texts=frozenset(one.id for one in texts if one.kind == "response"),
         act=_eraser(asked, [*(one.part for one in texts), *taught]),
     )
 
@@ -298,7 +314,8 @@ def _receipt(database: Database, plan: Plan, count: int, seq: int) -> str:
 
 def _left_to_do(workspace: Workspace, made: Sequence[Copy]) -> list[str]:
     """What only a person can do now."""
-    pointed = [one.folder.name for one in workspace.datasets("preferences")]
+    kinds = ("preferences", "demonstrations")
+    pointed = [one.folder.name for kind in kinds for one in workspace.datasets(kind)]
     return [
         f"left to you: {copy.folder} was frozen before; "
         + ("freeze again, then delete it" if copy.folder.name in pointed else "delete it")

@@ -112,8 +112,9 @@ def _explained(box: str, words: Sequence[str], command: str) -> ConfigError:
             do=more,
         )
     if found := re.match(r"invalid choice (.+) for argument '(.+?)'\. Expected one of (.+)", text):
-        # tyro's None is a flag that was left out; it names it in any order.
-        choices = sorted(set(re.findall(r"'([^']*)'", found[3])) - {"None"})
+        choices = re.findall(r"'([^']*)'", found[3])
+        if "None" in choices:  # a flag that was left out: tyro names it, and all in any order
+            choices = sorted(set(choices) - {"None"})
         near = get_close_matches(found[1].strip("'"), choices, n=1)
         mean = f"did you mean {near[0]}? " if near else ""
         return ConfigError(

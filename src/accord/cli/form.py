@@ -185,32 +185,47 @@ class Form:
             self._add(flag=(None if key == ENTER else self._letters.index(key), reason))
 
     def _reason(self, question: str, reasons: Sequence[str]) -> str | None:
-        numbered = {str(number): name for number, name in enumerate(reasons, start=1)}
-        key = self._dialogue.choice(question, numbered)
-        return None if key is None else numbered[key]
+        return ask_reason(self._dialogue, question, reasons)
 
     def _rate(self) -> None:
-        """A line a criterion: one number an answer, in the order of the letters."""
-        k, before = len(self._letters), dict(self._extras.ratings)
-        ratings = dict(before)
-        example = "4235"[:k]
-        for name in self._lease.sheet.criteria:
-            self._dialogue.say(
-                f"{name} of {' '.join(self._letters)}, {LEAST_RATING} to {MOST_RATING} each, "
-                f"as {example} (- is none, Enter leaves it):"
-            )
-            while line := self._keys.line().strip():
-                values = ratings_in(line, k)
-                if values is not None:
-                    ratings[name] = values
-                    break
-                self._dialogue.say(
-                    f"that is no rating of {name}: type {k} numbers from {LEAST_RATING} to "
-                    f"{MOST_RATING}, as {example} or {' '.join(example)}"
-                )
-        rated = {name: v for name, v in ratings.items() if any(one is not None for one in v)}
+        before = dict(self._extras.ratings)
+        rated = ask_ratings(self._dialogue, self._lease.sheet.criteria, self._letters, before)
         if rated != before:
             self._add(ratings=rated)
+
+
+def ask_reason(dialogue: Dialogue, question: str, reasons: Sequence[str]) -> str | None:
+    """One of some reasons, by its number; None where they go back."""
+    numbered = {str(number): name for number, name in enumerate(reasons, start=1)}
+    key = dialogue.choice(question, numbered)
+    return None if key is None else numbered[key]
+
+
+def ask_ratings(
+    dialogue: Dialogue,
+    criteria: Sequence[str],
+    names: Sequence[str],
+    before: Mapping[str, tuple[float | None, ...]],
+) -> Mapping[str, tuple[float | None, ...]]:
+    """A line a criterion: one number for each of what is called `names`, in that order."""
+    ratings, k = dict(before), len(names)
+    example = "4235"[:k]
+    each = " each" if k > 1 else ""
+    for name in criteria:
+        dialogue.say(
+            f"{name} of {' '.join(names)}, {LEAST_RATING} to {MOST_RATING}{each}, "
+            f"as {example} (- is none, Enter leaves it):"
+        )
+        while line := dialogue.keys.line().strip():
+            values = ratings_in(line, k)
+            if values is not None:
+                ratings[name] = values
+                break
+            dialogue.say(
+                f"that is no rating of {name}: type {k} numbers from {LEAST_RATING} to "
+                f"{MOST_RATING}, as {example} or {' '.join(example)}"
+            )
+    return {name: v for name, v in ratings.items() if any(one is not None for one in v)}
 
 
 def ratings_in(line: str, k: int) -> tuple[float | None, ...] | None:

@@ -1,4 +1,4 @@
-"""`accord freeze`: the judgements of a campaign become a data set that stages train on."""
+"""`accord freeze`: what people said in a campaign becomes a data set that stages train on."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ from accord.collect.campaign import Campaign
 from accord.collect.freezing import FreezeSettings, Frozen, freeze
 from accord.collect.influence import rater_weights
 from accord.collect.tasks import Purpose
+from accord.collect.text_freezing import freeze_texts
+from accord.collect.text_reckoning import TextFreezeSettings
 from accord.collect.votes import load
 from accord.core.disk import check_room
+from accord.core.errors import ConfigError
 from accord.pipeline.logbook import open_log, signing_key
+from accord.pipeline.workspace import Workspace
+from accord.store.database import Database
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,42 +55,67 @@ class Freeze:
 
 
 def main(words: Sequence[str], options: Options) -> int:
-    """Freeze, point the name to the set, and say what became of every judgement."""
-    about = "Make the judgements of a campaign a data set, with a checkpoint of the log."
+    """Freeze, point the name to the set, and say what became of every judgement or text."""
+    about = "Make what people said in a campaign a data set, with a checkpoint of the log."
     asked = parse(Freeze, words, command="freeze", about=about)
     workspace = find_workspace(options)
     with open_log(workspace) as database:
         with database.read() as connection:
             campaign = chosen_campaign(connection, asked.campaign)
         name = asked.name or re.sub(r"[^A-Za-z0-9._-]+", "-", campaign.settings.name).strip("-._")
-        settings = FreezeSettings(
-            name=name[:64],
-            kinds=_words(asked.kinds),
-            purposes=_words(asked.purposes),
-            without=_words(asked.without),
-            unit=asked.unit,
-            dev=asked.dev,
-            test=asked.test,
-        )
+        name = name[:64]
         check_room(workspace.artifacts)
-        made = freeze(
-            database,
-            campaign,
-            workspace.artifacts,
-            settings=settings,
-            key=signing_key(workspace),
-            weights=None if asked.even else partial(_weights, campaign, settings),
-        )
+        freezes = _texts if campaign.settings.asks_texts else _judgements
+        made = freezes(database, campaign, workspace, asked, name)
     digest = made.manifest.digest
-    stood = workspace.point(settings.name, {made.manifest.kind: (made.folder, digest)})
-    print(told(made))
+    stood = workspace.point(name, {made.manifest.kind: (made.folder, digest)})
+    print(told_texts(made) if campaign.settings.asks_texts else told(made))
     before = stood.get(made.manifest.kind, digest)
     if before != digest:
-        print(
-            f"  the {made.manifest.kind} called {settings.name!r} before, {before[:16]}, ", end=""
-        )
+        print(f"  the {made.manifest.kind} called {name!r} before, {before[:16]}, ", end="")
         print("are replaced; their folder stays")
     return 0
+
+
+def _judgements(
+    database: Database, campaign: Campaign, workspace: Workspace, asked: Freeze, name: str
+) -> Frozen:
+    settings = FreezeSettings(
+        name=name,
+        kinds=_words(asked.kinds),
+        purposes=_words(asked.purposes),
+        without=_words(asked.without),
+        unit=asked.unit,
+        dev=asked.dev,
+        test=asked.test,
+    )
+    return freeze(
+        database,
+        campaign,
+        workspace.artifacts,
+        settings=settings,
+        key=signing_key(workspace),
+        weights=None if asked.even else partial(_weights, campaign, settings),
+    )
+
+
+def _texts(
+    database: Database, campaign: Campaign, workspace: Workspace, asked: Freeze, name: str
+) -> Frozen:
+    """Freeze the accepted texts. Raises ConfigError for flags that mean nothing for them."""
+    usual = Freeze()
+    for flag in ("kinds", "purposes", "even", "unit"):
+        if getattr(asked, flag) != getattr(usual, flag):
+            raise ConfigError(
+                f"--{flag} means nothing for texts",
+                got=f"{campaign.settings.name}, which asks for {campaign.settings.asks}",
+                do="leave it out",
+            )
+    settings = TextFreezeSettings(
+        name=name, without=_words(asked.without), dev=asked.dev, test=asked.test
+    )
+    key = signing_key(workspace)
+    return freeze_texts(database, campaign, workspace.artifacts, settings=settings, key=key)
 
 
 def _weights(
@@ -101,19 +131,47 @@ def _weights(
 
 def told(made: Frozen) -> str:
     """What became of the judgements, one fact a line."""
-    manifest, counts = made.manifest, made.counts
-    notes: dict[str, Any] = dict(manifest.notes)
-    known = "" if made.is_new else " (known already)"
-    splits = ", ".join(f"{n} {split}" for split, n in manifest.counts.items() if n)
-    checkpoint, raters = notes["log"]["checkpoint"], notes["raters"]
+    counts = made.counts
+    notes: dict[str, Any] = dict(made.manifest.notes)
+    raters = notes["raters"]
     share, drawn = raters["largest_share"], notes["selection"]["random"]
-    digest = f"{manifest.digest[:16]}{known}"
     lines = [
         f"{notes['campaign']['name']}: {counts['given']} judgements given",
-        f"  {manifest.rows} {manifest.kind} as {manifest.source!r}: {splits}, digest {digest}",
+        _set(made),
         f"    {counts['tasks']} tasks, {drawn:.0%} drawn at random",
         f"    {raters['count']} raters, the largest has {share:.0%} of the weight",
     ]
+    return "\n".join(lines + _end(made))
+
+
+def told_texts(made: Frozen) -> str:
+    """What became of the texts, one fact a line."""
+    counts = made.counts
+    notes: dict[str, Any] = dict(made.manifest.notes)
+    kinds, raters = notes["counts"]["made"], notes["raters"]
+    written, edited = (kinds.get(kind, 0) for kind in ("demonstrate", "edit"))
+    share = raters["largest_share"]
+    lines = [
+        f"{notes['campaign']['name']}: {counts['given']} texts handed in",
+        _set(made),
+        f"    {written} written, {edited} made better; {counts['reviews']} reviews",
+        f"    {raters['count']} authors, the largest has {share:.0%} of the texts",
+    ]
+    return "\n".join(lines + _end(made))
+
+
+def _set(made: Frozen) -> str:
+    manifest = made.manifest
+    known = "" if made.is_new else " (known already)"
+    splits = ", ".join(f"{n} {split}" for split, n in manifest.counts.items() if n)
+    digest = f"{manifest.digest[:16]}{known}"
+    return f"  {manifest.rows} {manifest.kind} as {manifest.source!r}: {splits}, digest {digest}"
+
+
+def _end(made: Frozen) -> list[str]:
+    """What was late or left out, and the log."""
+    notes: dict[str, Any] = dict(made.manifest.notes)
+    checkpoint, counts, lines = notes["log"]["checkpoint"], made.counts, []
     if counts["late"]:
         lines.append(f"    {counts['late']} of them late, kept")
     if made.excluded:
@@ -123,7 +181,7 @@ def told(made: Frozen) -> str:
         f"  log: {notes['log']['events']} events, signed at {checkpoint['size']}"
         f" with key {checkpoint['key']}"
     )
-    return "\n".join(lines)
+    return lines
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from accord.cli.commands import Options
 from accord.cli.session import find_workspace
-from accord.collect.campaign import Campaign, all_campaigns, campaign_called
+from accord.collect.campaign import Campaign, all_campaigns, campaign_called, check_asks
 from accord.core.errors import DataError
 from accord.pipeline.whereabouts import open_workspace_database
 from accord.stats.intervals import Interval
@@ -48,6 +48,17 @@ def chosen_campaign(connection: Connection, name: str | None) -> Campaign:
         got=names or None,
         do="name one" if known else "open one with `accord campaign open`",
     )
+
+
+def compared_campaign(connection: Connection, name: str | None) -> Campaign:
+    """As `chosen_campaign`, of those in which people compare.
+
+    Raises ConflictError for one that asks for demonstrations.
+    """
+    campaign = chosen_campaign(connection, name)
+    do = f"`accord campaign status {campaign.settings.name}` says what became of its texts"
+    check_asks(campaign, texts=False, do=do)
+    return campaign
 
 
 def console() -> Console:

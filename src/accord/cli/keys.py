@@ -7,7 +7,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol, TextIO
 
 ENTER, END, ESCAPE = "\n", "\x04", "\x1b"
@@ -29,6 +29,14 @@ class Keys(Protocol):
 
     def line(self) -> str:
         """A whole line, without its end; empty where there is no more."""
+        ...
+
+    def whole_line(self) -> str | None:
+        """As `line`, but None where there is no more."""
+        ...
+
+    def lent(self) -> AbstractContextManager[None]:
+        """Let another program have the terminal, as it was, for a block."""
         ...
 
     def forget(self) -> None:
@@ -61,10 +69,18 @@ class TypedLines:
 
     def line(self) -> str:
         """What is left of this line, or the next one."""
+        return self.whole_line() or ""
+
+    def whole_line(self) -> str | None:
+        """What is left of this line, or the next one; None at the end."""
         if not self._left:
             self._left = self._source.readline()
         line, self._left = self._left, ""
-        return line.rstrip("\n")
+        return line.rstrip("\n") if line else None
+
+    def lent(self) -> AbstractContextManager[None]:
+        """Nothing: there is no terminal."""
+        return nullcontext()
 
     def forget(self) -> None:
         """Nothing: lines were written before anything was shown."""
@@ -83,6 +99,7 @@ class Terminal:
         self._descriptor, self._cooked = descriptor, cooked
         self._ahead = b""  # came with a line, after its end
         self._ended = False
+        self._lent = 0  # blocks inside one another that have the terminal as it was
 
     def read(self) -> str:
         """One key; what an arrow or function key sends is passed over. After END comes END."""
@@ -103,20 +120,35 @@ class Terminal:
 
     def line(self) -> str:
         """A line with the terminal's own editing."""
-        import termios
-        import tty
+        return self.whole_line() or ""
 
-        termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._cooked)
-        try:
+    def whole_line(self) -> str | None:
+        """A line with the terminal's own editing; None for Ctrl-D at its beginning."""
+        with self.lent():
             while b"\n" not in self._ahead:
                 more = os.read(self._descriptor, 4096).replace(b"\r", b"\n")
                 if not more:
                     break
                 self._ahead += more
-        finally:
-            tty.setcbreak(self._descriptor, termios.TCSADRAIN)
+        if not self._ahead:
+            return None
         line, _, self._ahead = self._ahead.partition(b"\n")
         return line.decode(errors="replace")
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """Let another program have the terminal, as it was, for a block."""
+        import termios
+        import tty
+
+        self._lent += 1
+        termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._cooked)
+        try:
+            yield
+        finally:
+            self._lent -= 1
+            if not self._lent:
+                tty.setcbreak(self._descriptor, termios.TCSADRAIN)
 
     def forget(self) -> None:
         """Drop what was pressed and not read yet."""

@@ -14,7 +14,7 @@ import tyro
 from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import find_workspace
-from accord.collect.campaign import campaign_called
+from accord.collect.campaign import campaign_called, check_asks
 from accord.collect.labelling import Labelled, enrol, label_in_turn
 from accord.collect.rules import load_rule
 from accord.collect.sheet import Rater
@@ -66,6 +66,7 @@ def main(words: Sequence[str], options: Options) -> int:
     with open_workspace_database(find_workspace(options)) as database:
         with database.read() as connection:
             campaign = campaign_called(connection, asked.campaign)
+            check_asks(campaign, texts=False, do="people alone write and review: `accord rate`")
         ids = {enrol(database, campaign, rater, name): name for name, rater in raters.items()}
         enrolled = {rater_id: raters[name] for rater_id, name in ids.items()}
         with terminal(sys.stderr, quiet=options.quiet) as sink:

@@ -1,4 +1,4 @@
-"""`accord rate`: judge blind answers in the terminal; real judgements, through the same leases."""
+"""`accord rate`: judge blind answers in the terminal, or write and review them; through leases."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from sqlalchemy import Connection
 
 from accord.cli.commands import Options
 from accord.cli.dialogue import Dialogue
+from accord.cli.drafts import Drafts
 from accord.cli.flags import parse
 from accord.cli.keys import pressed_keys
 from accord.cli.session import find_workspace
 from accord.cli.sitting import Sitting
+from accord.cli.text_sitting import TextSitting
 from accord.collect.assigning import count_judged
 from accord.collect.campaign import Campaign, CampaignState, all_campaigns, campaign_called, join
 from accord.collect.people import people_like, person, person_called
 from accord.core.errors import ConfigError, ConflictError
 from accord.pipeline.whereabouts import open_workspace_database
+from accord.pipeline.workspace import Workspace
 from accord.store.database import Database
 
 NEW, END = "n", "q"
@@ -47,7 +50,11 @@ class Rate:
 
 def main(words: Sequence[str], options: Options) -> int:
     """Ask for tasks and take answers until there are none, or the rater has had enough."""
-    about = "Judge blind answers, one task after another. The order shown is random and stored."
+    about = (
+        "Judge blind answers, one task after another. The order shown is random and stored.\n"
+        "Where a campaign asks for demonstrations: write answers, make given ones better, and "
+        "review what others wrote."
+    )
     asked = parse(Rate, words, command="rate", about=about)
     if asked.most < 0:
         raise ConfigError("--most counts tasks", got=asked.most, do="use 0 for no limit")
@@ -58,7 +65,7 @@ def main(words: Sequence[str], options: Options) -> int:
         try:
             name = _who(database, campaign, asked, dialogue)
             if name is not None:
-                _sit(database, campaign, name, dialogue, most=asked.most)
+                _sit(workspace, database, campaign, name, dialogue, most=asked.most)
                 return 0
         except KeyboardInterrupt:  # a sitting that has begun sees to it itself
             pass
@@ -67,7 +74,13 @@ def main(words: Sequence[str], options: Options) -> int:
 
 
 def _sit(
-    database: Database, campaign: Campaign, name: str, dialogue: Dialogue, *, most: int
+    workspace: Workspace,
+    database: Database,
+    campaign: Campaign,
+    name: str,
+    dialogue: Dialogue,
+    *,
+    most: int,
 ) -> None:
     """One sitting of the person of this name, from who they are to what they did."""
     with database.write() as connection:
@@ -75,9 +88,15 @@ def _sit(
         rater = known or person(connection, name)
         join(connection, campaign, rater)
         judged = count_judged(connection, campaign, rater)
-    before = f"{judged} judged here before" if known else "new, nothing judged before"
+    did = "done" if campaign.settings.asks_texts else "judged"
+    before = f"{judged} {did} here before" if known else f"new, nothing {did} before"
     dialogue.say(f"{campaign.settings.name}: you are {name}, {before}", style="bold")
-    sitting = Sitting(database, campaign, rater, dialogue)
+    sitting: Sitting | TextSitting
+    if campaign.settings.asks_texts:
+        drafts = Drafts(workspace, rater)
+        sitting = TextSitting(database, campaign, rater, dialogue, drafts)
+    else:
+        sitting = Sitting(database, campaign, rater, dialogue)
     try:
         sitting.work(most=most)
     except BaseException:

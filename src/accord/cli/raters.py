@@ -19,7 +19,7 @@ from accord.cli.drill import drills, show_drills
 from accord.cli.flags import parse
 from accord.cli.groups import Told, print_coverage, print_without_group, read_told
 from accord.cli.judged import (
-    chosen_campaign,
+    compared_campaign,
     console,
     interval_text,
     only_one_with_prefix,
@@ -126,7 +126,7 @@ def main(words: Sequence[str], options: Options) -> int:
         if asked.quarantine is not None or asked.release is not None:
             return _decide(database, asked)
         with database.read() as connection:
-            campaign = chosen_campaign(connection, asked.campaign)
+            campaign = compared_campaign(connection, asked.campaign)
             everybody = load(connection, campaign, lengths=True)
             texts = texts_of(connection, campaign) if asked.drill is not None else {}
             names = names_of(connection, everybody.raters) if asked.names else {}

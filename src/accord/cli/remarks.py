@@ -26,7 +26,7 @@ class Asked:
 
     campaign: Annotated[str | None, tyro.conf.Positional] = None
     """Its name; may be left out where there is one alone."""
-    what: Literal["all", "flag", "skip", "reason"] = "all"
+    what: Literal["all", "flag", "skip", "reason", "rejection"] = "all"
     """Show one kind alone."""
     json: bool = False
     """Print whole texts as JSON."""

@@ -16,7 +16,7 @@ from rich.text import Text
 from accord.collect.ballot import LETTERS, order_told
 from accord.collect.lessons import Feedback
 from accord.collect.sheet import Sheet
-from accord.core.types import Speaker
+from accord.core.types import Conversation, Speaker
 
 WIDE = 100
 """Columns from which two answers stand side by side."""
@@ -45,13 +45,19 @@ def task(console: Console, sheet: Sheet, *, heading: str, again: bool = False) -
 
     `again` for the last task, shown to be corrected.
     """
-    parts: list[RenderableType] = [Rule(Text(heading, style="dim"), style="dim")]
-    for message in sheet.prompt.messages:
-        parts.append(Text(_WHO[message.role], style="bold cyan"))
-        parts.append(Padding(Text(printable(message.content)), (0, 0, 1, 2)))
+    parts = opening(sheet.prompt, heading=heading)
     parts.append(_answers(sheet, side_by_side=console.width >= WIDE))
     parts.append(legend(len(sheet.responses), console.width, again=again))
     return Group(*parts)
+
+
+def opening(prompt: Conversation, *, heading: str) -> list[RenderableType]:
+    """What stands above the answers of a task: its heading, and what was said before them."""
+    parts: list[RenderableType] = [Rule(Text(heading, style="dim"), style="dim")]
+    for message in prompt.messages:
+        parts.append(Text(_WHO[message.role], style="bold cyan"))
+        parts.append(Padding(Text(printable(message.content)), (0, 0, 1, 2)))
+    return parts
 
 
 def guidelines(text: str) -> RenderableType:

@@ -11,14 +11,14 @@ from rich.console import RenderableType
 import accord
 from accord.cli.dialogue import Dialogue
 from accord.cli.form import Form, Wish
-from accord.cli.keys import END, ENTER, stopped_later
+from accord.cli.keeping import keep
 from accord.cli.sheets import guidelines, lesson
 from accord.collect.answering import Answered, answer, correct
 from accord.collect.assigning import Lease, next_task, release
 from accord.collect.campaign import Campaign
 from accord.collect.lessons import Feedback
 from accord.collect.sheet import Opinion
-from accord.core.errors import ConflictError, DataError, StoreError
+from accord.core.errors import ConflictError, StoreError
 from accord.store.database import Database
 from accord.store.judgements import Verdict
 from accord.store.registry import guideline_text
@@ -189,37 +189,8 @@ class Sitting:
         self._dialogue.say(f"{what}: {told} (event {done.seq}{late})", style="dim")
 
     def _kept(self, send: Callable[[], Answered]) -> Answered | None:
-        """Keep it, trying again for as long as the rater wants; None where it was not kept.
-
-        The key in `send` makes it count once. Ctrl-C waits until it is known what became of it.
-        """
-        while True:
-            with stopped_later() as stopped:
-                try:
-                    return send()
-                except (ConflictError, DataError) as error:
-                    self._dialogue.say(f"not kept: {error.what}{_advice(error)}")
-                    self.refused += 1
-                    return None
-                except StoreError as error:
-                    self._dialogue.say(f"not kept: {error.what}; Enter tries again, q gives up")
-                finally:
-                    self._ended = self._ended or stopped()
-            if self._ended or not self._again():
-                self._ended = True
-                self.refused += 1
-                return None
-
-    def _again(self) -> bool:
-        """Whether the rater wants it sent once more."""
-        while True:
-            key = self._dialogue.keys.read()
-            if key in (ENTER, END, "q", "Q"):
-                return key == ENTER
-
-
-def _advice(error: ConflictError | DataError) -> str:
-    """Two windows of one rater show the same tasks: what is open in one is open in both."""
-    if isinstance(error, ConflictError):
-        return "; where two windows are open, judge in one of them"
-    return f": {error.got}" if error.got is not None else ""
+        """What became of it; None where it was not kept."""
+        sent = keep(self._dialogue, send)
+        self._ended = self._ended or sent.ended
+        self.refused += sent.done is None
+        return sent.done

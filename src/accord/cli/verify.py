@@ -100,10 +100,22 @@ def _folder(what: Path, options: Options) -> Path:
 
 def _named(name: str, workspace: Workspace) -> Path:
     """The folder of the set of this name. Raises ConfigError where there is none."""
-    known = {one.name.partition("/")[2]: one.folder for one in workspace.datasets("preferences")}
-    if name in known:
-        return known[name]
-    frozen = [one for one, folder in known.items() if is_frozen(folder)]
+    sets = [
+        (one.name.partition("/")[2], one.folder)
+        for kind in ("preferences", "demonstrations")
+        for one in workspace.datasets(kind)
+    ]
+    called = [folder for known, folder in sets if known == name]
+    meant = [folder for folder in called if is_frozen(folder)] or called
+    if len(meant) > 1:
+        raise ConfigError(
+            "two frozen sets have this name",
+            got=name,
+            do=f"name the folder: {' or '.join(map(str, meant))}",
+        )
+    if meant:
+        return meant[0]
+    frozen = [known for known, folder in sets if is_frozen(folder)]
     near = get_close_matches(name, frozen, n=1)
     mean = f"did you mean {near[0]}? " if near else ""
     there = f"; there are: {', '.join(frozen) or 'none'}"
@@ -141,7 +153,7 @@ def _log(found: Verdict, place: str, *, own: PublicKey | None = None) -> str:
 
 def _set(found: FrozenVerdict, folder: Path) -> str:
     _refuse("the set does not follow from the log", found.faults, folder)
-    lines = [f"{folder.name}: {found.rows} rows, each follows from a judgement in the log"]
+    lines = [f"{folder.name}: {found.rows} rows, each follows from a {found.noun} in the log"]
     if found.erased_since:
         lines.append(f"  {found.erased_since} more were erased in the log since it was frozen")
     return "\n".join([*lines, _log(found.log, str(folder))])

@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect import statements
-from accord.collect.assigning import Lease
+from accord.collect.assigning import Held
 from accord.collect.campaign import Campaign
 from accord.collect.lessons import Feedback, feedback
 from accord.collect.qualifying import qualify
+from accord.collect.reviewing import settle_texts
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion, RaterKind
 from accord.collect.statements import (
     ANSWERED,
@@ -35,6 +36,7 @@ from accord.collect.statements import (
 from accord.collect.tasks import (
     ASKED_OF_ALL,
     Purpose,
+    TaskKind,
     TaskState,
     add_task,
     erased_words,
@@ -66,7 +68,7 @@ class Answered:
 def answer(
     database: Database,
     campaign: Campaign,
-    lease: Lease,
+    lease: Held,
     opinion: Opinion,
     *,
     key: str,
@@ -83,12 +85,12 @@ def answer(
     """
     now = now or datetime.now(UTC)
     with database.write() as connection:
-        row = _assignment(connection, campaign, lease.assignment)
+        row = assignment_in(connection, campaign, lease.assignment)
         if row is None or row.rater != lease.rater:
             raise DataError("there is no such assignment", got=lease.assignment)
         known = _known(connection, key)
         if known is None:
-            _check_lease(row, lease)
+            check_lease(row, lease)
             _check_undecided(connection, row)
             late = row.state == EXPIRED or row.leased_until <= now
         else:
@@ -117,7 +119,7 @@ def correct(
         older = connection.execute(
             sa.select(judgements.c.assignment, judgements.c.late).where(judgements.c.seq == seq)
         ).one_or_none()
-        row = None if older is None else _assignment(connection, campaign, older.assignment)
+        row = None if older is None else assignment_in(connection, campaign, older.assignment)
         if older is None or row is None:
             raise DataError(
                 "this event is no judgement of a task of this campaign", got=f"event {seq}"
@@ -145,7 +147,9 @@ def is_split(answers: Sequence[Any]) -> bool:
 # ---- one judgement -------------------------------------------------------------------------------
 
 
-def _assignment(connection: Connection, campaign: Campaign, name: str | None) -> sa.Row[Any] | None:
+def assignment_in(
+    connection: Connection, campaign: Campaign, name: str | None
+) -> sa.Row[Any] | None:
     """The assignment of this id; None where there is none in the campaign."""
     of = {"of_id": name, "in_campaign": campaign.id}
     return connection.execute(statements.ASSIGNMENT_HERE, of).one_or_none()
@@ -156,7 +160,8 @@ def _known(connection: Connection, key: str) -> sa.Row[Any] | None:
     return connection.execute(statements.KNOWN, {"sent": key}).one_or_none()
 
 
-def _check_lease(row: sa.Row[Any], lease: Lease) -> None:
+def check_lease(row: sa.Row[Any], lease: Held) -> None:
+    """Raise ConflictError where nothing is taken any more under this lease of assignment `row`."""
     if row.fence != lease.fence:
         raise ConflictError(
             "this task was opened again since",
@@ -211,6 +216,8 @@ def _judgement(
 ) -> Judgement:
     """The opinion with its values moved from the screen's order to the canonical one."""
     shown = tuple(row.shown)
+    if campaign.settings.asks_texts:
+        _check_asked(connection, row.task, opinion)
     _check_ratings(opinion, campaign, len(shown))
     if opinion.tiers is not None and len(opinion.tiers) != len(shown):
         raise DataError("a ranking names every response", got=list(opinion.tiers))
@@ -244,6 +251,17 @@ def _judgement(
         seconds=opinion.seconds,
         late=late,
     )
+
+
+def _check_asked(connection: Connection, task: str, opinion: Opinion) -> None:
+    """Of a text an opinion is an acceptance or a rejection; what is to be written has none."""
+    kind = connection.execute(statements.TASK, {"of_task": task}).one().kind
+    if opinion.verdict is Verdict.SKIP:
+        return
+    if kind != TaskKind.REVIEW:
+        raise DataError("this task asks for a text", got=opinion.verdict, do="hand in a text")
+    if opinion.strength is not None:
+        raise DataError("a review has no strength: nothing is compared", got=opinion.strength)
 
 
 def _check_ratings(opinion: Opinion, campaign: Campaign, k: int) -> None:
@@ -283,13 +301,18 @@ def _follow(
         # A lead who only saw it may have been asked to decide it meanwhile.
         own = {"of_task": row.task, "of_rater": row.rater}
         connection.execute(statements.LEAVE_TO_OTHERS, own)
-    _settle(connection, campaign, task)
+    settle(connection, campaign, task)
+    if task.kind == TaskKind.REVIEW:
+        settle_texts(connection, campaign, task.repeats)
     if task.purpose == Purpose.QUALIFICATION:
         qualify(connection, campaign, row.rater)
 
 
-def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
-    """Say of a task whether people are still asked, and ask a lead where they are split."""
+def settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> None:
+    """Say of a task whether people are still asked, and ask a lead where they are split.
+
+    Inside `Database.write`.
+    """
     counts = _states(connection, task, RaterKind.HUMAN)
     if sum(counts[state] for state in ANSWERED) >= task.overlap:
         state = TaskState.DONE
@@ -299,7 +322,8 @@ def _settle(connection: Connection, campaign: Campaign, task: sa.Row[Any]) -> No
         state = TaskState.OPEN
     if state != task.state:
         connection.execute(statements.SETTLE, {"of_task": task.id, "becomes": state.value})
-    wanted = campaign.settings.adjudicate and task.purpose == Purpose.WORK and task.overlap > 1
+    compared = task.kind == TaskKind.COMPARE and task.purpose == Purpose.WORK
+    wanted = campaign.settings.adjudicate and compared and task.overlap > 1
     if wanted and state is TaskState.DONE and is_split(_firsts(connection, task.id)):
         # The answer is kept, whatever became of the words; a lead could not read them either.
         gone = sa.select(erased_words()).where(tasks.c.id == task.id)

@@ -13,13 +13,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect import statements
-from accord.collect.campaign import Campaign, CampaignState, Membership
+from accord.collect.campaign import Campaign, CampaignState, Membership, check_asks
 from accord.collect.pacing import due
 from accord.collect.qualifying import qualify
 from accord.collect.sheet import RaterKind, Sheet
@@ -34,6 +34,25 @@ from accord.store.tables import assignments
 
 LEADS = ("lead", "admin")
 """Roles that adjudicate."""
+
+
+class Held(Protocol):
+    """What names a lease, whatever it asks for."""
+
+    @property
+    def assignment(self) -> str:
+        """Id."""
+        ...
+
+    @property
+    def rater(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def fence(self) -> int:
+        """Token of this lease; an answer under an older one is refused."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,26 +84,28 @@ def next_task(
 
     A task that the rater has open comes back (a page was reloaded), unless its assignment is in
     `holding`: for fetching one ahead. `now` is for tests and defaults to the clock.
-    Raises ConflictError where the campaign hands out no tasks, or not to this rater.
+    Raises ConflictError where the campaign hands out no tasks, or not to this rater, or asks for
+    texts.
     """
+    check_asks(campaign, texts=False, do="`accord rate` asks for texts too")
     now = now or datetime.now(UTC)
     with database.write(durable=False) as connection:
         stand = check_may_work(connection, campaign, rater)
         connection.execute(statements.EXPIRE, {"now": now})
         number, paced = _counts(connection, campaign, rater)
         until = now + timedelta(seconds=campaign.settings.lease_seconds)
-        row = _held(connection, campaign, rater, holding)
+        row = held(connection, campaign, rater, holding)
         if row is not None:
             connection.execute(statements.EXTEND, {"of_id": row["id"], "until": until})
         else:
             task = _draw(connection, campaign, rater, stand, paced)
             if task is None:
                 return None
-            row = _assign(connection, campaign, task, rater, now)
+            row = assign(connection, campaign, task, rater, now)
         return _lease(connection, campaign, row | {"leased_until": until}, number)
 
 
-def release(database: Database, lease: Lease) -> None:
+def release(database: Database, lease: Held) -> None:
     """Give a task back unanswered. A lease that is no longer held is left alone."""
     with database.write(durable=False) as connection:
         connection.execute(
@@ -235,19 +256,27 @@ def _counts(connection: Connection, campaign: Campaign, rater: str) -> tuple[int
 # ---- the lease -----------------------------------------------------------------------------------
 
 
-def _held(
+def held(
     connection: Connection, campaign: Campaign, rater: str, holding: Collection[str]
 ) -> dict[str, Any] | None:
+    """The row of a task that the rater has open, none of `holding`; None where there is none."""
     own = {**_of(campaign, rater), "holding": list(holding)}
     row = connection.execute(statements.HELD, own).one_or_none()
     return None if row is None else row._asdict()
 
 
-def _assign(
-    connection: Connection, campaign: Campaign, task: str, rater: str, now: datetime
+def assign(
+    connection: Connection,
+    campaign: Campaign,
+    task: str,
+    rater: str,
+    now: datetime,
+    *,
+    k: int | None = None,
 ) -> dict[str, Any]:
     """A new row, or the row of a lease that was not used, under a new token.
 
+    `k` responses are shown, by default as many as the campaign says.
     Responses stand in a random order; those of a repeat in the reverse of the first showing.
     """
     own = {"of_task": task, "of_rater": rater}
@@ -261,7 +290,7 @@ def _assign(
         first = connection.execute(statements.FIRST_SHOWING, own).scalar_one()
         shown = list(reversed(first))
     else:
-        shown = list(range(campaign.settings.responses))
+        shown = list(range(campaign.settings.responses if k is None else k))
         Random(seed).shuffle(shown)
     new = {
         "id": new_id(),

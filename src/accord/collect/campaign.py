@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -18,6 +18,23 @@ from accord.store.log import append
 from accord.store.registry import SYSTEM
 from accord.store.tables import campaigns, guidelines, memberships, raters, tasks
 from accord.store.tables.columns import width
+
+TEXTS = "demonstrations"
+"""What a campaign asks for in which people write and edit; a campaign asks for one thing."""
+MEANT_FOR_TEXTS = frozenset(
+    {
+        "name",
+        "guideline",
+        "asks",
+        "responses",
+        "overlap",
+        "reviews",
+        "lease_seconds",
+        "most_skips",
+        "seed",
+    }
+)
+"""Settings that mean something where texts are asked for; any other must be left as it is."""
 
 
 class CampaignState(StrEnum):
@@ -48,10 +65,17 @@ class CampaignSettings:
     """What people call it; unique."""
     guideline: str
     """Version of the guidelines that raters follow; its criteria are asked."""
-    responses: int = 2
-    """K, how many responses a task shows: 2 to 4."""
-    overlap: int = 3
-    """Raters asked for each task. Agreement needs 2; three raters find a random one among them."""
+    asks: Literal["comparisons", "demonstrations"] = "comparisons"
+    """What people are asked for: to compare answers, or to write answers and make given ones
+    better."""
+    responses: int = 0
+    """K, how many responses a task shows: 2 to 4. 0, the usual: 2, or the 1 that is edited."""
+    overlap: int = 0
+    """Raters asked for each task; of demonstrations, people who write one for each prompt.
+    0, the usual: 3, for agreement needs 2 and three raters find a random one among them; of
+    demonstrations 1."""
+    reviews: int = 1
+    """People who review each text before it counts, of demonstrations alone; 0: none."""
     gold_share: float = 0.05
     """Share of a rater's tasks that have a known answer, twice as large among the first 60, where
     nothing is known of them yet; in [0, .5], and so is what it comes to."""
@@ -81,9 +105,13 @@ class CampaignSettings:
     """Of every draw that the campaign makes."""
 
     def __post_init__(self) -> None:
+        for name, usual in (("responses", (2, 1)), ("overlap", (3, 1))):
+            if getattr(self, name) == 0:
+                object.__setattr__(self, name, usual[self.asks_texts])
         limits: Mapping[str, tuple[float, float]] = {
-            "responses": (2, 4),
+            "responses": (1, 1) if self.asks_texts else (2, 4),
             "overlap": (1, 1000),
+            "reviews": (0, 100),
             "gold_share": (0, 0.5),
             "repeat_share": (0, 0.5),
             "repeat_after": (1, 10_000),
@@ -106,6 +134,19 @@ class CampaignSettings:
                 raise ConfigError(
                     f"a campaign's {name} has 1 to {most} printable characters", got=ascii(text)
                 )
+        for item in fields(self):
+            idle = item.name not in MEANT_FOR_TEXTS if self.asks_texts else item.name == "reviews"
+            if idle and getattr(self, item.name) != item.default:
+                raise ConfigError(
+                    f"{item.name} means nothing in a campaign that asks for {self.asks}",
+                    got=getattr(self, item.name),
+                    do="leave it out",
+                )
+
+    @property
+    def asks_texts(self) -> bool:
+        """Whether people write and edit, in place of comparing."""
+        return self.asks == TEXTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,6 +158,16 @@ class Campaign:
     settings: CampaignSettings
     criteria: tuple[str, ...]
     """What the guidelines ask to be rated beside the order."""
+
+
+def check_asks(campaign: Campaign, *, texts: bool, do: str | None = None) -> None:
+    """Raise ConflictError where a campaign does not ask for texts, or for comparisons."""
+    if campaign.settings.asks_texts is not texts:
+        raise ConflictError(
+            f"this is for campaigns that ask for {TEXTS if texts else 'comparisons'}",
+            got=f"{campaign.settings.name}, which asks for {campaign.settings.asks}",
+            do=do,
+        )
 
 
 def open_campaign(
@@ -256,7 +307,9 @@ def set_membership(
 def _campaign(connection: Connection, row: sa.Row[Any]) -> Campaign:
     asked = sa.select(guidelines.c.criteria).where(guidelines.c.version == row.guideline)
     values = row._asdict()
-    own = {f.name: values.get(f.name) for f in fields(CampaignSettings)} | row.settings
+    # Settings that came after a campaign was opened have the values that they replaced.
+    known = {f.name for f in fields(CampaignSettings)}
+    own = {name: value for name, value in (values | row.settings).items() if name in known}
     return Campaign(
         id=row.id,
         state=CampaignState(row.state),

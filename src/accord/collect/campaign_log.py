@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from accord.collect.tasks import TaskKind
 from accord.core.errors import DataError
 from accord.store.event import ERASED, erased_part
 from accord.store.judgements import CORRECTED, GIVEN, VERDICT, WITHDRAWN, Verdict
@@ -31,7 +32,7 @@ _WANTED = {
 
 
 class Why(StrEnum):
-    """Why a judgement is not in a set."""
+    """Why a judgement, or a text that somebody wrote, is not in a set."""
 
     CORRECTED = "corrected later"
     WITHDRAWN = "withdrawn"
@@ -48,6 +49,10 @@ class Why(StrEnum):
     TEXT_ERASED = "a text of it was erased"
     EMPTY = "a response is empty"
     ACROSS = "its responses fall into different splits"
+    REPLACED = "replaced by its author"
+    NOT_REVIEWED = "not reviewed by enough people"
+    REJECTED = "rejected"
+    ORIGINAL_ERASED = "the text that it makes better was erased"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +66,7 @@ class Asked:
     selected_by: str
     inclusion: float
     repeats: str | None
+    kind: str = TaskKind.COMPARE.value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +87,7 @@ class Given:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Excluded:
-    """A judgement that is not in the set."""
+    """A judgement, or a text that somebody wrote, that is not in the set."""
 
     seq: int
     why: Why
@@ -216,6 +222,7 @@ def _task(name: str, about: Mapping[str, Any]) -> Asked:
         selected_by=about["selected_by"],
         inclusion=float(about["inclusion"]),
         repeats=about["repeats"],
+        kind=about.get("kind", TaskKind.COMPARE.value),
     )
 
 

@@ -30,6 +30,7 @@ from accord.collect.orders import SAMPLED, Order, delivered, key_of, order_of
 from accord.collect.ready import task_about
 from accord.collect.selection import Candidate, Score, select
 from accord.collect.tasks import Purpose, add_task
+from accord.collect.text_tasks import add_writing
 from accord.core.errors import ConflictError, DataError
 from accord.core.hashing import digest
 from accord.core.types import Response
@@ -101,7 +102,7 @@ def deliver(database: Database, job: Job, answers: Mapping[str, Sequence[Respons
             found = _keep(connection, campaign, order, prompt, said)
             _record(connection, job, prompt, found, said)
             if order.tasks is None and found["shown"] is not None:
-                add_task(connection, campaign, prompt=prompt, responses=found["shown"])
+                _ask(connection, campaign, prompt=prompt, responses=found["shown"])
     return new
 
 
@@ -130,7 +131,7 @@ def conclude(database: Database, job: Job, *, scores: Mapping[str, Score] | None
                     if _erased(connection, shown):
                         continue
                     if task_about(connection, campaign, shown, Purpose.WORK) is None:
-                        add_task(connection, campaign, **one)
+                        _ask(connection, campaign, **one)
     with database.write() as connection:
         result = sampled(connection, job)
         complete(connection, job, asdict(result))
@@ -190,6 +191,21 @@ def _keep(
         "shared": len(first) - len(texts),
         "alike": alike,
     }
+
+
+def _ask(
+    connection: Connection,
+    campaign: Campaign,
+    *,
+    prompt: str,
+    responses: Sequence[str],
+    **picked: Any,
+) -> None:
+    """A task of what was said: to be compared, or to be made better."""
+    if campaign.settings.asks_texts:
+        add_writing(connection, campaign, prompt=prompt, edits=responses[0], **picked)
+    else:
+        add_task(connection, campaign, prompt=prompt, responses=responses, **picked)
 
 
 def _dealt(rng: Random, kept: Mapping[str, Sequence[tuple[str, str]]], k: int) -> list[str] | None:

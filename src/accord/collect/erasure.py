@@ -15,9 +15,11 @@ from sqlalchemy import Connection
 
 from accord.collect.frozen import is_frozen, origins
 from accord.collect.tasks import EXPLANATION
-from accord.core.errors import DataError
+from accord.collect.text_frozen import text_origins
+from accord.core.errors import DataError, WorkspaceError
 from accord.store.erasing import Part
 from accord.store.judgements import COUNTS, RATIONALE
+from accord.store.manifest import DatasetKind, DatasetManifest
 from accord.store.registry import GUIDELINE_PUBLISHED, TEXT, WHY
 from accord.store.tables import (
     events,
@@ -195,17 +197,34 @@ def reason_in(connection: Connection, seq: int) -> Part:
     return seq, str(name)
 
 
+def texts_by(connection: Connection, rater: str) -> frozenset[str]:
+    """The responses that this rater wrote or edited."""
+    chosen = sa.select(responses.c.id).where(responses.c.rater == rater)
+    return frozenset(connection.execute(chosen).scalars())
+
+
 def copies(
-    folders: Iterable[Path], *, rater: str | None = None, shown: Collection[str] = ()
+    folders: Iterable[Path],
+    *,
+    rater: str | None = None,
+    shown: Collection[str] = (),
+    texts: Collection[str] = (),
 ) -> list[Copy]:
-    """The frozen sets in `folders` that have rows of a rater or of the tasks `shown`."""
+    """The frozen sets in `folders` that have rows of what a rater judged, of the tasks `shown`, or
+    of the responses `texts`, better ones made of them among it."""
     found = []
     for folder in sorted(folders):
         if not is_frozen(folder):
             continue
         try:
-            rows = sum(one.rater == rater or one.task in shown for one in origins(folder))
-        except DataError:
+            if DatasetManifest.load(folder).kind is DatasetKind.DEMONSTRATIONS:
+                rows = sum(
+                    one.task in shown or not {one.text, one.edits}.isdisjoint(texts)
+                    for one in text_origins(folder)
+                )
+            else:
+                rows = sum(one.rater == rater or one.task in shown for one in origins(folder))
+        except (DataError, WorkspaceError):
             found.append(Copy(folder=folder, rows=None))
             continue
         if rows:

@@ -13,14 +13,15 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection
 
-from accord.collect.campaign import Campaign
+from accord.collect.campaign import Campaign, check_asks
 from accord.collect.campaign_log import Excluded, History, Why, read_history
+from accord.collect.comparing import EXCLUDED as EXCLUDED
 from accord.collect.origins import OriginWriter
 from accord.collect.reckoning import FreezeSettings as FreezeSettings
 from accord.collect.reckoning import Origin, check_weights, rows
@@ -35,10 +36,11 @@ from accord.store.database import Database
 from accord.store.keys import PublicKey, SigningKey
 from accord.store.manifest import DatasetKind, DatasetManifest
 from accord.store.replay import DatabaseReplay
+from accord.store.splits import Splitter
 from accord.store.writing import DatasetWriter
 
-ORIGINS, EXCLUDED = "origins.parquet", "excluded.jsonl"
-"""Files of the artifact beside the rows."""
+ORIGINS = "origins.parquet"
+"""File of the artifact that says what each row came from."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -51,7 +53,7 @@ class Frozen:
     counts: Mapping[str, object]
     """What the manifest's `counts` says: `given` is `rows` and all of `excluded`."""
     excluded: Mapping[str, int]
-    """Judgements left out, by reason."""
+    """Judgements, or texts, left out, by reason."""
     is_new: bool
     """False where the same had been frozen before."""
 
@@ -74,44 +76,83 @@ def freeze(
     Raises ConfigError for settings that cannot be used, DataError where no judgement counts,
     WorkspaceError and StoreError where disk or database refuse; nothing half-written stays.
     """
-    if not _NAME.fullmatch(settings.name):
-        raise ConfigError(
-            "a data set's name must be letters, digits, '.', '_' or '-', at most 64",
-            got=settings.name,
-            do="give another name",
-        )
-    with DatasetWriter(
-        destination_root,
-        kind=DatasetKind.PREFERENCES,
-        source=settings.name,
-        splitter=settings.splitter,
-    ) as writer:
-        with database.read() as connection:
-            weighs = dict(weights(connection)) if weights is not None else {}
-            check_weights(weighs)
-            replay = DatabaseReplay(connection)
-            history = read_history(replay, campaign.id)
-            _check_without(settings, history)
-            tally = Tally(history)
-            with OriginWriter(writer.temporary / ORIGINS) as origins:
-                for item in rows(replay, history, settings, weighs):
-                    tally.add(item)
-                    if isinstance(item, Excluded):
-                        writer.split_across += item.why is Why.ACROSS
-                        continue
-                    writer.add(item[0])
-                    origins.add(item[1])
+    check_asks(campaign, texts=False, do="freeze its texts: `accord freeze` does")
+
+    def reckon(connection: Connection, writer: DatasetWriter) -> Reckoned:
+        weighs = dict(weights(connection)) if weights is not None else {}
+        check_weights(weighs)
+        replay = DatabaseReplay(connection)
+        history = read_history(replay, campaign.id)
+        check_without(settings.without, history)
+        tally = Tally(history)
+        with OriginWriter(writer.temporary / ORIGINS, Origin) as origins:
+            for item in rows(replay, history, settings, weighs):
+                tally.add(item)
+                if isinstance(item, Excluded):
+                    writer.split_across += item.why is Why.ACROSS
+                    continue
+                writer.add(item[0])
+                origins.add(item[1])
         if not tally.rows:
             raise _nothing(campaign, tally)
+        notes = tally.notes(settings, weighs)
+        return Reckoned(events=history.events, log=replay.log, excluded=tally.excluded, notes=notes)
+
+    return write_set(
+        database,
+        destination_root,
+        kind=DatasetKind.PREFERENCES,
+        name=settings.name,
+        splitter=settings.splitter,
+        key=key,
+        reckon=reckon,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reckoned:
+    """What was put into a set that is being written, and where it came from."""
+
+    events: int
+    """Events that were read."""
+    log: str
+    """Random name of the log."""
+    excluded: Sequence[Excluded]
+    notes: dict[str, object]
+    """What the manifest says, the log apart."""
+
+
+def write_set(
+    database: Database,
+    destination_root: Path,
+    *,
+    kind: DatasetKind,
+    name: str,
+    splitter: Splitter,
+    key: SigningKey,
+    reckon: Callable[[Connection, DatasetWriter], Reckoned],
+) -> Frozen:
+    """Write a set that `reckon` fills from one state of the database, sealed and signed.
+
+    Raises as `freeze`, and whatever `reckon` raises; nothing half-written stays.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            "a data set's name must be letters, digits, '.', '_' or '-', at most 64",
+            got=name,
+            do="give another name",
+        )
+    with DatasetWriter(destination_root, kind=kind, source=name, splitter=splitter) as writer:
+        with database.read() as connection:
+            done = reckon(connection, writer)
         # After the reading: it covers what was read, and raters were not kept waiting for it.
         with database.write() as connection:
             checkpoint = sign_checkpoint(connection, key)
         with Guarded(writer.temporary):
-            text = "".join(canonical_json(item) + "\n" for item in tally.excluded)
+            text = "".join(canonical_json(item) + "\n" for item in done.excluded)
             (writer.temporary / EXCLUDED).write_text(text, encoding="ascii")
-        notes = tally.notes(settings, weighs)
-        notes[LOG] = _log(history, replay.log, checkpoint, key.public)
-        manifest = writer.seal(notes=notes)
+        done.notes[LOG] = _log(done, checkpoint, key.public)
+        manifest = writer.seal(notes=done.notes)
         seal(writer.temporary, manifest, key)
         return _publish(writer, manifest)
 
@@ -202,9 +243,9 @@ class Tally:
         }
 
 
-def _check_without(settings: FreezeSettings, history: History) -> None:
-    """Refuse a name that is nobody's: whoever was meant would stay in the set."""
-    unknown = sorted(set(settings.without) - history.kinds.keys())
+def check_without(without: Sequence[str], history: History) -> None:
+    """Raise ConfigError for a name that is nobody's: whoever was meant would stay in the set."""
+    unknown = sorted(set(without) - history.kinds.keys())
     if unknown:
         raise ConfigError(
             "a rater who is to be left out is not known",
@@ -229,11 +270,11 @@ def _publish(writer: DatasetWriter, manifest: DatasetManifest) -> Frozen:
     )
 
 
-def _log(history: History, log: str, checkpoint: Checkpoint, key: PublicKey) -> dict[str, object]:
+def _log(done: Reckoned, checkpoint: Checkpoint, key: PublicKey) -> dict[str, object]:
     signed = checkpoint.statement() | {"signature": checkpoint.signature}
     return {
-        "id": log,
-        "events": history.events,
+        "id": done.log,
+        "events": done.events,
         "checkpoint": signed,
         "public_key": key.raw.hex(),
     }

@@ -18,7 +18,8 @@ from accord.collect.formats import Explained, Unjudged
 from accord.collect.lessons import explanation_of
 from accord.collect.records import Rejected, Unusable
 from accord.collect.tasks import KNOWN_ANSWER, Purpose, add_task, responses_of
-from accord.core.errors import DataError
+from accord.collect.text_tasks import add_writing, asked_for, writing_about
+from accord.core.errors import ConfigError, DataError
 from accord.core.hashing import digest
 from accord.core.types import Comparison, Prompt, Response, StopReason
 from accord.store.database import Database
@@ -58,7 +59,15 @@ def add_tasks(
     The same rows again make nothing. A row that does not fit the campaign (its number of responses,
     two with the same text, no known order where one is needed) is listed as rejected; so is one
     whose known order, or its explanation, is not that of the task that is there.
+    Where the campaign asks for demonstrations, a row is a prompt, to be answered, or a prompt with
+    one answer, to be made better. Raises ConfigError there for another purpose than work.
     """
+    if campaign.settings.asks_texts and purpose is not Purpose.WORK:
+        raise ConfigError(
+            "a text that is still to be written has no known answer",
+            got=f"{purpose} tasks for {campaign.settings.name}",
+            do="leave --gold, --qualification, --lesson and --calibration out",
+        )
     made = Made()
     rest = iter(rows)
     while batch := list(islice(rest, BATCH)):
@@ -69,9 +78,11 @@ def add_tasks(
                     made.rejected.append(row)
                     continue
                 try:
-                    new = _ask(
-                        connection, campaign, _fit(row, campaign, purpose), purpose, calibration
-                    )
+                    if campaign.settings.asks_texts:
+                        new = _ask_for_text(connection, campaign, row)
+                    else:
+                        fit = _fit(row, campaign, purpose)
+                        new = _ask(connection, campaign, fit, purpose, calibration)
                 except Unusable as error:
                     place = row.row if isinstance(row, Unjudged | Explained) else made.rows
                     made.rejected.append(Rejected(place, error.what, error.column))
@@ -184,6 +195,17 @@ def _after(connection: Connection, campaign: Campaign) -> int:
         tasks.c.campaign == campaign.id, tasks.c.purpose == Purpose.LESSON
     )
     return -int(connection.execute(lessons).scalar_one())
+
+
+def _ask_for_text(connection: Connection, campaign: Campaign, row: object) -> bool:
+    """Whether a task was made. Raises Unusable where the row asks for no text."""
+    asked, given = asked_for(row)
+    prompt = add_prompt(connection, asked)
+    edits = None if given is None else _response(connection, prompt, given)
+    if writing_about(connection, campaign, prompt, edits) is not None:
+        return False
+    add_writing(connection, campaign, prompt=prompt, edits=edits)
+    return True
 
 
 def _response(connection: Connection, prompt: str, text: str) -> str:

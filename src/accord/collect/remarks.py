@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
+from accord.collect.tasks import TaskKind
 from accord.core.errors import DataError
-from accord.store.judgements import COUNTS, RATIONALE
+from accord.store.judgements import COUNTS, RATIONALE, Verdict
 from accord.store.log import parts_of
 from accord.store.registry import conversation_of, response_text
 from accord.store.tables import judgements, tasks
@@ -30,7 +31,7 @@ class Remark:
     task: str
     rater: str
     what: str
-    """flag, skip or reason."""
+    """flag, skip or reason; rejection, where a reviewer says what is wrong with a text."""
     words: str
     about: str
     """The response that a flag is about, or the prompt's last message; "(erased)" where it was."""
@@ -41,7 +42,7 @@ class Remark:
 def remarks(connection: Connection, campaign: Campaign) -> Iterator[Remark]:
     """All remarks of judgements that count, the oldest first."""
     said = (
-        sa.select(judgements, tasks.c.prompt, tasks.c.state.label("task_state"))
+        sa.select(judgements, tasks.c.prompt, tasks.c.kind, tasks.c.state.label("task_state"))
         .join(tasks, tasks.c.id == judgements.c.task)
         .where(tasks.c.campaign == campaign.id, *COUNTS)
         .order_by(judgements.c.seq)
@@ -61,13 +62,14 @@ def remarks(connection: Connection, campaign: Campaign) -> Iterator[Remark]:
 
 
 def _said(connection: Connection, row: sa.Row[Any]) -> Iterator[tuple[str, str, int | None]]:
+    rejects = row.kind == TaskKind.REVIEW and row.verdict == Verdict.ALL_BAD
     for place, why in row.flags or ():
-        yield "flag", why, place
+        yield "rejection" if rejects else "flag", why, place
     if row.reason:
         yield "skip", row.reason, None
     words = parts_of(connection, row.seq).get(RATIONALE)
     if words:
-        yield "reason", str(words), None
+        yield ("rejection", str(words), 0) if rejects else ("reason", str(words), None)
 
 
 def _about(connection: Connection, row: sa.Row[Any], place: int | None) -> str:

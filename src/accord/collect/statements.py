@@ -35,7 +35,7 @@ NEAREST = 16
 """Tasks among which the draw is made: few, so that begun tasks are finished first."""
 
 _CAMPAIGN = sa.bindparam("in_campaign", type_=sa.String)
-_RATER = sa.bindparam("of_rater", type_=sa.String)
+RATER = sa.bindparam("of_rater", type_=sa.String)
 _TASK = sa.bindparam("of_task", type_=sa.String)
 _ID = sa.bindparam("of_id", type_=sa.String)
 
@@ -53,7 +53,7 @@ STAND = (
         memberships.c.state.label("membership"),
     )
     .select_from(campaigns)
-    .outerjoin(raters, raters.c.id == _RATER)
+    .outerjoin(raters, raters.c.id == RATER)
     .outerjoin(
         memberships,
         (memberships.c.campaign == campaigns.c.id) & (memberships.c.rater == raters.c.id),
@@ -70,7 +70,7 @@ COUNT = (
     )
     .select_from(assignments)
     .join(tasks, tasks.c.id == assignments.c.task)
-    .where(HERE, assignments.c.rater == _RATER, assignments.c.state.in_(ANSWERED))
+    .where(HERE, assignments.c.rater == RATER, assignments.c.state.in_(ANSWERED))
 )
 """How many tasks `in_campaign` `of_rater` answered, and how many of those were work or checks that
 come between work, which is what checks are planned by."""
@@ -90,7 +90,7 @@ HELD = (
     .join(tasks, tasks.c.id == assignments.c.task)
     .where(
         HERE,
-        assignments.c.rater == _RATER,
+        assignments.c.rater == RATER,
         assignments.c.state == LEASED,
         assignments.c.id.not_in(sa.bindparam("holding", expanding=True, type_=sa.String)),
         ~erased_words(),
@@ -115,7 +115,7 @@ RAISE_FENCE = (
 
 LEASE_AGAIN = (
     sa.update(assignments)
-    .where(assignments.c.task == _TASK, assignments.c.rater == _RATER)
+    .where(assignments.c.task == _TASK, assignments.c.rater == RATER)
     .values(
         state=LEASED,
         fence=sa.bindparam("token"),
@@ -131,7 +131,7 @@ LEASE = sa.insert(assignments)
 FIRST_SHOWING = (
     sa.select(assignments.c.shown)
     .join(tasks, tasks.c.repeats == assignments.c.task)
-    .where(tasks.c.id == _TASK, assignments.c.rater == _RATER)
+    .where(tasks.c.id == _TASK, assignments.c.rater == RATER)
 )
 """The order in which `of_rater` saw the responses that `of_task` repeats."""
 
@@ -163,7 +163,7 @@ JUDGED = (
     .join(judgements, judgements.c.assignment == assignments.c.id)
     .where(
         HERE,
-        assignments.c.rater == _RATER,
+        assignments.c.rater == RATER,
         assignments.c.state.in_(ANSWERED),
         judgements.c.supersedes.is_(None),
     )
@@ -172,7 +172,7 @@ JUDGED = (
 """The tasks `in_campaign` that `of_rater` answered, in the order of the answers."""
 
 REPEATED = sa.select(tasks.c.repeats).where(
-    tasks.c.campaign == _CAMPAIGN, tasks.c.purpose == Purpose.REPEAT, tasks.c.for_rater == _RATER
+    tasks.c.campaign == _CAMPAIGN, tasks.c.purpose == Purpose.REPEAT, tasks.c.for_rater == RATER
 )
 """The tasks `in_campaign` that `of_rater` was given again."""
 
@@ -227,7 +227,7 @@ _decides = sa.select(tasks.c.id).where(
     tasks.c.repeats == _TASK, tasks.c.purpose == Purpose.ADJUDICATION
 )
 DECIDED = sa.select(assignments.c.id).where(
-    assignments.c.rater == _RATER,
+    assignments.c.rater == RATER,
     assignments.c.state.in_(ANSWERED),
     assignments.c.task.in_(_decides),
 )
@@ -236,7 +236,7 @@ DECIDED = sa.select(assignments.c.id).where(
 LEAVE_TO_OTHERS = (
     sa.update(assignments)
     .where(
-        assignments.c.rater == _RATER,
+        assignments.c.rater == RATER,
         assignments.c.state.in_((LEASED, EXPIRED)),
         assignments.c.task.in_(_decides),
     )
@@ -256,7 +256,7 @@ def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
     work = purpose is Purpose.WORK
     own = sa.exists().where(
         assignments.c.task == tasks.c.id,
-        assignments.c.rater == _RATER,
+        assignments.c.rater == RATER,
         assignments.c.state.in_((*TAKEN, SKIPPED)),
     )
     counted = sa.select(sa.func.count()).where(
@@ -273,7 +273,7 @@ def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
         tasks.c.campaign == _CAMPAIGN,
         tasks.c.state.in_(states),
         tasks.c.purpose == purpose,
-        sa.or_(tasks.c.for_rater.is_(None), tasks.c.for_rater == _RATER),
+        sa.or_(tasks.c.for_rater.is_(None), tasks.c.for_rater == RATER),
         ~own,
         ~erased_words(),
     )
@@ -290,11 +290,11 @@ def _had_a_part() -> sa.ColumnElement[bool]:
     """
     had, said = assignments.alias(), judgements.alias()
     at_it = sa.exists().where(
-        had.c.task == tasks.c.repeats, had.c.rater == _RATER, had.c.state.in_(TAKEN)
+        had.c.task == tasks.c.repeats, had.c.rater == RATER, had.c.state.in_(TAKEN)
     )
     judged = sa.exists().where(
         said.c.task == tasks.c.repeats,
-        said.c.rater == _RATER,
+        said.c.rater == RATER,
         said.c.verdict != Verdict.SKIP,
     )
     return at_it | judged

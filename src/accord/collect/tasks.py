@@ -6,9 +6,11 @@ rests on a row that could be changed unseen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -55,6 +57,18 @@ EXPLANATION = "explanation"
 """Part of a lesson's event that says why its answer is the right one."""
 LONGEST_ROUND = 64
 """Characters of the name of a calibration round."""
+
+
+class TaskKind(StrEnum):
+    """What a rater does with a task."""
+
+    COMPARE = "compare"
+    WRITE = "demonstrate"
+    """Write an answer to the prompt."""
+    EDIT = "edit"
+    """Make a given answer better."""
+    REVIEW = "review"
+    """Say whether somebody's text is worth imitating."""
 
 
 class TaskState(StrEnum):
@@ -120,18 +134,49 @@ def add_task(
         "for_rater": for_rater,
         "round": calibration,
     }
-    parts: dict[str, object] = {"task": about | {"responses": places}}
-    if explanation is not None:
-        parts[EXPLANATION] = explanation
-    event = append(connection, Entry(type="task.added", actor=actor, parts=parts)).event
-    row = about | {"id": event.subject, "seq": event.seq, "priority": priority}
-    row |= {"kind": "compare", "state": TaskState.OPEN.value, "made": datetime.now(UTC), "fence": 0}
+    more = {} if explanation is None else {EXPLANATION: explanation}
+    return put_task(
+        connection, about, places, kind=TaskKind.COMPARE, more=more, priority=priority, actor=actor
+    )
+
+
+def put_task(
+    connection: Connection,
+    about: Mapping[str, Any],
+    places: Sequence[str],
+    *,
+    kind: TaskKind,
+    more: Mapping[str, str] = MappingProxyType({}),
+    priority: int = 0,
+    actor: str = SYSTEM,
+) -> str:
+    """Write the event of a task and the rows that follow from it; returns the task's id.
+
+    `about` is what the event says of it beside kind and responses (ids, in canonical order), `more`
+    further parts of the event.
+    """
+    said = {**about, "responses": list(places)}
+    if kind is not TaskKind.COMPARE:  # what an event without a kind asks for
+        said["kind"] = kind.value
+    entry = Entry(type="task.added", actor=actor, parts={"task": said, **more})
+    event = append(connection, entry).event
+    row = {
+        **about,
+        "id": event.subject,
+        "seq": event.seq,
+        "kind": kind.value,
+        "state": TaskState.OPEN.value,
+        "made": datetime.now(UTC),
+        "priority": priority,
+        "fence": 0,
+    }
     connection.execute(sa.insert(tasks), [row])
     shown = [
         {"task": event.subject, "place": place, "response": response}
         for place, response in enumerate(places)
     ]
-    connection.execute(sa.insert(task_responses), shown)
+    if shown:
+        connection.execute(sa.insert(task_responses), shown)
     return event.subject
 
 

@@ -58,7 +58,7 @@ class Judgement:
 
     rater: str
     responses: tuple[str, ...]
-    """Ids, K of them."""
+    """Ids, K of them; none for a skip of a task that shows none."""
     verdict: Verdict
     tiers: tuple[int, ...] | None = None
     """Rank of each response, 0 the best, without gaps; K values, or None."""
@@ -90,8 +90,8 @@ class Judgement:
 
     def __post_init__(self) -> None:
         k = len(self.responses)
-        if not k:
-            raise DataError("a judgement is of one response at least")
+        if not k and self.verdict is not Verdict.SKIP:
+            raise DataError("a judgement is of one response at least, unless it is a skip")
         _check_tiers(self.verdict, self.tiers, k)
         if self.strength is not None and (
             self.strength not in (1, 2, 3, 4) or self.verdict in (Verdict.TIE, Verdict.SKIP)

@@ -18,13 +18,15 @@ from accord.core.errors import ConflictError, DataError
 from accord.core.hashing import digest, plain
 from accord.core.types import Conversation, Message, Prompt, Response, Speaker
 from accord.store.event import Entry
-from accord.store.log import append
+from accord.store.log import Appended, append
 from accord.store.tables import guidelines, payloads, prompts, raters, responses
 from accord.store.tables.columns import check_fits
 
 SYSTEM = "system"
 TEXT = "text"
 """Name of the part that holds a prompt's, response's or guideline's words."""
+RESPONSE_ADDED, ABOUT = "response.added", "about"
+"""Type of the event that keeps a response, and its part that says where the text came from."""
 GUIDELINE_PUBLISHED = "guideline.published"
 STATE_SET, STATE, WHY = "rater.state_set", "state", "why"
 """Type of the event that changes a rater's state, and its two parts."""
@@ -175,21 +177,46 @@ def add_response(
     `rater` wrote it, or edited the response `edits`; otherwise `response.policy` said it. Its own
     prompt id and token ids are not kept. The same `key` again returns the first id.
     """
+    done = keep_response(connection, prompt, response, rater=rater, edits=edits, key=key)
+    return done.event.subject
+
+
+def keep_response(
+    connection: Connection,
+    prompt: str,
+    response: Response,
+    *,
+    rater: str | None = None,
+    edits: str | None = None,
+    key: str | None = None,
+    supersedes: int | None = None,
+    guideline: str | None = None,
+    ui: str | None = None,
+    made: Mapping[str, Any] | None = None,
+) -> Appended:
+    """As `add_response`, with the event that keeps it; its subject is the response's id.
+
+    `made` says how a person came to write it, beside what is said of every response; `supersedes`
+    is the number of the event of the text that it replaces. Raises ConflictError for another
+    response under `key` and for a text that was replaced before.
+    """
     settings = plain(response.settings) if response.settings is not None else None
     about = {"prompt": prompt, "stop": response.stop.value, "settings": settings, "edits": edits}
     entry = Entry(
-        type="response.added",
+        type=RESPONSE_ADDED,
         actor=rater or SYSTEM,
-        parts={TEXT: response.text, "about": about},
+        parts={TEXT: response.text, ABOUT: {**about, **(made or {})}},
         policies=(response.policy,) if response.policy else (),
         key=key,
+        supersedes=supersedes,
+        guideline=guideline,
+        ui=ui,
     )
     done = append(connection, entry)
-    name = done.event.subject
     if not done.new:
-        return name
+        return done
     row = {
-        "id": name,
+        "id": done.event.subject,
         "seq": done.event.seq,
         "prompt": prompt,
         "digest": digest(response.text),
@@ -201,7 +228,7 @@ def add_response(
         "tokens": len(response.tokens) or None,
     }
     connection.execute(sa.insert(responses), [row])
-    return name
+    return done
 
 
 def conversation_of(connection: Connection, prompt: str) -> Conversation:

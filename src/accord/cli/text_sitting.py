@@ -1,0 +1,286 @@
+"""One person at one terminal who writes, edits and reviews, with a receipt for each text.
+
+What was being written when a sitting ends is kept as a draft, and its task stays theirs until the
+lease runs out.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from uuid import uuid4
+
+from rich.console import RenderableType
+
+from accord.cli.dialogue import Dialogue
+from accord.cli.drafts import Drafts
+from accord.cli.form import Wish
+from accord.cli.keeping import keep
+from accord.cli.review_form import ReviewForm
+from accord.cli.sheets import guidelines
+from accord.cli.sitting import UI
+from accord.cli.writing_form import Said, WritingForm
+from accord.collect.answering import Answered, answer, correct
+from accord.collect.assigning import release
+from accord.collect.campaign import Campaign
+from accord.collect.sheet import Opinion
+from accord.collect.tasks import TaskKind
+from accord.collect.text_leases import TextLease, next_text
+from accord.collect.writing import HandedIn, hand_in, replace_text
+from accord.core.errors import ConflictError, DataError, StoreError
+from accord.store.database import Database
+from accord.store.judgements import Verdict
+from accord.store.registry import guideline_text
+
+_COUNTED = {TaskKind.WRITE: "written", TaskKind.EDIT: "made better", TaskKind.REVIEW: "reviewed"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What was handed in last."""
+
+    lease: TextLease
+    seq: int
+    text: str | None
+    """None for a review or a skip."""
+    skipped: bool
+
+
+class TextSitting:
+    """One person at one terminal."""
+
+    def __init__(
+        self,
+        database: Database,
+        campaign: Campaign,
+        rater: str,
+        dialogue: Dialogue,
+        drafts: Drafts,
+    ) -> None:
+        self._database, self._campaign, self._rater = database, campaign, rater
+        self._dialogue, self._drafts = dialogue, drafts
+        with database.read() as connection:
+            words = guideline_text(connection, campaign.settings.guideline)
+        self._guide: RenderableType = guidelines(words)
+        self._last: _Last | None = None
+        self._draft = ""
+        self._ended = False
+        self._done = dict.fromkeys((*_COUNTED.values(), "skipped", "replaced"), 0)
+        self._refused = 0
+
+    def work(self, *, most: int) -> None:
+        """Task after task, until there is none, `most` are done, or the rater ends it.
+
+        Raises ConflictError where the campaign hands out no task, or none to this rater, from the
+        beginning. Ctrl-C ends it as q does.
+        """
+        try:
+            while not self._ended and (not most or self._count < most):
+                lease = self._next()
+                if lease is None:
+                    return
+                try:
+                    self._one(lease)
+                except BaseException:
+                    self._give_back(lease)
+                    raise
+                if self._ended:
+                    self._give_back(lease)
+        except KeyboardInterrupt:
+            self._ended = True
+
+    def summary(self) -> str:
+        """What was done, for the rater."""
+        told = ", ".join(f"{n} {what}" for what, n in self._done.items())
+        if self._refused:
+            told += f", {self._refused} not kept"
+        if self._last is not None:
+            told += f"; your last receipt is event {self._last.seq}"
+        return told + self._draft
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was said in it."""
+        return bool(self._count + self._refused)
+
+    @property
+    def _count(self) -> int:
+        return sum(n for what, n in self._done.items() if what != "replaced")
+
+    def _next(self) -> TextLease | None:
+        try:
+            lease = next_text(self._database, self._campaign, self._rater)
+        except ConflictError as error:
+            if not self.begun:
+                raise
+            kept = "" if self._refused else "; what you handed in was kept"
+            self._dialogue.say(f"{error.what}: {error.got}{kept}")
+            return None
+        if lease is None:
+            self._dialogue.say("there is nothing to write or review for you now")
+        return lease
+
+    def _give_back(self, lease: TextLease) -> None:
+        """Let others have the task, unless something was begun: it stays theirs for its time."""
+        if lease.kind is not TaskKind.REVIEW and self._drafts.load(lease.task) is not None:
+            self._draft = "\nwhat you wrote last was not handed in; it is kept for next time"
+            return
+        with suppress(StoreError):  # then its time runs out
+            release(self._database, lease)
+
+    def _one(self, lease: TextLease) -> None:
+        """One task, until something was handed in or the sitting ends."""
+        if not lease.number and not self.begun:
+            self._dialogue.say("the guidelines; ? shows them again", style="dim")
+            if not self._dialogue.read_through(self._guide, then="Enter goes on to the first task"):
+                self._ended = True
+                return
+        heading = f"task {self._count + 1} of this sitting"
+        form = self._form(lease, heading)
+        key = uuid4().hex
+        while not self._ended:
+            said = form.ask()
+            if said is Wish.UNDO:
+                self._undo()
+            elif isinstance(said, Said):
+                if self._hand_in(lease, said, key):
+                    return
+            elif isinstance(said, Opinion):
+                told = form.told if isinstance(form, ReviewForm) else ""
+                self._judge(lease, said, key, told)
+                return
+            else:
+                self._ended = True
+
+    def _form(self, lease: TextLease, heading: str) -> WritingForm | ReviewForm:
+        if lease.kind is TaskKind.REVIEW:
+            return ReviewForm(self._dialogue, lease, heading=heading, guide=self._guide)
+        return WritingForm(self._dialogue, lease, self._drafts, heading=heading, guide=self._guide)
+
+    # ---- handing in ------------------------------------------------------------------------------
+
+    def _hand_in(self, lease: TextLease, said: Said, key: str) -> bool:
+        """Whether the task is done with: a text that is refused may be changed."""
+        sent = keep(
+            self._dialogue,
+            lambda: hand_in(
+                self._database,
+                self._campaign,
+                lease,
+                said.text,
+                key=key,
+                ui=UI,
+                opened=said.opened,
+                seconds=said.seconds,
+            ),
+        )
+        self._ended = self._ended or sent.ended
+        if sent.done is None:
+            if isinstance(sent.refused, DataError):
+                return False
+            self._refused += 1
+            return True
+        self._drafts.remove(lease.task)
+        self._last = _Last(lease, sent.done.seq, said.text, skipped=False)
+        self._done[_COUNTED[lease.kind]] += 1
+        self._tell("handed in", f"{len(said.text.split())} words", sent.done)
+        return True
+
+    def _judge(self, lease: TextLease, said: Opinion, key: str, told: str) -> None:
+        """A review, or a skip of any task."""
+        sent = keep(
+            self._dialogue,
+            lambda: answer(self._database, self._campaign, lease, said, key=key, ui=UI),
+        )
+        self._ended = self._ended or sent.ended
+        if sent.done is None:
+            self._refused += 1
+            return
+        skipped = said.verdict is Verdict.SKIP
+        if skipped:
+            self._drafts.remove(lease.task)
+        self._last = _Last(lease, sent.done.seq, None, skipped)
+        self._done["skipped" if skipped else _COUNTED[lease.kind]] += 1
+        self._tell("handed in", f"skipped, {said.reason}" if skipped else told, sent.done)
+
+    # ---- a change of mind ------------------------------------------------------------------------
+
+    def _undo(self) -> None:
+        """Show the last task again and let something else take the place of what was said."""
+        last = self._last
+        if last is None:
+            self._dialogue.say("there is nothing to undo in this sitting")
+        elif last.text is not None:
+            self._replace(last, last.text)
+        elif last.lease.kind is TaskKind.REVIEW:
+            self._correct(last)
+        else:
+            self._dialogue.say("a task that you skipped is not asked of you again")
+
+    def _replace(self, last: _Last, text: str) -> None:
+        try:
+            self._replaced(last, text)
+        finally:
+            self._drafts.remove(last.lease.task)
+
+    def _replaced(self, last: _Last, text: str) -> None:
+        form = WritingForm(
+            self._dialogue,
+            last.lease,
+            self._drafts,
+            heading="your last text again",
+            guide=self._guide,
+            again=text,
+        )
+        key = uuid4().hex
+        while not self._ended:
+            said = form.ask()
+            if not isinstance(said, Said) or said.text == text:
+                self._ended = said is Wish.END
+                self._dialogue.say("left as it was")
+                return
+            new = said.text
+            sent = keep(
+                self._dialogue,
+                lambda new=new: replace_text(  # type: ignore[misc]
+                    self._database, self._campaign, last.seq, new, key=key, ui=UI
+                ),
+            )
+            if sent.ended:
+                self._ended = True
+            if sent.done is None and isinstance(sent.refused, DataError):
+                continue
+            if sent.done is None:
+                self._refused += 1
+                return
+            self._last = _Last(last.lease, sent.done.seq, new, skipped=False)
+            self._done["replaced"] += 1
+            self._tell("replaced", f"{len(new.split())} words", sent.done)
+            return
+
+    def _correct(self, last: _Last) -> None:
+        form = ReviewForm(
+            self._dialogue, last.lease, heading="the last text again", guide=self._guide, again=True
+        )
+        said, key = form.ask(), uuid4().hex
+        if not isinstance(said, Opinion):
+            self._ended = said is Wish.END
+            self._dialogue.say("left as it was")
+            return
+        sent = keep(
+            self._dialogue,
+            lambda: correct(self._database, self._campaign, last.seq, said, key=key, ui=UI),
+        )
+        self._ended = self._ended or sent.ended
+        if sent.done is None:
+            self._refused += 1
+            return
+        skipped = said.verdict is Verdict.SKIP
+        for was, change in ((last.skipped, -1), (skipped, 1)):
+            self._done["skipped" if was else _COUNTED[last.lease.kind]] += change
+        self._last = _Last(last.lease, sent.done.seq, None, skipped)
+        self._tell("corrected", f"skipped, {said.reason}" if skipped else form.told, sent.done)
+
+    def _tell(self, what: str, told: str, done: Answered | HandedIn) -> None:
+        late = ", late: the time for it was over" if done.late else ""
+        self._dialogue.say(f"{what}: {told} (event {done.seq}{late})", style="dim")

@@ -1,0 +1,194 @@
+"""A text in front of whoever writes it, until it is handed in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from rich.console import RenderableType
+
+from accord.cli.dialogue import BACKS, Dialogue
+from accord.cli.drafts import Drafts
+from accord.cli.editor import edit
+from accord.cli.form import LONGEST_PAUSE, SKIPS, Wish, ask_reason
+from accord.cli.keys import END, ENTER
+from accord.cli.sheets import Pages
+from accord.cli.text_sheets import changes, panel, text_task
+from accord.collect.sheet import Opinion
+from accord.collect.text_leases import TextLease
+from accord.core.errors import ConfigError
+
+Read = TypeVar("Read", str, str | None)
+STOP = "."
+"""A line that ends a text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """A text, and how long it took."""
+
+    text: str
+    opened: datetime
+    """When the task was shown."""
+    seconds: float
+    """Active time: typing and editing, pauses left out."""
+
+
+class WritingForm:
+    """One task of writing or editing in front of one person."""
+
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        lease: TextLease,
+        drafts: Drafts,
+        *,
+        heading: str,
+        guide: RenderableType,
+        again: str | None = None,
+    ) -> None:
+        """`guide` are the guidelines; `again` is the last text, shown to be replaced."""
+        self._dialogue, self._keys = dialogue, dialogue.keys
+        self._lease, self._drafts, self._heading, self._guide = lease, drafts, heading, guide
+        self._again = again
+        self._opened, self._seconds = datetime.now(UTC), 0.0
+        found = drafts.load(lease.task) if again is None else None
+        self._found = found is not None
+        self._text = again if again is not None else found or ""
+        self._before = ""
+
+    @property
+    def begun(self) -> bool:
+        """Whether there are words that were not handed in."""
+        return bool(self._text.strip()) and self._text != self._again
+
+    def ask(self) -> Said | Opinion | Wish:
+        """Show the task, and take a text, a skip, or what is wanted in place of them."""
+        console = self._dialogue.console
+        shown = text_task(console, self._lease, self._legend(), heading=self._heading)
+        pages = self._dialogue.pages(shown)
+        if self._text:
+            if self._found:
+                self._dialogue.say("you began this before; Backspace drops it")
+            self._show()
+        while True:
+            key = self._pressed(pages)
+            if key in (END, "q"):
+                return Wish.END
+            if key == "u" and not self.begun:
+                return Wish.UNDO
+            if pages.left and key in (ENTER, " "):
+                self._dialogue.turn(pages)
+            elif key == ENTER or (key == "s" and self._again is None):
+                said = self._handed_in() if key == ENTER else self._skipped()
+                if said is not None:
+                    return said
+            else:
+                self._change(key)
+
+    def _handed_in(self) -> Said | None:
+        if self._text.strip():
+            return Said(text=self._text, opened=self._opened, seconds=round(self._seconds, 3))
+        # Between the lines of a pipe an Enter means nothing.
+        if self._keys.live:
+            self._dialogue.say("nothing is written yet: t types, e opens your editor")
+        return None
+
+    def _skipped(self) -> Opinion | None:
+        reason = ask_reason(self._dialogue, "why skip?", SKIPS)
+        if reason is None:
+            return None
+        return Opinion.skipped(reason, opened=self._opened, seconds=round(self._seconds, 3))
+
+    def _legend(self) -> list[str]:
+        editing = self._lease.text is not None
+        return [
+            "t types lines, a line that is a single . ends them",
+            "e opens your editor" + (" with this answer" if editing else ""),
+            *(["d what you changed"] if editing else []),
+            "Backspace drops it",
+            "Enter hands in",
+            *(["s skip"] if self._again is None else []),
+            "u leave as it was" if self._again is not None else "u replace the last one",
+            "? guidelines",
+            "q end",
+        ]
+
+    def _pressed(self, pages: Pages) -> str:
+        words = len(self._text.split())
+        told = f"{words} words, Enter hands in" if words else "t types, e opens your editor"
+        self._dialogue.typed(f"Enter shows more ({pages.left} lines)" if pages.left else told)
+        return self._timed(self._keys.read).lower()
+
+    def _change(self, key: str) -> None:
+        if key == "t":
+            self._type()
+        elif key == "e":
+            self._edit()
+        elif key == "d" and self._lease.text is not None:
+            self._dialogue.pages(changes(self._lease.text, self._text or self._lease.text))
+        elif key in BACKS:
+            self._text, self._before = self._before, self._text
+            self._keep()
+            if self._text:
+                self._show()
+            else:
+                self._dialogue.say("dropped; Backspace brings it back")
+        elif key == "u":
+            self._dialogue.say("Backspace drops what you wrote; u replaces the last one after that")
+        elif key == "?":
+            self._dialogue.read_through(self._guide, then="Enter goes back to the task")
+        elif self._keys.live or not key.isspace():
+            self._dialogue.say(f"{key!a} means nothing here")
+
+    def _type(self) -> None:
+        """Lines, each kept as it comes, to one that is a single `.`, or the end of input."""
+        if not self._keys.live:
+            self._keys.drop_line()
+        more = "; they follow what is there" if self._text else ""
+        self._before = self._text
+        with self._keys.lent():  # before it is said: what is typed at once is seen, too
+            self._dialogue.say(f"your lines; a line that is a single {STOP} ends them{more}:")
+            while (line := self._timed(self._keys.whole_line)) not in (None, STOP):
+                self._text = f"{self._text}\n{line}" if self._text else str(line)
+                self._keep()
+        self._show()
+
+    def _edit(self) -> None:
+        """In the editor; an edit begins with what is to be made better."""
+        before = self._text or self._lease.text or ""
+        path = self._drafts.save(self._lease.task, before + "\n" if before else "")
+        began = time.monotonic()
+        try:
+            text = edit(path, self._keys)
+        except ConfigError as error:
+            got = f": {error.got}" if error.got is not None else ""
+            do = f"; {error.do}" if error.do else ""
+            self._dialogue.say(f"{error.what}{got}{do}")
+            self._keep()
+            return
+        self._seconds += time.monotonic() - began
+        self._before, self._text = self._text, text
+        self._keep()
+        self._show()
+
+    def _show(self) -> None:
+        if self._text.strip():
+            self._dialogue.pages(panel(self._text, "your text"))
+
+    def _keep(self) -> None:
+        """What was written so far outlives this terminal."""
+        if self.begun:
+            self._drafts.save(self._lease.task, self._text)
+        else:
+            self._drafts.remove(self._lease.task)
+
+    def _timed(self, read: Callable[[], Read]) -> Read:
+        """What somebody typed, its time counted."""
+        began = time.monotonic()
+        found = read()
+        self._seconds += min(time.monotonic() - began, LONGEST_PAUSE)
+        return found

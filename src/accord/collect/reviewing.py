@@ -1,0 +1,217 @@
+"""What reviews come to: texts accepted or rejected, and prompts that are asked again.
+
+All of it follows from what is there now, so that a review that is corrected, taken back or no
+longer believed (its rater was put into quarantine) changes what follows, too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import groupby
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from accord.collect.campaign import Campaign
+from accord.collect.sheet import RaterKind
+from accord.collect.tasks import TaskKind, TaskState, erased_words, responses_of
+from accord.collect.text_tasks import WRITING, add_review, add_writing
+from accord.store.judgements import COUNTS, Verdict
+from accord.store.tables import (
+    assignments,
+    events,
+    judgements,
+    raters,
+    responses,
+    task_responses,
+    tasks,
+)
+
+QUARANTINED = "quarantined"
+
+
+class Decision(StrEnum):
+    """What the reviews of a text come to."""
+
+    WAITING = "waiting for review"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+
+
+def decided(accepts: int, rejects: int, wanted: int) -> Decision:
+    """Accepted by more than half of its reviews, of which there are `wanted` at least."""
+    if accepts + rejects < wanted:
+        return Decision.WAITING
+    accepted = 2 * accepts > accepts + rejects or not wanted
+    return Decision.ACCEPTED if accepted else Decision.REJECTED
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Text:
+    """A text that somebody wrote and nobody replaced, with its reviews."""
+
+    id: str
+    """Of the response."""
+    author: str
+    trusted: bool
+    """Whether its author is not in quarantine."""
+    root: str
+    """The first task that asked for it."""
+    task: str
+    """The task that it was written for."""
+    prompt: str
+    erased: bool
+    accepts: int
+    rejects: int
+    missing: int
+    """Reviews that it still wants."""
+    asked: bool
+    """Whether somebody is still asked to review it, or enough have skipped it."""
+    decision: Decision
+
+
+_WRITTEN_FOR = tasks.alias("written_for")
+_first: sa.ColumnElement[Any] = sa.func.coalesce(_WRITTEN_FOR.c.repeats, _WRITTEN_FOR.c.id)
+
+
+def texts(connection: Connection, campaign: Campaign, *, root: str | None = None) -> Iterator[Text]:
+    """Every text of a campaign with reviews, or of one first task; oldest first."""
+    wanted = campaign.settings.reviews
+    replaced = sa.exists().where(events.c.supersedes == responses.c.seq)
+    found = (
+        sa.select(
+            responses.c.id,
+            responses.c.rater,
+            responses.c.digest,
+            responses.c.prompt,
+            raters.c.state.label("author"),
+            _WRITTEN_FOR.c.id.label("task"),
+            _first.label("root"),
+            tasks.c.id.label("review"),
+            tasks.c.state,
+        )
+        .join(task_responses, task_responses.c.response == responses.c.id)
+        .join(tasks, tasks.c.id == task_responses.c.task)
+        .join(_WRITTEN_FOR, _WRITTEN_FOR.c.id == tasks.c.repeats)
+        .join(raters, raters.c.id == responses.c.rater)
+        .where(tasks.c.campaign == campaign.id, tasks.c.kind == TaskKind.REVIEW, ~replaced)
+        .order_by(responses.c.seq)
+    )
+    if root is not None:
+        found = found.where(_first == root)
+    said = _reviews(connection, campaign, root)
+    for _, group in groupby(connection.execute(found).all(), key=lambda row: row.id):
+        rows = list(group)
+        first = rows[0]
+        accepts = sum(said[row.review, True] for row in rows)
+        rejects = sum(said[row.review, False] for row in rows)
+        yield Text(
+            id=first.id,
+            author=first.rater,
+            trusted=first.author != QUARANTINED,
+            root=first.root,
+            task=first.task,
+            prompt=first.prompt,
+            erased=first.digest is None,
+            accepts=accepts,
+            rejects=rejects,
+            missing=max(0, wanted - accepts - rejects),
+            asked=any(row.state != TaskState.DONE for row in rows),
+            decision=decided(accepts, rejects, wanted),
+        )
+
+
+def _reviews(
+    connection: Connection, campaign: Campaign, root: str | None
+) -> Counter[tuple[str, bool]]:
+    """(review task, accepted) to reviews that count, of people who are not in quarantine."""
+    found = (
+        sa.select(judgements.c.task, judgements.c.verdict)
+        .join(tasks, tasks.c.id == judgements.c.task)
+        .join(raters, raters.c.id == judgements.c.rater)
+        .where(
+            tasks.c.campaign == campaign.id,
+            tasks.c.kind == TaskKind.REVIEW,
+            judgements.c.verdict.in_((Verdict.RANKING, Verdict.ALL_BAD)),
+            raters.c.kind == RaterKind.HUMAN,
+            raters.c.state != QUARANTINED,
+            *COUNTS,
+        )
+    )
+    if root is not None:
+        found = found.join(_WRITTEN_FOR, _WRITTEN_FOR.c.id == tasks.c.repeats).where(_first == root)
+    rows = connection.execute(found)
+    return Counter((row.task, row.verdict == Verdict.RANKING) for row in rows)
+
+
+# ---- what follows --------------------------------------------------------------------------------
+
+
+def settle_texts(connection: Connection, campaign: Campaign, task: str) -> None:
+    """Ask what follows from the texts and reviews of a writing task, inside `Database.write`.
+
+    For each text that was rejected, or whose author is in quarantine, the prompt is asked again, at
+    most `most_skips` times. Where reviews no longer count, others are asked for.
+    """
+    of = connection.execute(sa.select(tasks).where(tasks.c.id == task)).one()
+    root = of.repeats or of.id
+    found = list(texts(connection, campaign, root=root))
+    for text in found:
+        if text.missing and text.trusted and not text.erased and not text.asked:
+            add_review(
+                connection,
+                campaign,
+                prompt=text.prompt,
+                text=text.id,
+                of=text.task,
+                overlap=text.missing,
+            )
+    lost = sum(one.decision is Decision.REJECTED or not one.trusted for one in found)
+    _ask_again(connection, campaign, root, min(lost, campaign.settings.most_skips))
+
+
+def settle_all(connection: Connection, campaign: Campaign) -> None:
+    """`settle_texts` of every task whose texts or reviews a quarantine may have changed."""
+    changed = {
+        one.root: one.task
+        for one in texts(connection, campaign)
+        if not one.trusted or (one.missing and not one.asked and not one.erased)
+    }
+    for _, task in sorted(changed.items()):
+        settle_texts(connection, campaign, task)
+
+
+def _ask_again(connection: Connection, campaign: Campaign, root: str, wanted: int) -> None:
+    """See to it that a first task is asked again so many times."""
+    begun = sa.exists().where(assignments.c.task == tasks.c.id, assignments.c.state != "released")
+    again = connection.execute(
+        sa.select(tasks.c.id, tasks.c.state, begun.label("begun"))
+        .where(tasks.c.repeats == root, tasks.c.kind.in_(WRITING))
+        .order_by(tasks.c.seq)
+    ).all()
+    there = [row for row in again if row.begun or row.state != TaskState.WITHDRAWN]
+    idle = [row.id for row in there if not row.begun]
+    for name in idle[: max(0, len(there) - wanted)]:
+        # Whoever rejected thought better of it before anybody began.
+        gone = sa.update(tasks).where(tasks.c.id == name)
+        connection.execute(gone.values(state=TaskState.WITHDRAWN.value))
+    if len(there) < wanted:
+        first: sa.Row[Any] | None = connection.execute(
+            sa.select(tasks).where(tasks.c.id == root, ~erased_words())
+        ).one_or_none()
+        for _ in range(wanted - len(there) if first is not None else 0):
+            assert first is not None
+            add_writing(
+                connection,
+                campaign,
+                prompt=first.prompt,
+                edits=next(iter(responses_of(connection, root)), None),
+                selected_by=first.selected_by,
+                inclusion=first.inclusion,
+                overlap=1,
+                repeats=root,
+            )

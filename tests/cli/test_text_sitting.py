@@ -1,0 +1,278 @@
+"""`accord rate` where a campaign asks for demonstrations: lines of a pipe, keys of a terminal."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from accord.collect.campaign import CampaignState, all_campaigns
+from accord.collect.remarks import remarks
+from accord.store.database import open_database
+from accord.store.judgements import current
+from accord.store.log import parts_of
+from accord.store.registry import response_text
+from accord.store.tables import assignments, responses
+from accord.store.verifying import verify_database
+from tests.cli.terminal import CONTROL_C, plain, rating
+from tests.cli.workplace import entered, rate, set_state
+from tests.collect.texting import asked
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return entered(tmp_path, monkeypatch)
+
+
+def opened(workspace: Path, **settings: Any) -> None:
+    with open_database(workspace / "accord.db") as database:
+        asked(database, **settings)
+
+
+def texts(workspace: Path) -> list[str]:
+    """What people wrote, oldest first, replaced texts too."""
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        found = sa.select(responses.c.id).where(responses.c.rater.is_not(None))
+        names = connection.execute(found.order_by(responses.c.seq)).scalars().all()
+        return [response_text(connection, one) for one in names]
+
+
+def reviews(workspace: Path) -> Sequence[sa.Row[Any]]:
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        return list(current(connection))
+
+
+def states(workspace: Path) -> list[str]:
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        return list(connection.execute(sa.select(assignments.c.state)).scalars())
+
+
+def drafts(workspace: Path) -> list[Path]:
+    return sorted((workspace / ".accord" / "drafts").glob("*.txt"))
+
+
+def test_lines_become_texts_and_reviews(workspace: Path) -> None:
+    opened(workspace, write=2, edit=0)
+    typed = "t\nTwo.\n\nAs one and one.\n.\n\nt\nThree.\n.\n\n"
+    done = rate(workspace, typed, "--name", "Ada")
+    assert done.returncode == 0, done.stderr
+    assert texts(workspace) == ["Two.\n\nAs one and one.", "Three."]
+    said = plain(done.stdout)
+    told = re.findall(r"^handed in: (\d) words \(event (\d+)\)$", said, re.MULTILINE)
+    assert [words for words, _ in told] == ["5", "1"]
+    counts = "2 written, 0 made better, 0 reviewed, 0 skipped, 0 replaced"
+    last = f"your last receipt is event {told[1][1]}"
+    assert f"{counts}; {last}" in " ".join(said.split())
+    assert "there is nothing to write or review for you now" in said
+    assert said.index("Prefer the helpful answer") < said.index("task 1 of this sitting")
+
+    done = rate(workspace, "x1no, it is four\n+5\n-\n\n\n\na\n", "--name", "Bea")
+    assert "2 reviewed" in done.stdout
+    assert "handed in: reject: wrong, 1 rated, own words" in done.stdout
+    first, second = reviews(workspace)
+    assert (first.verdict, first.flags) == ("all_bad", [[0, "wrong"]])
+    assert (second.verdict, second.tiers) == ("ranking", [0])
+    assert first.ratings["helpfulness"] == [5]
+    with open_database(workspace / "accord.db") as database:
+        assert verify_database(database).ok
+        with database.read() as connection:
+            assert parts_of(connection, first.seq)["rationale"] == "no, it is four"
+
+
+def test_nobody_sees_who_wrote_a_text(workspace: Path) -> None:
+    opened(workspace, write=1)
+    rate(workspace, "t\nTwo.\n.\n\n", "--name", "Ada")
+    shown = rate(workspace, "q", "--name", "Bea").stdout
+    assert "Two." in shown
+    assert "Ada" not in shown
+
+
+def test_what_is_refused_may_be_changed(workspace: Path) -> None:
+    opened(workspace, write=0, edit=1)
+    done = rate(workspace, "t\ndraft 0\n.\n\nt\nand more\n.\nd\n\n", "--name", "Ada")
+    assert "not kept: the text is still the one that is to be made better" in done.stdout
+    assert "draft 0{+" in done.stdout
+    assert texts(workspace) == ["draft 0\nand more"]
+    assert "1 made better" in done.stdout
+
+
+def test_a_skip_has_a_reason(workspace: Path) -> None:
+    opened(workspace, write=1)
+    done = rate(workspace, "s1\nu", "--name", "Ada")
+    assert "handed in: skipped, cannot judge it" in done.stdout
+    assert "0 written, 0 made better, 0 reviewed, 1 skipped" in done.stdout
+    (row,) = reviews(workspace)
+    assert (row.verdict, row.reason, row.responses) == ("skip", "cannot judge it", [])
+
+
+def test_the_last_text_is_replaced(workspace: Path) -> None:
+    opened(workspace, write=2)
+    done = rate(workspace, "t\nTwo.\n.\n\nut\nOr II.\n.\n\nuu", "--name", "Ada")
+    assert "replaced: 3 words" in done.stdout
+    assert "1 replaced" in done.stdout
+    assert texts(workspace) == ["Two.", "Two.\nOr II."]
+    assert "left as it was" in done.stdout
+    assert drafts(workspace) == []
+
+
+def test_the_last_review_is_corrected(workspace: Path) -> None:
+    opened(workspace, write=2)
+    rate(workspace, "t\nTwo.\n.\n\nt\nThree.\n.\n\n", "--name", "Ada")
+    done = rate(workspace, "x2\n\nua\nq", "--name", "Bea")
+    assert "handed in: reject: does not answer" in done.stdout
+    assert "corrected: accept" in done.stdout
+    (row,) = reviews(workspace)
+    assert (row.verdict, row.supersedes is not None) == ("ranking", True)
+
+
+def test_what_was_being_written_is_offered_again(workspace: Path) -> None:
+    opened(workspace, write=1)
+    done = rate(workspace, "t\nTwo \x1b[2Jis\n", "--name", "Ada")
+    assert "what you wrote last was not handed in; it is kept for next time" in done.stdout
+    (draft,) = drafts(workspace)
+    assert draft.read_text() == "Two \x1b[2Jis"
+    assert stat.S_IMODE(draft.stat().st_mode) == 0o600
+    assert stat.S_IMODE(draft.parent.stat().st_mode) == 0o700
+    assert texts(workspace) == []
+    assert states(workspace) == ["leased"]
+    # Nobody else sees it, and the task is not theirs.
+    assert "nothing to write" in rate(workspace, "", "--name", "Bea").stdout
+    done = rate(workspace, "t\nright.\n.\n\n", "--name", "Ada")
+    assert "you began this before; Backspace drops it" in done.stdout
+    assert "\x1b[2J" not in done.stdout
+    assert texts(workspace) == ["Two \x1b[2Jis\nright."]
+    assert drafts(workspace) == []
+
+
+def test_backspace_drops_and_brings_back(workspace: Path) -> None:
+    opened(workspace, write=1)
+    done = rate(workspace, "t\nTwo.\n.\n\x7f\x7f\n\n", "--name", "Ada")
+    assert "dropped; Backspace brings it back" in done.stdout
+    assert texts(workspace) == ["Two."]
+
+
+def test_a_pause_ends_the_sitting(workspace: Path) -> None:
+    opened(workspace, write=2)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        set_state(workspace, CampaignState.PAUSED)
+        screen.press("t")
+        screen.until("ends them:")
+        screen.press("Two.\n.\n")
+        screen.ready("your text")
+        screen.press("\r")
+        ended = plain(screen.end())
+    assert "this campaign hands out no tasks: paused; what you handed in was kept" in ended
+    assert "1 written" in ended
+
+
+def test_an_editor_on_a_private_file(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(workspace, write=0, edit=1)
+    editor = workspace / "editor.sh"
+    editor.write_text(
+        '#!/bin/sh\nstat -c %a "$1" > mode\ncat "$1" > seen\nprintf "a better one\\n" > "$1"\n'
+    )
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("draft 0", "q end")
+        screen.press("e")
+        screen.ready("a better one")
+        screen.press("d")
+        screen.ready("[-draft-]", "{+better one+}")
+        screen.press("\r")
+        assert "1 made better" in screen.end()
+    assert texts(workspace) == ["a better one"]
+    assert (workspace / "mode").read_text() == "600\n"
+    assert (workspace / "seen").read_text() == "draft 0\n"
+    assert drafts(workspace) == []
+
+
+@pytest.mark.parametrize(
+    ("editor", "words"),
+    [("", "no editor is named"), ("no-such-editor", "cannot be run"), ("false", "with an error")],
+)
+def test_without_an_editor_typing_is_left(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, editor: str, words: str
+) -> None:
+    opened(workspace, write=0, edit=1)
+    monkeypatch.setenv("EDITOR", editor)
+    monkeypatch.delenv("VISUAL", raising=False)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("e")
+        screen.ready(words)
+        screen.press("q")
+        screen.end()
+    assert drafts(workspace) == []
+    assert states(workspace) == ["released"]
+
+
+def test_a_killed_terminal_loses_one_line_at_most(workspace: Path) -> None:
+    opened(workspace, write=2)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("t")
+        screen.until("ends them:")
+        screen.press("Two.\n.\n")
+        screen.ready("your text")
+        screen.press("\r")
+        screen.ready("handed in", "task 2", "q end")
+        screen.press("t")
+        screen.until("ends them:")
+        screen.press("Three,\nas I thi")
+        screen.until("as I thi")
+        while not drafts(workspace):
+            pass
+        screen.running.kill()
+        screen.running.wait()
+    assert texts(workspace) == ["Two."]
+    assert [path.read_text() for path in drafts(workspace)] == ["Three,"]
+    done = rate(workspace, "\n", "--name", "Ada")
+    assert "you began this before" in done.stdout
+    assert texts(workspace) == ["Two.", "Three,"]
+
+
+def test_an_interrupt_keeps_what_was_typed(workspace: Path) -> None:
+    opened(workspace, write=1)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("t")
+        screen.until("ends them:")
+        screen.press("Two,\n")
+        screen.until("Two,")
+        while not drafts(workspace):
+            pass
+        screen.press(CONTROL_C)
+        ended = plain(screen.end())
+    assert "it is kept for next time" in ended
+    assert "resume" not in ended
+
+
+def test_a_lead_reads_why_texts_were_rejected(workspace: Path) -> None:
+    opened(workspace, write=1)
+    rate(workspace, "t\nTwo.\n.\n\n", "--name", "Ada")
+    rate(workspace, "x1no, four\nf1\n\n", "--name", "Bea")
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        (campaign,) = all_campaigns(connection)
+        found = [(one.what, one.words, one.about) for one in remarks(connection, campaign)]
+    assert found == [
+        ("rejection", "wrong", "Two."),
+        ("rejection", "harmful", "Two."),
+        ("rejection", "no, four", "Two."),
+    ]

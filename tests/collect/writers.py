@@ -1,0 +1,69 @@
+"""People who write and review until they are killed; say on their output what was acknowledged.
+
+Run as a program: PLACE NAME THREADS. Each thread is a person; everything is sent twice.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from random import Random
+
+from accord.collect.answering import answer
+from accord.collect.assigning import release
+from accord.collect.campaign import Campaign, campaign_called, join
+from accord.collect.tasks import TaskKind
+from accord.collect.text_leases import next_text
+from accord.collect.writing import hand_in
+from accord.store.database import Database, open_database
+from accord.store.registry import register_rater
+from tests.collect.clients import end
+from tests.collect.texting import ACCEPT, REJECT, SKIP
+
+CAMPAIGN = "texts"
+
+
+def work(database: Database, campaign: Campaign, name: str) -> None:
+    """Write and review for ever, a few tasks given back and a few skipped."""
+    draws = Random(name)
+    with database.write() as connection:
+        rater = register_rater(connection, kind="human", key=f"rater {name}")
+        join(connection, campaign, rater)
+    while True:
+        lease = next_text(database, campaign, rater)
+        if lease is None:
+            continue
+        if draws.random() < 0.05:
+            release(database, lease)
+            continue
+        key = f"{lease.assignment}/{lease.fence}"
+        skips = draws.random() < 0.02
+        said = SKIP if skips else REJECT if draws.random() < 0.2 else ACCEPT
+        for _ in range(2):
+            if skips or lease.kind is TaskKind.REVIEW:
+                seq = answer(database, campaign, lease, said, key=key, ui="test").seq
+            else:
+                words = f"what {key} says"
+                seq = hand_in(database, campaign, lease, words, key=key, ui="test").seq
+            # One write, so that a kill cannot leave half a line of an acknowledgement.
+            os.write(1, f"{lease.assignment} {seq}\n".encode())
+
+
+def main() -> None:
+    """Start the threads and wait for the end."""
+    place, name, threads = sys.argv[1:]
+    database = open_database(place)
+    with database.read() as connection:
+        campaign = campaign_called(connection, CAMPAIGN)
+    threading.excepthook = end
+    for number in range(int(threads)):
+        thread = threading.Thread(
+            target=work, args=(database, campaign, f"{name}.{number}"), daemon=True
+        )
+        thread.start()
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()
