@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from random import Random
 
 from accord.collect.answering import answer
@@ -22,18 +23,24 @@ from tests.collect.clients import end
 from tests.collect.texting import ACCEPT, REJECT, SKIP
 
 CAMPAIGN = "texts"
+PATIENCE = 30
+"""Times that nothing was there before somebody goes home."""
 
 
 def work(database: Database, campaign: Campaign, name: str) -> None:
-    """Write and review for ever, a few tasks given back and a few skipped."""
+    """Write and review until there is nothing for long, a few given back and a few skipped."""
     draws = Random(name)
     with database.write() as connection:
         rater = register_rater(connection, kind="human", key=f"rater {name}")
         join(connection, campaign, rater)
-    while True:
+    idle = 0
+    while idle < PATIENCE:
         lease = next_text(database, campaign, rater)
-        if lease is None:
+        if lease is None:  # others have what is left, or it waits for them
+            idle += 1
+            time.sleep(0.1)
             continue
+        idle = 0
         if draws.random() < 0.05:
             release(database, lease)
             continue
@@ -57,12 +64,14 @@ def main() -> None:
     with database.read() as connection:
         campaign = campaign_called(connection, CAMPAIGN)
     threading.excepthook = end
-    for number in range(int(threads)):
-        thread = threading.Thread(
-            target=work, args=(database, campaign, f"{name}.{number}"), daemon=True
-        )
+    running = [
+        threading.Thread(target=work, args=(database, campaign, f"{name}.{n}"), daemon=True)
+        for n in range(int(threads))
+    ]
+    for thread in running:
         thread.start()
-    threading.Event().wait()
+    for thread in running:
+        thread.join()
 
 
 if __name__ == "__main__":
