@@ -135,7 +135,9 @@ def test_two_sets_of_one_name_are_told_apart(workspace: Path, capsys: Said) -> N
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["agreement", "voices"], "campaigns that ask for comparisons"),
+        (["agreement", "voices"], "nothing to agree on"),
+        (["agreement", "voices", "--by", "field"], "campaigns that ask for comparisons"),
+        (["campaign", "rounds", "voices"], "campaigns that ask for comparisons"),
         (["raters", "voices"], "campaigns that ask for comparisons"),
         (["label", "voices", "--rule", "rule.py:rule"], "campaigns that ask for comparisons"),
         (["campaign", "tasks", "voices", "ask.jsonl", "--gold"], "has no known answer"),
@@ -185,3 +187,20 @@ def test_an_erased_text_is_out_of_reach_in_a_set_and_leaves_the_next(
     assert "2 more were erased in the log since it was frozen" in capsys.readouterr().out
     assert main(["freeze", "voices"]) == 2
     assert "2 erased" in capsys.readouterr().err
+
+
+def test_reviewers_agree_or_not(workspace: Path, capsys: Said) -> None:
+    asked = ["--guideline", "v1", "--asks", "demonstrations", "--reviews", "2"]
+    assert main(["campaign", "open", "twice", *asked]) == 0
+    assert main(["campaign", "tasks", "twice", "ask.jsonl"]) == 0
+    typed = "".join(f"t\nHere it is, number {n}.\n.\n\n" for n in range(3))
+    assert rate(workspace, typed, "twice", "--name", "Ada").returncode == 0
+    for name, keys in (("Bea", "a\n\na\n\na\n\nq"), ("Cyd", "a\n\na\n\nx1\n\nq")):
+        assert rate(workspace, keys, "twice", "--name", name).returncode == 0
+    capsys.readouterr()
+    assert main(["agreement", "twice", "--json"]) == 0
+    percent, *_ = json.loads(capsys.readouterr().out)["reviews"]
+    assert percent["interval"]["estimate"] == pytest.approx(2 / 3)
+    assert (percent["items"], percent["raters"]) == (3, 2)
+    assert main(["agreement", "twice"]) == 0
+    assert "do reviewers accept the same texts?" in capsys.readouterr().out

@@ -16,10 +16,12 @@ from accord.collect.quality import (
     count,
     highest_accuracy,
     percent_agreement,
+    review_agreement,
 )
 from accord.collect.sheet import RaterKind
 from accord.collect.tasks import Purpose
 from accord.collect.votes import Votes
+from accord.store.judgements import Verdict
 from tests.collect.ballots import panel, skip, vote
 
 FEW = 1000
@@ -165,3 +167,28 @@ def test_order_and_names_do_not_matter(rng: Random) -> None:
         agreement(Votes(rows=tuple(rows)), resamples=FEW),
     )
     assert before == after
+
+
+def test_reviewers_by_hand() -> None:
+    """Three texts, two reviewers: both accept one, both reject one, and one is split: 2/3. Alpha:
+    D = 2 of 6 values apart, E = 2 * 3 * 3 / (6 * 5). A skip, and a text with one review, tell
+    nothing."""
+    said = {"a": "++-", "b": "+--"}
+    rows = [
+        vote(
+            rater,
+            f"task {n}",
+            (0,) if sign == "+" else None,
+            verdict=Verdict.RANKING if sign == "+" else Verdict.ALL_BAD,
+            responses=(f"text {n}",),
+        )
+        for rater, signs in said.items()
+        for n, sign in enumerate(signs)
+    ]
+    rows.append(skip("c", "task 0"))
+    alone = {"verdict": Verdict.RANKING, "responses": ("text 9",)}
+    rows.append(vote("c", "task 9", (0,), **alone))
+    percent, alpha, _ = review_agreement(Votes(rows=tuple(rows)), resamples=FEW)
+    assert estimate(percent) == pytest.approx(2 / 3)
+    assert (percent.judgements, percent.items, percent.prompts, percent.raters) == (6, 3, 3, 2)
+    assert estimate(alpha) == pytest.approx(1 - (2 / 6) / (2 * 3 * 3 / (6 * 5)))

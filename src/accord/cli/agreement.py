@@ -15,19 +15,28 @@ from accord.cli.flags import parse
 from accord.cli.groups import print_by, read_told
 from accord.cli.judged import (
     FEW_PROMPTS,
-    compared_campaign,
+    chosen_campaign,
     console,
     interval_text,
     open_judgements,
     print_json,
     table,
 )
+from accord.collect.campaign import Campaign
 from accord.collect.groups import agreement_by
 from accord.collect.judged import published
-from accord.collect.quality import ORDER, Agreement, Counts, Group, agreement, between_raters
+from accord.collect.quality import (
+    ORDER,
+    Agreement,
+    Counts,
+    Group,
+    agreement,
+    between_raters,
+    review_agreement,
+)
 from accord.collect.trust import believed
-from accord.collect.votes import load
-from accord.core.errors import ConfigError
+from accord.collect.votes import Votes, load
+from accord.core.errors import ConfigError, ConflictError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +70,9 @@ def main(words: Sequence[str], options: Options) -> int:
     if asked.imported is not None:
         return _imported(asked, asked.imported, options)
     with open_judgements(options) as database, database.read() as connection:
-        campaign = compared_campaign(connection, asked.campaign)
+        campaign = chosen_campaign(connection, asked.campaign)
+        if campaign.settings.asks_texts:
+            return _reviews(asked, campaign, load(connection, campaign))
         votes = load(connection, campaign, lengths=True)
         told = None if asked.by is None else read_told(connection, options, asked.questions)
     if asked.by is not None and told is not None:
@@ -100,6 +111,39 @@ def main(words: Sequence[str], options: Options) -> int:
         " for the same order and -1 for the reverse. Intervals draw prompts.",
         markup=False,
     )
+    return 0
+
+
+def _reviews(asked: Asked, campaign: Campaign, votes: Votes) -> int:
+    """Figures of what several reviewers say of one text."""
+    name, reviews = campaign.settings.name, campaign.settings.reviews
+    if asked.by is not None:
+        raise ConfigError(
+            "groups are told apart in campaigns that ask for comparisons", got=f"--by for {name}"
+        )
+    if reviews < 2:
+        raise ConflictError(
+            "nobody reviews what another did, so that there is nothing to agree on",
+            got=f"{name} asks for {reviews} reviews of a text",
+            do="open a campaign with --reviews 2 or more",
+        )
+    found = review_agreement(votes, level=asked.level, resamples=asked.resamples, seed=asked.seed)
+    if asked.json:
+        print_json({"campaign": name, "reviews": found})
+        return 0
+    out = console()
+    out.print(f"{name}: do reviewers accept the same texts?", markup=False)
+    rows = table("figure", "value", "reviews", "texts", "prompts", "reviewers")
+    for one in found:
+        counts = (one.judgements, one.items, one.prompts, one.raters)
+        value = interval_text(one.interval, missing=one.why)
+        rows.add_row(one.coefficient, value, *(str(count) for count in counts))
+    out.print(rows)
+    if found[0].prompts < FEW_PROMPTS:
+        out.print(
+            f"fewer than {FEW_PROMPTS} prompts: intervals may be too narrow, and hold no decision",
+            style="yellow",
+        )
     return 0
 
 

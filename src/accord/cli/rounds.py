@@ -15,7 +15,7 @@ from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.judged import (
     FEW_PROMPTS,
-    chosen_campaign,
+    compared_campaign,
     console,
     interval_text,
     open_judgements,
@@ -56,7 +56,7 @@ def main(words: Sequence[str], options: Options) -> int:
     found: list[Round] = []
     with open_judgements(options) as database, database.read() as connection:
         for name in asked.campaigns or (None,):
-            campaign = chosen_campaign(connection, name)
+            campaign = compared_campaign(connection, name)
             votes = load(connection, campaign, lessons=True)
             known.append((campaign.settings.name, taught(connection, campaign, votes)))
             usable = believed(load(connection, campaign, lengths=True))

@@ -153,6 +153,20 @@ def agreement(
     return Agreement(counts=count(votes), groups=tuple(groups))
 
 
+def review_agreement(
+    votes: Votes, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[Figure, ...]:
+    """Whether reviewers of a text say the same of it: percent, nominal alpha and AC1 over texts.
+
+    Of people who are not in quarantine. Intervals draw whole prompts; reproducible by `seed`.
+    """
+    table = votes.trusted().only(lambda row: row.kind is RaterKind.HUMAN).accepted()
+    return tuple(
+        figure("review", one, table, level=level, resamples=resamples, seed=seed)
+        for one in OF_VERDICTS
+    )
+
+
 def count(votes: Votes) -> Counts:
     """How many judgements there are of each kind, over all tasks."""
     rows, kept = votes.rows, votes.trusted()

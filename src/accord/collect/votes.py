@@ -198,6 +198,15 @@ class Votes:
         whole = {float(step) for step in range(LEAST_RATING, MOST_RATING + 1)}
         return _table(cells, scale=sorted(whole | {cell[2] for cell in cells}))
 
+    def accepted(self) -> Table:
+        """What each reviewer said of each text, one item a text: 1 accepts, 0 rejects."""
+        cells = [
+            (row.responses[0], row, float(row.verdict is Verdict.RANKING))
+            for row in self.rows
+            if row.verdict in (Verdict.RANKING, Verdict.ALL_BAD) and len(row.responses) == 1
+        ]
+        return _table(cells, scale=(0, 1))
+
     def rankings(self) -> tuple[tuple[Floats, ...], tuple[str, ...]]:
         """([raters, K] tiers of each task that was ranked, its prompt)."""
         tiers: dict[str, list[tuple[int, ...]]] = {}
