@@ -16,6 +16,7 @@ from accord.pipeline.logbook import export_workspace_log
 from accord.pipeline.workspace import Workspace
 from accord.store.database import open_database
 from accord.store.datasets import Dataset
+from accord.store.manifest import DatasetManifest
 from accord.store.registry import all_raters
 from tests.cli.workplace import entered, rate
 
@@ -204,3 +205,18 @@ def test_reviewers_agree_or_not(workspace: Path, capsys: Said) -> None:
     assert (percent["items"], percent["raters"]) == (3, 2)
     assert main(["agreement", "twice"]) == 0
     assert "do reviewers accept the same texts?" in capsys.readouterr().out
+
+
+def test_a_frozen_set_is_exported_and_comes_back_the_same(workspace: Path, capsys: Said) -> None:
+    written(workspace)
+    assert main(["freeze", "voices"]) == 0
+    assert main(["export", "voices", "out.jsonl"]) == 0
+    capsys.readouterr()
+    assert main(["import", "out.jsonl", "--name", "again"]) == 0
+    place = Workspace.find(workspace)
+    first, again = (
+        DatasetManifest.load(place.dataset("demonstrations", name).folder)
+        for name in ("voices", "again")
+    )
+    assert first.digest == again.digest
+    assert first.rows == 2
