@@ -20,7 +20,9 @@ from accord.collect.campaign import (
     campaign_called,
     set_membership,
 )
+from accord.collect.people import person_called
 from accord.collect.sheet import Opinion
+from accord.collect.tasks import Purpose
 from accord.core.errors import ConflictError
 from accord.core.machine import Machine
 from accord.pipeline.artifact import Manifest
@@ -28,7 +30,7 @@ from accord.store.database import open_database
 from accord.store.log import parts_of, size
 from accord.store.tables import prompts, tasks
 from tests.cli.small import environment
-from tests.collect.asking import somebody
+from tests.collect.asking import ask, somebody
 
 
 @pytest.fixture
@@ -174,8 +176,9 @@ def test_people_join_under_a_pseudonym(workspace: Path, capsys: pytest.CaptureFi
     assert "trial in pilot" in last(capsys)
     assert main(["campaign", "status", "pilot"]) == 0
     assert "raters 2 active, 1 trial" in last(capsys)
-    assert main(["campaign", "join", "pilot", "--rater", "Grace"]) == 2
-    assert "another role" in capsys.readouterr().err
+    assert main(["campaign", "join", "pilot", "--rater", "Grace", "--role", "rater"]) == 2
+    assert "registered with another role" in capsys.readouterr().err
+    assert main(["campaign", "join", "pilot", "--rater", "Grace"]) == 0
 
 
 def test_states_change_and_a_closed_campaign_stays_closed(
@@ -412,3 +415,42 @@ def test_a_task_is_asked_for_one_purpose(
     assert "--gold, --lesson" in capsys.readouterr().err
     assert main(["campaign", "tasks", "pilot", file, "--gold"]) == 2
     assert "which nothing but a lesson shows" in capsys.readouterr().out
+
+
+def test_a_slip_of_the_finger_makes_nobody(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    join = ["campaign", "join", "pilot", "--rater"]
+    assert main([*join, "Lena"]) == 0
+    assert main([*join, "Lenna", "--role", "lead"]) == 2
+    assert "known: Lena" in capsys.readouterr().err
+    assert main([*join, "Lenna", "--new"]) == 0
+    assert main(["campaign", "close", "pilot"]) == 0
+    assert main([*join, "Grace"]) == 2
+    assert "closed, and takes nobody in" in capsys.readouterr().err
+
+
+def test_a_lead_has_no_trial_and_is_missed(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_rows(workspace / "pairs.jsonl", pairs(2))
+    assert main(["campaign", "tasks", "pilot", file, "--qualification"]) == 0
+    assert main(["campaign", "tasks", "pilot", lessons(workspace), "--lesson"]) == 0
+    with open_database(workspace / "accord.db") as database:
+        with database.read() as connection:
+            pilot = campaign_called(connection, "pilot")
+        ask(database, pilot, "who is right?", purpose=Purpose.ADJUDICATION, overlap=1)
+    capsys.readouterr()
+    assert main(["campaign", "status", "pilot"]) == 0
+    assert "nobody here is a lead" in capsys.readouterr().out
+    assert main(["campaign", "join", "pilot", "--rater", "Lena", "--role", "lead"]) == 0
+    assert last(capsys).strip().endswith("active in pilot")
+    assert main(["campaign", "status", "pilot"]) == 0
+    assert "nobody here is a lead" not in capsys.readouterr().out
+    with open_database(workspace / "accord.db") as database:
+        with database.read() as connection:
+            lena = person_called(connection, "Lena")
+        assert lena is not None
+        lease = next_task(database, pilot, lena)
+        assert lease is not None
+        assert lease.sheet.prompt.messages[-1].content == "who is right?"

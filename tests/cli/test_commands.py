@@ -177,6 +177,46 @@ def test_wrong_flags_exit_2(
     assert not (workspace / "artifacts").exists()
 
 
+def test_help_ends_its_lines_between_words(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in BY_NAME:
+        shown = accord(name, "--help", cwd=folder).stdout
+        assert max(map(len, shown.splitlines())) <= 80, name
+
+
+def test_a_full_disk_is_no_defect(workspace: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "accord.cli", "status"],
+            cwd=workspace,
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: something could not be written")
+    assert done.stderr.count("error") == 1
+    assert "Exception ignored" not in done.stderr
+
+
+def test_imported_sets_beside_the_tiny_world_are_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "ws", "--recipe", "tiny"]) == 0
+    monkeypatch.chdir(folder / "ws")
+    write_rows(folder / "own.jsonl", pairs(20))
+    assert main(["import", "../own.jsonl"]) == 0
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    assert "not read: the tiny world gives the data" in capsys.readouterr().out
+    settings = Path("accord.toml")
+    settings.write_text(settings.read_text() + '\n[data]\npreferences = ["own"]\n')
+    assert main(["status"]) == 2
+    assert "the tiny world gives the data" in capsys.readouterr().err
+
+
 def test_no_value_is_written_as_in_the_settings(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -192,3 +192,11 @@ def test_reviewers_by_hand() -> None:
     assert estimate(percent) == pytest.approx(2 / 3)
     assert (percent.judgements, percent.items, percent.prompts, percent.raters) == (6, 3, 3, 2)
     assert estimate(alpha) == pytest.approx(1 - (2 / 6) / (2 * 3 * 3 / (6 * 5)))
+
+
+def test_ac1_of_two_answers_stands_beside_that_of_three() -> None:
+    """Eight pairs, nobody ties: 6 agree. AC1's chance halves with a third answer that nobody gives:
+    A 8, B 8 of 16, sum p(1 - p) = .5, over 1 and over 2."""
+    found = figures(panel({"a": "AAAABBBB", "b": "AAABBBBA"}))
+    assert estimate(found["order", "ac1"]) == pytest.approx((0.75 - 0.25) / 0.75)
+    assert estimate(found["order", "ac1, ties left out"]) == pytest.approx((0.75 - 0.5) / 0.5)

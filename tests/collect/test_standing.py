@@ -11,8 +11,10 @@ from accord.collect.pool import add_prompts
 from accord.collect.sheet import Opinion
 from accord.collect.standing import standing
 from accord.collect.tasks import Purpose
+from accord.collect.trust import quarantine
 from accord.core.types import Conversation, Prompt, SamplingSettings
 from accord.store.database import Database
+from accord.store.erasing import erase, erase_rater
 from tests.collect.asking import ask, made, prefers, somebody
 
 
@@ -51,3 +53,24 @@ def test_everything_is_counted_once(database: Database) -> None:
     assert found.raters == {"active": 2}
     assert (found.leases, later.leases) == (1, 0)
     assert [one.id for one in found.jobs] == [job]
+
+
+def test_what_counts_nowhere_is_told_apart(database: Database) -> None:
+    """Four answers: one of somebody in quarantine, one erased, one taken back by an erasure of its
+    rater's verdicts, one that counts."""
+    campaign = made(database, tasks=4, overlap=1)
+    people = [somebody(database, campaign, name) for name in ("Ada", "Bea", "Cyd", "Dot")]
+    seqs = []
+    for rater in people:
+        lease = next_task(database, campaign, rater)
+        assert lease is not None
+        said = answer(database, campaign, lease, prefers(lease, 0), key=rater, ui="test")
+        seqs.append(said.seq)
+    with database.write() as connection:
+        quarantine(connection, people[0], why="a test")
+    erase(database, seqs[1], "verdict")
+    erase_rater(database, people[2], verdicts=True)
+    with database.read() as connection:
+        found = standing(connection, campaign)
+    assert (found.answered, found.unused, found.leads) == ({"human": 4}, 3, 0)
+    assert found.raters == {"active": 2, "erased": 1, "quarantined": 1}

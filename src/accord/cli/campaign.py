@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+from sqlalchemy import Connection
 
 from accord.cli.commands import OPTIONS_HELP, Options
 from accord.cli.flags import parse
@@ -25,24 +26,24 @@ from accord.collect.campaign import (
     set_campaign_state,
     set_membership,
 )
-from accord.collect.people import person
+from accord.collect.people import people_like, person, person_called
 from accord.collect.selection import method_called
 from accord.collect.sheet import CRITERIA
 from accord.collect.standing import Standing, standing
 from accord.collect.text_standing import TextStanding, text_standing
-from accord.core.errors import ConfigError
+from accord.core.errors import ConfigError, ConflictError
 from accord.pipeline.whereabouts import open_workspace_database
 from accord.store.registry import publish_guideline
 
 Words = Sequence[str]
 SUMMARIES: Mapping[str, str] = {
-    "guidelines": "Publish the text that raters follow, under a version that never changes",
+    "guidelines": "Publish the text that raters follow, under a version of its own",
     "open": "Make a campaign that hands out tasks",
     "prompts": "Put prompts into the pool, and say what it holds",
     "sample": "Let policies answer prompts, and make tasks of the answers",
     "work": "Work off the jobs that `sample --queue` left",
-    "tasks": "Make tasks of responses that are there, or of prompts to answer",
-    "rounds": "Show lessons, trial and calibration: who did them, where people differ",
+    "tasks": "Make tasks of responses that are there, or prompts to answer",
+    "rounds": "Show how people did in lessons, trial and calibration",
     "remarks": "List flags, reasons of skips and rejections, raters' own words",
     "status": "Show where the campaigns stand",
     "pause": "Hand out no tasks for now",
@@ -89,8 +90,11 @@ class Join:
     """The campaign."""
     rater: str
     """What the person is called; kept apart from what they say, which bears a pseudonym."""
-    role: Literal["rater", "lead"] = "rater"
-    """A lead also decides where raters are split."""
+    role: Literal["rater", "lead"] | None = None
+    """A lead also decides where raters are split, and has no trial. By default what they are, and a
+    rater where they are new."""
+    new: bool = False
+    """They are new, however much the name is like a known one."""
     why: str = ""
     """Let somebody in who failed the trial or was paused; the reason is kept in the log."""
 
@@ -118,7 +122,7 @@ def overview() -> str:
     lines = [
         "Ask people to compare answers, or to write, edit and review them.",
         "",
-        "usage: accord campaign PART [OPTIONS]     accord campaign PART --help explains it",
+        "usage: accord campaign PART [OPTIONS]; accord campaign PART --help explains it",
         "",
         *(f"  {name:<11} {summary}" for name, summary in SUMMARIES.items()),
     ]
@@ -203,7 +207,9 @@ def _join(words: Words, options: Options) -> int:
         database.write() as connection,
     ):
         campaign = campaign_called(connection, asked.name)
-        rater = person(connection, name, role=asked.role)
+        if campaign.state is CampaignState.CLOSED:
+            raise ConflictError("this campaign is closed, and takes nobody in", got=asked.name)
+        rater = _person(connection, name, asked)
         stand = join(connection, campaign, rater)
         if stand in (Membership.FAILED, Membership.PAUSED) and asked.why.strip():
             stand, why = Membership.ACTIVE, {"words": asked.why.strip()}
@@ -212,6 +218,21 @@ def _join(words: Words, options: Options) -> int:
     if stand is Membership.FAILED:
         print('  too few of the qualification tasks were right; to let them work: --why "REASON"')
     return 0
+
+
+def _person(connection: Connection, name: str, asked: Join) -> str:
+    """The person of this name: known, or new where the name is like nobody's."""
+    known = person_called(connection, name)
+    if known is not None and asked.role is None:
+        return known
+    like = people_like(connection, name) if known is None and not asked.new else {}
+    if like:
+        raise ConfigError(
+            "nobody has this name yet, and it is much like a known one",
+            got=f"{name}; known: {', '.join(like)}",
+            do=f"give --rater {next(iter(like))!r} if that is who is meant, or --new if not",
+        )
+    return person(connection, name, role=asked.role or "rater")
 
 
 def _status(words: Words, options: Options) -> int:
@@ -254,6 +275,11 @@ def told(campaign: Campaign, now: Standing, texts: TextStanding | None = None) -
         lines.append("  tasks none yet")
     lines += _told_judgements(now) if texts is None else _told_texts(now, texts)
     lines.append(f"  raters {_listed(now.raters) or 'none'}; tasks open on a screen {now.leases}")
+    if now.tasks.get("adjudication", {}).get("open") and not now.leads:
+        lines.append(
+            "  nobody here is a lead, who alone decides where raters are split: "
+            f"`accord campaign join {settings.name} --rater NAME --role lead`"
+        )
     for job in now.jobs:
         why = f": {job.error.splitlines()[0]}" if job.error else ""
         lines.append(f"  job {job.id} {job.state}{why}")
@@ -287,6 +313,11 @@ def _told_judgements(now: Standing) -> list[str]:
     programs = {kind: n for kind, n in now.answered.items() if kind != "human"}
     beside = f"; beside them {_listed(programs)}" if programs else ""
     lines.append(f"  work: {done} answers of people, {left} to go{beside}")
+    if now.unused:
+        lines.append(
+            f"    {now.unused} of them count nowhere: erased, taken back, or of somebody in "
+            "quarantine; nobody is asked in their place"
+        )
     return lines
 
 

@@ -61,7 +61,7 @@ BY_NAME: dict[str, Command] = {command.name: command for command in COMMANDS}
 
 OPTIONS_HELP = """\
 Every command takes:
-  -w, --workspace DIR  the workspace (default: the nearest folder up with an accord.toml)
+  -w, --workspace DIR  the workspace (default: the nearest with an accord.toml)
   -q, --quiet          one plain line a step instead of a progress bar
       --debug          show the traceback of an error"""
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from difflib import get_close_matches
 from itertools import dropwhile, takewhile
 from pathlib import Path
+from shutil import get_terminal_size
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
@@ -34,7 +36,7 @@ def parse(
     """
     shared: dict[str, Any] = {
         "prog": f"accord {command}",
-        "description": f"{about}\n\n{OPTIONS_HELP}",
+        "description": f"{_wrapped(about)}\n\n{OPTIONS_HELP}",
         "registry": _registry(),
     }
     if default is not None:
@@ -59,6 +61,17 @@ def parse(
         raise _unknown(unknown, _flags(kind, shared), command)
     value: T = found
     return value
+
+
+def _wrapped(text: str) -> str:
+    """Lines that end between words, where the terminal would break one.
+
+    tyro joins a line that begins with a letter to the one before: so they are joined here, and what
+    goes on is indented.
+    """
+    width = max(40, get_terminal_size().columns - 1)
+    lines = re.sub(r"\n(?=[^\W\d_])", " ", text).splitlines()
+    return "\n".join(textwrap.fill(line, width, subsequent_indent="  ") for line in lines)
 
 
 def _flags(kind: type, shared: dict[str, Any]) -> list[str]:
@@ -127,7 +140,7 @@ def _explained(box: str, words: Sequence[str], command: str) -> ConfigError:
         return ConfigError(
             f"{found[1]} needs a value", got="nothing after it", where=where, do=more
         )
-    if found := re.match(r"Missing from .*?: (\S+) (.*?)(?: \(required\))?$", text):
+    if found := re.match(r"Missing from .*?: (\S+) (.*?)(?: \(required\).*)?$", text):
         return ConfigError(f"a word is missing: {found[1]}", where=where, do=f"name it. {found[2]}")
     text = re.sub(r"^Error parsing \w+: ", "", text)
     flag = f"--{text.partition(' ')[0].rpartition('.')[2].replace('_', '-')}"

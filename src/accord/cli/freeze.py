@@ -16,6 +16,7 @@ from accord.cli.flags import parse
 from accord.cli.judged import chosen_campaign
 from accord.cli.session import find_workspace
 from accord.collect.campaign import Campaign
+from accord.collect.campaign_log import Why
 from accord.collect.freezing import FreezeSettings, Frozen, freeze
 from accord.collect.influence import rater_weights
 from accord.collect.tasks import Purpose
@@ -135,8 +136,12 @@ def told(made: Frozen) -> str:
     notes: dict[str, Any] = dict(made.manifest.notes)
     raters = notes["raters"]
     share, drawn = raters["largest_share"], notes["selection"]["random"]
+    # What was erased no longer says which campaign it was of.
+    perhaps = made.excluded.get(Why.PERHAPS_ERASED, 0)
+    given = sum(made.excluded.values()) + made.manifest.rows - perhaps
+    others = f"; {perhaps} erased ones may be of other campaigns with these guidelines"
     lines = [
-        f"{notes['campaign']['name']}: {counts['given']} judgements given",
+        f"{notes['campaign']['name']}: {given} judgements given{others if perhaps else ''}",
         _set(made),
         f"    {counts['tasks']} tasks, {drawn:.0%} drawn at random",
         f"    {raters['count']} raters, the largest has {share:.0%} of the weight",

@@ -91,7 +91,9 @@ def only_one_with_prefix(given: str, names: Sequence[str]) -> str:
         raise DataError(
             "there is no such rater here" if not found else "several raters' names begin so",
             got=given,
-            do="`accord raters` lists them" if not found else f"one of {', '.join(found[:5])}",
+            do="`accord raters --names` lists them"
+            if not found
+            else f"one of {', '.join(found[:5])}",
         )
     return found[0]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +18,7 @@ from accord.core.errors import AccordError, ConfigError, InterruptedRun
 
 DEFECT = 1
 OUTSIDE = 2
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TRAINING = {"torch", "transformers", "peft", "safetensors", "jaxtyping", "gguf"}
 
 
@@ -24,17 +27,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        sys.stdout.flush()  # while a full disk can still be told
+        return code
     except KeyboardInterrupt:
         print("stopped; `accord resume` goes on from the last checkpoint", file=sys.stderr)
         return OUTSIDE
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()
         return OUTSIDE
     except Exception as error:  # noqa: BLE001 - the last resort: a defect becomes exit code 1
         if debug:
             traceback.print_exc()
+        if _no_room(error):
+            _give_up_output()
         return _say(error)
+
+
+def _no_room(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _NO_ROOM
+
+
+def _give_up_output() -> None:
+    """Let what is left of standard output go nowhere: Python would try again when it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(error: Exception) -> int:
@@ -50,6 +67,13 @@ def _say(error: Exception) -> int:
         print(
             f"error: this login may not read or write something\n  got:   {error.strerror}{place}\n"
             "  do:    ask whose it is, or work as whoever made the workspace",
+            file=sys.stderr,
+        )
+        return OUTSIDE
+    if _no_room(error):
+        print(
+            f"error: something could not be written\n  got:   {error}\n"
+            "  do:    make room, or write somewhere else",
             file=sys.stderr,
         )
         return OUTSIDE

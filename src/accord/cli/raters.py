@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +13,7 @@ import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from sqlalchemy import Connection
 
 from accord.cli.commands import Options
 from accord.cli.drill import drills, show_drills
@@ -34,7 +35,7 @@ from accord.collect.deciding import without_group
 from accord.collect.drill import texts_of
 from accord.collect.habits import Habit, RaterReport, rater_report
 from accord.collect.influence import Influence, Share, Without, influence, without
-from accord.collect.people import names_of
+from accord.collect.people import names_of, person_called
 from accord.collect.questions import read_population
 from accord.collect.sheet import RaterKind
 from accord.collect.trust import Trust, decide, quarantine, release
@@ -87,12 +88,12 @@ class Asked:
     """Kinds of raters that are held against each other, with commas: human, synthetic, rule, model.
     By default people alone, or everybody where no person judged."""
     show: str | None = None
-    """Show everything about this rater: each figure with its interval and q. The first letters of
-    a rater's name are enough."""
+    """Show everything about this rater, each figure with its interval and q. A name will do, or the
+    first letters of a pseudonym."""
     names: bool = False
     """Show what raters are called beside their pseudonyms, on the terminal alone: for a lead."""
     without: str | None = None
-    """Show what changes when this rater is removed; changes nothing."""
+    """Show what changes when this rater (name or pseudonym) is removed; changes nothing."""
     without_group: str | None = None
     """QUESTION=ANSWER: the share of winners that flip without the people who answered so."""
     population: Path | None = None
@@ -127,6 +128,7 @@ def main(words: Sequence[str], options: Options) -> int:
             return _decide(database, asked)
         with database.read() as connection:
             campaign = compared_campaign(connection, asked.campaign)
+            asked = _by_pseudonym(connection, asked)
             everybody = load(connection, campaign, lengths=True)
             texts = texts_of(connection, campaign) if asked.drill is not None else {}
             names = names_of(connection, everybody.raters) if asked.names else {}
@@ -148,6 +150,15 @@ def main(words: Sequence[str], options: Options) -> int:
         return 0
     _report(asked, name, everybody, votes, names)
     return 0
+
+
+def _by_pseudonym(connection: Connection, asked: Asked) -> Asked:
+    """The same with pseudonyms where a person was called by their name."""
+    show, left_out = (
+        None if given is None else person_called(connection, given) or given
+        for given in (asked.show, asked.without)
+    )
+    return replace(asked, show=show, without=left_out)
 
 
 def _report(
@@ -265,6 +276,7 @@ def _in(votes: Votes, given: str) -> str:
 def _decide(database: Database, asked: Asked) -> int:
     given = asked.quarantine or asked.release or ""
     with database.write() as connection:
+        given = person_called(connection, given) or given
         name = only_one_with_prefix(given, all_raters(connection))
         if asked.quarantine is not None:
             quarantine(connection, name, why=asked.why)

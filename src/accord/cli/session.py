@@ -19,6 +19,7 @@ from accord.pipeline.stage import Stage
 from accord.pipeline.stages import build
 from accord.pipeline.workspace import Workspace
 from accord.recipes import RECIPES
+from accord.store.manifest import DatasetKind
 from accord.telemetry.terminal import clock, terminal
 
 
@@ -36,6 +37,7 @@ class Session:
 
     def run(self, *, to: str | None = None, strict: bool = False) -> list[Outcome]:
         """`accord run`: every stage of the settings, or what `to` needs."""
+        self._tell_unread()
         stages = self.stages(to=to)
         with terminal(sys.stderr, quiet=self.options.quiet) as sink:
             return run(
@@ -60,6 +62,7 @@ class Session:
 
     def run_stage(self, name: str, own: Any, *, strict: bool = False) -> Outcome:
         """One stage with the settings `own` in place of those of the workspace."""
+        self._tell_unread()
         stages = self.plan(extra=name).stages
         changed = replace(self, config=replace(self.config, **{name: own}))
         stage = changed.plan(extra=name).stage(name)
@@ -73,6 +76,22 @@ class Session:
                 checkpoint_every=self.config.checkpoint_every,
                 sink=sink,
                 remember={"command": name, "settings": own, "strict": strict},
+            )
+
+    @property
+    def unread(self) -> list[str]:
+        """Imported sets that no stage reads, because the tiny world gives the data."""
+        if self.config.world is None:
+            return []
+        return [one.name for kind in DatasetKind for one in self.workspace.datasets(kind)]
+
+    def _tell_unread(self) -> None:
+        if self.unread:
+            print(
+                f"note: {', '.join(self.unread)} are not read: the recipe's tiny world gives the "
+                f'data. To train on what was imported, replace recipe = "tiny" by model = "tiny" '
+                f"in {self.workspace.settings.name}",
+                file=sys.stderr,
             )
 
     def report(self) -> Path:

@@ -47,8 +47,9 @@ def main(words: Sequence[str], options: Options) -> int:
 
 def _data(session: Session) -> list[str]:
     kinds = ("demonstrations", "preferences", "prompts", "feedback")
+    unread = "  not read: the tiny world gives the data" if session.unread else ""
     return [
-        f"data {artifact.name}  {artifact.digest[:16]}"
+        f"data {artifact.name}  {artifact.digest[:16]}{unread}"
         for kind in kinds
         for artifact in session.workspace.datasets(kind)
     ]

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect import statements
-from accord.collect.campaign import Campaign, CampaignState, Membership, check_asks
+from accord.collect.campaign import LEADS, Campaign, CampaignState, Membership, check_asks
 from accord.collect.pacing import due
 from accord.collect.qualifying import qualify
 from accord.collect.sheet import RaterKind, Sheet
@@ -31,9 +31,6 @@ from accord.store.database import Database
 from accord.store.event import new_id
 from accord.store.registry import conversation_in
 from accord.store.tables import assignments
-
-LEADS = ("lead", "admin")
-"""Roles that adjudicate."""
 
 
 class Held(Protocol):
@@ -179,8 +176,9 @@ def _draw(
     def first(purpose: Purpose) -> str | None:
         return _open_task(connection, campaign, rater, purpose, stand.kind, rng)
 
-    # A program has nothing to learn, and is in no figure about people.
-    if stand.kind == RaterKind.HUMAN and (found := first(Purpose.LESSON)) is not None:
+    # A program has nothing to learn, and is in no figure about people; a lead teaches.
+    pupil = stand.kind == RaterKind.HUMAN and stand.role not in LEADS
+    if pupil and (found := first(Purpose.LESSON)) is not None:
         return found
     if stand.membership is Membership.TRIAL:
         found = first(Purpose.QUALIFICATION)

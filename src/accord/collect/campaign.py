@@ -37,6 +37,10 @@ MEANT_FOR_TEXTS = frozenset(
 """Settings that mean something where texts are asked for; any other must be left as it is."""
 
 
+LEADS = ("lead", "admin")
+"""Roles that adjudicate, and know what is taught and asked in a trial."""
+
+
 class CampaignState(StrEnum):
     """Whether tasks are handed out."""
 
@@ -260,7 +264,8 @@ def join(
 ) -> Membership:
     """Let a rater in: on trial where the campaign has qualification tasks. Inside `write`.
 
-    Who joined before stays as they are. Raises DataError for a rater who is not registered.
+    A lead, who knows the answers, has no trial. Who joined before stays as they are. Raises
+    DataError for a rater who is not registered.
     """
     known = membership_of(connection, campaign, rater)
     if known is not None:
@@ -270,7 +275,9 @@ def join(
         tasks.c.purpose == "qualification",
         tasks.c.state == "open",
     )
-    on_trial = connection.execute(asked.limit(1)).scalar_one_or_none() is not None
+    role = sa.select(raters.c.role).where(raters.c.id == rater)
+    leads = connection.execute(role).scalar_one_or_none() in LEADS
+    on_trial = not leads and connection.execute(asked.limit(1)).scalar_one_or_none() is not None
     stand = Membership.TRIAL if on_trial else Membership.ACTIVE
     set_membership(connection, campaign, rater, stand, actor=actor)
     return stand

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -26,6 +26,8 @@ from accord.store.judgements import Verdict
 OF_VERDICTS = (Coefficient.PERCENT, Coefficient.ALPHA_NOMINAL, Coefficient.AC1)
 OF_RATINGS = (Coefficient.PERCENT, Coefficient.ALPHA_ORDINAL, Coefficient.AC2_ORDINAL)
 TAU = "kendall-tau-b"
+UNTIED = "ac1, ties left out"
+"""AC1 of two answers alone: with ties it has three, whether or not anybody gave the third."""
 SAME = "everybody said the same: chance cannot be told"
 """Why a coefficient that corrects for chance has no value."""
 ORDER = "order"
@@ -235,8 +237,11 @@ def _figures(
         figure(about, coefficient, table, level=level, resamples=resamples, seed=seed)
         for about, coefficient, table in asked
     ]
+    untied = votes.pairs(ties=False)
+    two = figure(ORDER, Coefficient.AC1, untied, level=level, resamples=resamples, seed=seed)
+    found.insert(len(OF_VERDICTS), replace(two, coefficient=UNTIED))
     if any(len(row.responses) > 2 for row in votes.rows):
-        found.insert(len(OF_VERDICTS), _tau(votes, level, resamples, seed))
+        found.insert(len(OF_VERDICTS) + 1, _tau(votes, level, resamples, seed))
     return tuple(found)
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from accord.collect.campaign import Campaign
+from accord.collect.campaign import LEADS, Campaign, Membership
 from accord.collect.orders import unfinished
+from accord.collect.sheet import RaterKind
 from accord.collect.statements import ANSWERED, LEASED
 from accord.collect.tasks import TaskState
 from accord.store.jobs import Job
+from accord.store.judgements import COUNTS
 from accord.store.tables import assignments, judgements, memberships, raters, tasks
 
 
@@ -28,12 +30,18 @@ class Standing:
     """Answers of people that the work tasks which are not withdrawn want in all: their overlap."""
     answered: Mapping[str, int]
     """Kind of rater to answers on these tasks, skips left out."""
+    unused: int
+    """Of those of people, how many count nowhere: erased, taken back, or of somebody in
+    quarantine."""
     judgements: Mapping[str, int]
     """Verdict to judgements that count; superseded and withdrawn ones left out."""
     late: int
     """Of these, how many came after their lease had run out."""
     raters: Mapping[str, int]
-    """Membership (trial, active, failed, paused) to raters."""
+    """Membership (trial, active, failed, paused) to raters; who is in quarantine, has left or was
+    erased is counted as that."""
+    leads: int
+    """Of them, how many decide where others are split."""
     leases: int
     """Tasks that somebody has open."""
     jobs: tuple[Job, ...]
@@ -82,7 +90,25 @@ def standing(
         .order_by(judgements.c.verdict)
     )
     verdicts = connection.execute(said).all()
-    people = sa.select(memberships.c.state, count).where(memberships.c.campaign == campaign.id)
+    stand = sa.case(
+        (raters.c.state.in_(("quarantined", "left", "erased")), raters.c.state),
+        else_=memberships.c.state,
+    )
+    here = memberships.join(raters, raters.c.id == memberships.c.rater)
+    people = sa.select(stand, count).select_from(here)
+    people = people.where(memberships.c.campaign == campaign.id)
+    leads = people.with_only_columns(count).where(
+        raters.c.role.in_(LEADS), stand == Membership.ACTIVE
+    )
+    # What was erased no longer says which answer it was of.
+    counting = given.with_only_columns(count).join(
+        judgements, judgements.c.assignment == assignments.c.id
+    )
+    counting = counting.where(
+        raters.c.kind == RaterKind.HUMAN, raters.c.state != "quarantined", *COUNTS
+    )
+    answered = _counts(connection, given.group_by(raters.c.kind).order_by(raters.c.kind))
+    used = int(connection.execute(counting).scalar_one())
     leases = (
         sa.select(count)
         .select_from(assignments.join(tasks, tasks.c.id == assignments.c.task))
@@ -91,10 +117,12 @@ def standing(
     return Standing(
         tasks=kinds,
         wanted=int(connection.execute(wanted).scalar_one()),
-        answered=_counts(connection, given.group_by(raters.c.kind).order_by(raters.c.kind)),
+        answered=answered,
         judgements={row[0]: row[1] for row in verdicts},
         late=sum(int(row[2] or 0) for row in verdicts),
-        raters=_counts(connection, people.group_by(memberships.c.state)),
+        raters=_counts(connection, people.group_by(stand)),
+        leads=int(connection.execute(leads).scalar_one()),
+        unused=answered.get(RaterKind.HUMAN.value, 0) - used,
         leases=int(connection.execute(leases).scalar_one()),
         jobs=tuple(job for job, _ in unfinished(connection, campaign)),
     )

@@ -165,6 +165,13 @@ class PipelineConfig:
                 got='gold = "grammar"',
                 do='set gold = "none", or use recipe = "tiny"',
             )
+        if self.world is not None and self.data != DataConfig():
+            raise ConfigError(
+                "imported sets are named, and the tiny world gives the data",
+                got="[data] beside a world",
+                do='take [data] out; or, to train on what was imported, replace recipe = "tiny" by '
+                'model = "tiny"',
+            )
         at_least("checkpoint_every", self.checkpoint_every, 1)
         if self.micro_batch_tokens is not None:
             at_least("micro_batch_tokens", self.micro_batch_tokens, 1)
