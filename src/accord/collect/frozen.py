@@ -231,6 +231,9 @@ class _Judgements:
         # Others judged the same: their shares of its weight cannot be told any more.
         return replace(made, weight=row.weight) if origin.unit in self._lost else made
 
+    def origin_as_far_as_known(self, made: AnyOrigin, origin: AnyOrigin) -> AnyOrigin:
+        return made
+
     def undecided(self, seq: int, said: Why | None, now: Why | None) -> bool:
         since = self._history.erased_since
         return seq in since or (bool(since) and now is Why.TEXT_ERASED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from accord.collect.campaign_log import Excluded, Why
@@ -96,12 +96,21 @@ class RemadeTexts:
         campaign = self._history.campaign
         task = campaign.tasks.get(origin.task)
         texts = {origin.text, origin.edits} | (set() if task is None else {task.prompt})
-        reviews = {int(one) for one in origin.reviews.split(",") if one.isdecimal()}
-        return bool(texts & campaign.texts_erased_since or reviews & campaign.erased_since)
+        lost = _numbers(origin.reviews) & campaign.erased_since
+        return bool(texts & campaign.texts_erased_since or lost)
 
     def as_far_as_known(self, made: Row, row: Row, origin: AnyOrigin) -> Row:
         """The row that the log comes to: nothing of it hangs on other texts."""
         return made
+
+    def origin_as_far_as_known(self, made: AnyOrigin, origin: AnyOrigin) -> AnyOrigin:
+        """The origin that the log comes to, with the reviews that were erased since."""
+        assert isinstance(made, TextOrigin)
+        assert isinstance(origin, TextOrigin)
+        still, named = _numbers(made.reviews), _numbers(origin.reviews)
+        lost = named - still
+        fits = still <= named and lost <= self._history.campaign.erased_since
+        return replace(made, reviews=origin.reviews) if lost and fits else made
 
     def undecided(self, seq: int, said: Why | None, now: Why | None) -> bool:
         """Whether an erasure after freezing may be why a text is, or is not, a row.
@@ -120,3 +129,7 @@ class RemadeTexts:
     def figures(self) -> Mapping[str, object]:
         """What the manifest should say."""
         return self._tally.notes(self._settings)
+
+
+def _numbers(reviews: str) -> set[int]:
+    return {int(one) for one in reviews.split(",") if one.isdecimal()}
