@@ -270,7 +270,7 @@ def test_an_erasure_hides_no_other_row(made: Frozen, file_database: Database, fi
     key = SigningKey.load_or_make(made.folder.parent / "forger.pem")
     seal(made.folder, DatasetManifest.load(made.folder), key)
     found = verify_frozen(made.folder, file_database).faults
-    assert [(fault.row, fault.seq) for fault in found][0] == (2, other.seq)
+    assert (found[0].row, found[0].seq) == (2, other.seq)
 
 
 def test_an_erased_review_leaves_its_text_comparable(

@@ -116,9 +116,9 @@ def root_of(one: Written) -> str:
 
 
 def _counting(history: TextHistory, settings: TextFreezeSettings, one: Written) -> Sequence[Given]:
-    """The reviews of a text that count: of people who are believed, its author apart."""
+    """The reviews of a text that count: the last one of each who is believed, its author apart."""
     campaign = history.campaign
-    return [
+    found = (
         given
         for given in history.reviews.get(one.id, ())
         if given.verdict in (Verdict.RANKING, Verdict.ALL_BAD)
@@ -126,7 +126,8 @@ def _counting(history: TextHistory, settings: TextFreezeSettings, one: Written) 
         and campaign.kinds.get(given.rater) == RaterKind.HUMAN
         and given.rater not in campaign.quarantined
         and given.rater not in (one.author, *settings.without)
-    ]
+    )
+    return list({given.rater: given for given in sorted(found, key=lambda g: g.seq)}.values())
 
 
 def _why_not(
