@@ -185,3 +185,8 @@ def test_an_erased_text_is_out_of_reach_in_a_set_and_leaves_the_next(
     assert "2 more were erased in the log since it was frozen" in capsys.readouterr().out
     assert main(["freeze", "voices"]) == 2
     assert "2 erased" in capsys.readouterr().err
+
+
+def test_texts_have_no_rounds(workspace: Path, capsys: Said) -> None:
+    assert main(["campaign", "rounds", "voices"]) == 2
+    assert "this is for campaigns that ask for comparisons" in capsys.readouterr().err

@@ -20,7 +20,8 @@ ASKS: Mapping[TaskKind, str] = {
     TaskKind.REVIEW: "is this answer worth imitating?",
 }
 MANY = 8000
-"""Words, signs and spaces of two texts above which frequent ones are matched beside others alone."""
+"""Words, signs and spaces of two texts above which frequent ones are matched beside others
+alone."""
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 
 
