@@ -165,8 +165,8 @@ class Comparing:
         self.erased += gone
         self.compared += not gone
         want = self._remade.as_far_as_known(made[0], row, origin)
-        known = self._remade.origin_as_far_as_known(made[1], origin)
-        differs = _differs(want, row) or _differs(replace(known, row=number), origin)
+        came = self._remade.origin_as_far_as_known(made[1], origin)
+        differs = _differs(want, row) or _differs(replace(came, row=number), origin)
         if differs:
             self._blame(number, origin.seq, f"its {differs} is not that of the log")
         return True

@@ -6,7 +6,6 @@ longer believed (its rater was put into quarantine) changes what follows, too.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -18,24 +17,21 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
+from accord.collect.people import in_quarantine
 from accord.collect.sheet import RaterKind
 from accord.collect.statements import ANSWERED
 from accord.collect.tasks import TaskKind, TaskState, erased_words, responses_of
 from accord.collect.text_tasks import WRITING, add_review, add_writing
 from accord.store.judgements import COUNTS, Verdict
-from accord.store.registry import STATE, STATE_SET
 from accord.store.tables import (
     assignments,
     events,
     judgements,
-    payloads,
     raters,
     responses,
     task_responses,
     tasks,
 )
-
-QUARANTINED = "quarantined"
 
 
 class Decision(StrEnum):
@@ -124,26 +120,6 @@ def texts(connection: Connection, campaign: Campaign, *, root: str | None = None
             asked=any(row.state != TaskState.DONE for row in rows),
             decision=decided(accepts, rejects, wanted),
         )
-
-
-def in_quarantine(connection: Connection) -> frozenset[str]:
-    """Who is in quarantine, those among them who were erased since: it outlasts the name.
-
-    A decision that cannot be read could have been a quarantine.
-    """
-    held = sa.select(raters.c.id).where(raters.c.state == QUARANTINED)
-    decided_then = (
-        sa.select(events.c.subject, payloads.c.body)
-        .join(raters, raters.c.id == events.c.subject)
-        .outerjoin(payloads, (payloads.c.seq == events.c.seq) & (payloads.c.name == STATE))
-        .where(events.c.type == STATE_SET, raters.c.state == "erased")
-        .order_by(events.c.seq)
-    )
-    last = {row.subject: row.body for row in connection.execute(decided_then)}
-    erased = (
-        name for name, body in last.items() if body is None or json.loads(body) == QUARANTINED
-    )
-    return frozenset([*connection.execute(held).scalars(), *erased])
 
 
 def _reviews(

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
-from accord.collect.reviewing import Decision, in_quarantine, lost_unreviewed, texts
+from accord.collect.people import in_quarantine
+from accord.collect.reviewing import Decision, lost_unreviewed, texts
 from accord.collect.statements import ANSWERED
 from accord.collect.text_tasks import WRITING
 from accord.store.registry import ABOUT
