@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from accord.collect.campaign import Campaign
 from accord.collect.reviewing import Decision, decided, texts
@@ -16,6 +17,7 @@ from accord.collect.writing import replace_text
 from accord.store.database import Database
 from accord.store.erasing import erase, erase_rater
 from accord.store.registry import TEXT, set_rater_state
+from accord.store.tables import prompts
 from tests.collect.asking import somebody
 from tests.collect.texting import (
     ACCEPT,
@@ -160,3 +162,11 @@ def test_without_reviews_erased_and_untrusted_texts_are_unused(database: Databas
     assert (now.written, now.accepted, now.unused) == (3, 1, 2)
     wrote(database, campaign, cyd)  # what quarantine leaves open is asked again
     assert next_text(database, campaign, cyd) is None
+
+
+def test_what_was_erased_is_not_still_to_write(database: Database) -> None:
+    campaign = asked(database, write=2)
+    with database.read() as connection:
+        seq = connection.execute(sa.select(sa.func.min(prompts.c.seq))).scalar_one()
+    erase(database, seq, TEXT)
+    assert figures(database, campaign).to_write == 1

@@ -286,3 +286,19 @@ def test_an_erased_review_leaves_its_text_comparable(
     erase(file_database, int(origin.reviews.split(",")[0]), VERDICT)
     found = verify_frozen(made.folder, file_database)
     assert (found.ok, found.rows, found.erased_since) == (True, 0, 1)
+
+
+def test_an_erased_review_lets_no_words_be_changed(made: Frozen, file_database: Database) -> None:
+    """The log no longer says why the first row is one; it still says what was written."""
+    first = next(text_origins(made.folder))
+    erase(file_database, int(first.reviews), VERDICT)
+    assert verify_frozen(made.folder, file_database).ok
+
+    def forge(records: list[dict[str, Any]]) -> None:
+        records[0]["messages"][-1]["content"] = "forged"
+
+    change_rows(made.folder, forge)
+    key = SigningKey.load_or_make(made.folder.parent / "forger.pem")
+    seal(made.folder, DatasetManifest.load(made.folder), key)
+    found = verify_frozen(made.folder, file_database).faults
+    assert (found[0].row, found[0].seq) == (1, first.seq)

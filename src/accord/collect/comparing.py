@@ -78,6 +78,10 @@ class Remade(Protocol):
         """Whether a row cannot be held against the log, since something of it was erased."""
         ...
 
+    def kept(self, origin: AnyOrigin) -> Row | None:
+        """A row that is gone, where the log still has its words and not what decided on it."""
+        ...
+
     def as_far_as_known(self, made: Row, row: Row, origin: AnyOrigin) -> Row:
         """The row that the log comes to, where what it cannot tell any more is as in `row`."""
         ...
@@ -157,6 +161,9 @@ class Comparing:
             if gone:
                 self.erased += 1
                 self._ahead = made
+                kept = self._remade.kept(origin)
+                if kept is not None and (differs := _differs(kept, row)):
+                    self._blame(number, origin.seq, f"its {differs} is not that of the log")
                 return True
             now = "none" if made is None else f"event {made[1].seq}"
             self._blame(number, origin.seq, f"the log has {now} in its place")

@@ -222,6 +222,9 @@ class _Judgements:
         lost = self._history.texts_erased_since
         return origin.seq in self._history.erased_since or bool(texts & lost)
 
+    def kept(self, origin: AnyOrigin) -> Comparison | None:
+        return None
+
     def as_far_as_known(self, made: Row, row: Row, origin: AnyOrigin) -> Row:
         assert isinstance(made, Comparison)
         assert isinstance(row, Comparison)

@@ -14,6 +14,7 @@ from accord.collect.campaign import Campaign
 from accord.collect.people import in_quarantine
 from accord.collect.reviewing import Decision, lost_unreviewed, texts
 from accord.collect.statements import ANSWERED
+from accord.collect.tasks import erased_words
 from accord.collect.text_tasks import WRITING
 from accord.store.registry import ABOUT
 from accord.store.tables import assignments, events, payloads, responses, tasks
@@ -140,8 +141,14 @@ def _asked(connection: Connection, campaign: Campaign) -> tuple[int, int]:
     begun = sa.exists().where(assignments.c.task == tasks.c.id, assignments.c.state == "skipped")
     rows = connection.execute(
         sa.select(
-            tasks.c.state, tasks.c.overlap, given.label("given"), begun.label("skipped")
+            tasks.c.state,
+            tasks.c.overlap,
+            given.label("given"),
+            begun.label("skipped"),
+            erased_words().label("erased"),
         ).where(tasks.c.campaign == campaign.id, tasks.c.kind.in_(WRITING))
     ).all()
     skipped = sum(row.state == "withdrawn" and row.skipped for row in rows)
-    return skipped, sum(row.overlap - row.given for row in rows if row.state == "open")
+    return skipped, sum(
+        row.overlap - row.given for row in rows if row.state == "open" and not row.erased
+    )
