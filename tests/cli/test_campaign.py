@@ -375,6 +375,16 @@ def test_rounds_tell_who_did_what_and_where_people_differ(
     assert {pupil["answered"] for pupil in told["taught"]["pilot"][0]["pupils"]} == {2}
 
 
+@pytest.mark.parametrize(
+    "words", [["--show", "-1"], ["--level", "2"], ["--level", "0"], ["pilot", "pilot"]]
+)
+def test_rounds_refuse_what_cannot_be(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["campaign", "rounds", *words]) == 2
+    told = capsys.readouterr().err
+    assert "got:" in told
+    assert "do:" in told
+
+
 def test_rounds_of_two_campaigns_are_compared(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -220,3 +220,8 @@ def test_a_frozen_set_is_exported_and_comes_back_the_same(workspace: Path, capsy
     )
     assert first.digest == again.digest
     assert first.rows == 2
+
+
+def test_texts_have_no_rounds(workspace: Path, capsys: Said) -> None:
+    assert main(["campaign", "rounds", "voices"]) == 2
+    assert "this is for campaigns that ask for comparisons" in capsys.readouterr().err

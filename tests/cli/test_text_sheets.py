@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -33,3 +36,24 @@ def test_a_text_moves_no_cursor() -> None:
         console.print(changes("a\x1b[2J", "b\x1b[2J"))
     assert "\x1b" not in shown.get()
     assert "\u202e" not in shown.get()
+
+
+@pytest.mark.parametrize("words", [500, 2_000])
+def test_long_texts_are_compared_in_few_steps(words: int) -> None:
+    """Steps are counted, not seconds: how often a word is looked up among the other's words."""
+    before = [f"word{n * n % 307}" for n in range(words)]
+    after = [f"new{n}" if n % 10 == 0 else one for n, one in enumerate(before)]
+    steps = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal steps
+        steps += event == "c_call"
+        assert steps < 1000 * words
+
+    sys.setprofile(count)
+    try:
+        found = list(differences(" ".join(before), " ".join(after)))
+    finally:
+        sys.setprofile(None)
+    assert "".join(text for kind, text in found if kind != "new") == " ".join(before)
+    assert "".join(text for kind, text in found if kind != "gone") == " ".join(after)

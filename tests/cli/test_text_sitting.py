@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import stat
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,10 @@ from accord.store.database import open_database
 from accord.store.judgements import current
 from accord.store.log import parts_of
 from accord.store.registry import response_text
-from accord.store.tables import assignments, responses
+from accord.store.tables import assignments, responses, tasks
 from accord.store.verifying import verify_database
-from tests.cli.terminal import CONTROL_C, plain, rating
+from tests.cli.small import environment
+from tests.cli.terminal import CONTROL_C, PATIENCE, plain, rating
 from tests.cli.workplace import entered, rate, set_state
 from tests.collect.texting import asked
 
@@ -276,3 +279,78 @@ def test_a_lead_reads_why_texts_were_rejected(workspace: Path) -> None:
         ("rejection", "harmful", "Two."),
         ("rejection", "no, four", "Two."),
     ]
+
+
+@pytest.mark.parametrize("left", ["an hour of work", "an hour of caf\\351"])
+def test_an_editor_that_fails_after_it_saved_loses_nothing(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    editor = workspace / "editor.sh"
+    failing = int("351" not in left)
+    editor.write_text(f"#!/bin/sh\nprintf '{left}' > \"$1\"\nexit {failing}\n")
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    opened(workspace, write=1)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on to the first task")
+        screen.press("\n")
+        screen.ready("question 0")
+        screen.press("e")
+        screen.ready("ended with an error" if failing else "is no UTF-8", "what it saved")
+        screen.press("q")
+        screen.end()
+    (draft,) = drafts(workspace)
+    assert draft.read_text().startswith("an hour of ")
+
+
+def test_a_line_that_a_terminal_cuts_is_told(workspace: Path) -> None:
+    opened(workspace, write=1)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on to the first task")
+        screen.press("\n")
+        screen.ready("question 0")
+        screen.press("t")
+        screen.until("ends them")
+        for _ in range(5):
+            screen.press("x" * 1000)
+        screen.press("\n.\n")
+        assert "its end may be missing" in plain(screen.ready())
+        screen.press("q")
+        screen.end()
+
+
+def test_without_drafts_texts_are_taken(workspace: Path) -> None:
+    opened(workspace, write=1)
+    (workspace / ".accord" / "drafts").write_text("no folder")
+    done = rate(workspace, "t\nTwo.\nOr II.\n.\n\n", "--name", "Ada")
+    assert done.stdout.count("no draft can be kept") == 1
+    assert texts(workspace) == ["Two.\nOr II."]
+
+
+def test_drafts_go_with_whom_is_erased(workspace: Path) -> None:
+    opened(workspace, write=1, edit=1)
+    for name in ("Ada", "Bea"):
+        rate(workspace, "t\nmy own words\n", "--name", name)
+    assert len(drafts(workspace)) == 2
+    said = ("--why", "asked us to", "--yes")
+    done = accord(workspace, "erase", "rater", "Ada", *said)
+    assert "1 drafts in this workspace" in done.stdout
+    (left,) = drafts(workspace)
+    task = left.stem.partition("-")[2]
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        prompt = connection.execute(sa.select(tasks.c.prompt).where(tasks.c.id == task))
+        name = prompt.scalar_one()
+    accord(workspace, "erase", "prompt", name, *said)
+    assert drafts(workspace) == []
+
+
+def accord(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "accord.cli", *words],
+        cwd=workspace,
+        env=environment(),
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=PATIENCE,
+    )

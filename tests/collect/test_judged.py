@@ -22,6 +22,7 @@ from accord.collect.quality import between_raters
 from accord.core.errors import ConfigError, ConflictError, DataError
 from accord.stats.agreement import Coefficient, agreement
 from accord.store.database import Database
+from accord.store.erasing import erase_rater
 from accord.store.judgements import current, withdraw
 from accord.store.log import parts_of, size
 from accord.store.registry import conversation_of, response_text, set_rater_state
@@ -217,6 +218,18 @@ def test_a_published_rater_in_quarantine_or_corrected_counts_as_such(
     (pair,) = between_raters(there.votes, there.annotators, resamples=1000)
     assert (pair.one, pair.other) == (done.raters[0], done.raters[2])
     assert pair.figures[0].items == 2
+    assert agreement_of(there.votes, resamples=1000).counts.quarantined == 3
+
+
+def test_quarantine_of_a_published_rater_outlasts_an_erasure(
+    file_database: Database, tmp_path: Path
+) -> None:
+    done = import_judgements(file_database, write(tmp_path / "votes.jsonl", GOOD))
+    with file_database.write() as connection:
+        set_rater_state(connection, done.raters[1], "quarantined")
+    erase_rater(file_database, done.raters[1], words=False)
+    with file_database.read() as connection:
+        there = published(connection, "votes")
     assert agreement_of(there.votes, resamples=1000).counts.quarantined == 3
 
 

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from accord.collect.reviewing import Decision, decided
-from accord.collect.text_standing import text_standing
+import pytest
+import sqlalchemy as sa
+
+from accord.collect.campaign import Campaign
+from accord.collect.reviewing import Decision, decided, texts
+from accord.collect.text_leases import next_text
+from accord.collect.text_standing import TextStanding, text_standing
+from accord.collect.trust import quarantine
 from accord.collect.writing import replace_text
 from accord.store.database import Database
-from accord.store.erasing import erase
-from accord.store.registry import set_rater_state
+from accord.store.erasing import erase, erase_rater
+from accord.store.registry import TEXT, set_rater_state
+from accord.store.tables import prompts
 from tests.collect.asking import somebody
-from tests.collect.texting import ACCEPT, REJECT, asked, reviewed, wrote
+from tests.collect.texting import (
+    ACCEPT,
+    REJECT,
+    asked,
+    frozen_texts,
+    review,
+    reviewed,
+    rows,
+    take,
+    wrote,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +94,79 @@ def test_without_reviews_what_is_written_is_accepted(file_database: Database) ->
     with file_database.read() as connection:
         now = text_standing(connection, campaign)
     assert (now.written, now.accepted, now.unused) == (1, 0, 1)
+
+
+def held(database: Database, rater: str) -> None:
+    with database.write() as connection:
+        quarantine(connection, rater, why="guesses")
+
+
+def figures(database: Database, campaign: Campaign) -> TextStanding:
+    with database.read() as connection:
+        return text_standing(connection, campaign)
+
+
+def test_quarantine_of_a_reviewer_outlasts_their_name(database: Database, tmp_path: Path) -> None:
+    campaign = asked(database, write=1)
+    ada, bea, cyd = (somebody(database, campaign, name) for name in ("ada", "bea", "cyd"))
+    wrote(database, campaign, ada)
+    reviewed(database, campaign, bea, ACCEPT)
+    held(database, bea)
+    erase_rater(database, bea, words=False)
+    assert figures(database, campaign).waiting == 1
+    reviewed(database, campaign, cyd, ACCEPT)
+    assert len(rows(frozen_texts(database, campaign, tmp_path))) == 1
+
+
+def test_quarantine_of_an_author_outlasts_their_name(database: Database) -> None:
+    campaign = asked(database, write=1)
+    ada, bea, cyd = (somebody(database, campaign, name) for name in ("ada", "bea", "cyd"))
+    wrote(database, campaign, ada)
+    reviewed(database, campaign, bea, ACCEPT)
+    held(database, ada)
+    erase_rater(database, ada, words=False)
+    now = figures(database, campaign)
+    assert (now.accepted, now.unused, now.authors[0].quarantined) == (0, 1, True)
+    wrote(database, campaign, cyd)
+
+
+def test_one_person_counts_once_in_a_text(database: Database, tmp_path: Path) -> None:
+    """Bea's time ran out, she was asked again in another task, and both her reviews came."""
+    campaign = asked(database, write=1)
+    ada, bea, cyd = (somebody(database, campaign, name) for name in ("ada", "bea", "cyd"))
+    wrote(database, campaign, ada)
+    first, later = take(database, campaign, bea), datetime.now(UTC) + timedelta(hours=2)
+    review(database, campaign, take(database, campaign, cyd, now=later), ACCEPT, now=later)
+    held(database, cyd)
+    second = take(database, campaign, bea, now=later)
+    assert second.task != first.task
+    review(database, campaign, second, REJECT, now=later)
+    review(database, campaign, first, ACCEPT, now=later)
+    with database.read() as connection:
+        (text,) = texts(connection, campaign)
+    assert (text.accepts, text.rejects, text.decision) == (1, 0, Decision.ACCEPTED)
+    made = frozen_texts(database, campaign, tmp_path)
+    assert made.counts["reviews"] == 1
+
+
+def test_without_reviews_erased_and_untrusted_texts_are_unused(database: Database) -> None:
+    campaign = asked(database, write=3, reviews=0)
+    ada, bea, cyd = (somebody(database, campaign, name) for name in ("ada", "bea", "cyd"))
+    erase(database, wrote(database, campaign, ada).seq, TEXT)
+    wrote(database, campaign, ada)
+    wrote(database, campaign, bea)
+    now = figures(database, campaign)
+    assert (now.written, now.accepted, now.unused) == (3, 2, 1)
+    held(database, bea)
+    now = figures(database, campaign)
+    assert (now.written, now.accepted, now.unused) == (3, 1, 2)
+    wrote(database, campaign, cyd)  # what quarantine leaves open is asked again
+    assert next_text(database, campaign, cyd) is None
+
+
+def test_what_was_erased_is_not_still_to_write(database: Database) -> None:
+    campaign = asked(database, write=2)
+    with database.read() as connection:
+        seq = connection.execute(sa.select(sa.func.min(prompts.c.seq))).scalar_one()
+    erase(database, seq, TEXT)
+    assert figures(database, campaign).to_write == 1

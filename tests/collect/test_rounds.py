@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from accord.collect.answering import answer
 from accord.collect.assigning import next_task
@@ -19,7 +20,8 @@ from accord.collect.votes import load
 from accord.store.database import Database
 from accord.store.erasing import erase_parts
 from accord.store.judgements import Verdict
-from accord.store.tables import responses
+from accord.store.registry import TEXT
+from accord.store.tables import prompts, responses
 from tests.collect.asking import ask, made, prefers, somebody
 
 
@@ -171,3 +173,21 @@ def test_lessons_and_trial_by_rater(database: Database) -> None:
     expected = (Pupil(rater=ada, answered=2, right=1), Pupil(rater=bob, answered=1, right=1))
     assert set(lessons.pupils) == set(expected)
     assert (trial.tasks, trial.pupils) == (1, (Pupil(rater=ada, answered=1, right=1),))
+
+
+def test_what_was_erased_keeps_nobody_from_finishing(database: Database) -> None:
+    campaign = made(database, tasks=0)
+    put(database, campaign, "first", "one", "two")
+    ada, bob = (somebody(database, campaign, name) for name in ("ada", "bob"))
+    say(database, campaign, ada, [0, 0])
+    with database.read() as connection:
+        chosen = sa.select(prompts.c.seq).order_by(prompts.c.seq)
+        events = connection.execute(chosen).scalars().all()
+    erase_parts(database, [(events[0], TEXT)])
+    say(database, campaign, bob, [0])
+    assert next_task(database, campaign, bob) is None
+    (first,) = found(database, campaign)
+    assert (first.tasks, set(first.finished), first.begun) == (1, {ada, bob}, ())
+    erase_parts(database, [(seq, TEXT) for seq in events])
+    (first,) = found(database, campaign)
+    assert (first.tasks, first.figures[0].prompts) == (0, 1)

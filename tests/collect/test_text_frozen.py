@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from accord.collect.comparing import EXCLUDED, excluded
 from accord.collect.freezing import ORIGINS, Frozen
 from accord.collect.frozen import verify_frozen
-from accord.collect.sealing import SEAL
+from accord.collect.origins import digest_of
+from accord.collect.sealing import SEAL, seal
 from accord.collect.text_frozen import text_origins
 from accord.core.errors import DataError
 from accord.core.hashing import canonical_json
@@ -24,8 +25,9 @@ from accord.store.database import Database, open_database
 from accord.store.datasets import Dataset, write_dataset
 from accord.store.erasing import erase
 from accord.store.exporting import export_log
+from accord.store.judgements import VERDICT
 from accord.store.keys import SigningKey
-from accord.store.manifest import MANIFEST, DatasetKind
+from accord.store.manifest import MANIFEST, DatasetKind, DatasetManifest
 from accord.store.registry import TEXT
 from accord.store.writing import RowsDigest
 from tests.collect.asking import somebody
@@ -244,3 +246,59 @@ def test_what_was_erased_since_does_not_let_the_rest_be_changed(
     faults = verify_frozen(made.folder, file_database).faults
     assert (faults[0].row, faults[0].seq) == (2, second.seq)
     assert Dataset(made.folder).manifest.rows == 5
+
+
+@pytest.mark.parametrize("field", ["edits", "text", "reviews"])
+def test_an_erasure_hides_no_other_row(made: Frozen, file_database: Database, field: str) -> None:
+    """The origin of a forged row points at what was erased, and the forger seals the set anew."""
+    first, other = list(text_origins(made.folder))[:2]
+    review = int(first.reviews)
+    part = (review, VERDICT) if field == "reviews" else (first.seq, TEXT)
+    erase(file_database, *part)
+    points_at = {"edits": first.text, "text": first.text, "reviews": str(review)}
+
+    def forge_row(records: list[dict[str, Any]]) -> None:
+        records[1]["messages"][-1]["content"] = "forged"
+
+    def forge_origin(records: list[dict[str, Any]]) -> None:
+        records[1][field] = points_at[field]
+
+    change_rows(made.folder, forge_row)
+    change(made.folder / ORIGINS, forge_origin)
+    told = digest_of(text_origins(made.folder))
+    change_manifest(made.folder, lambda body: body["notes"]["digests"].update(origins=told))
+    key = SigningKey.load_or_make(made.folder.parent / "forger.pem")
+    seal(made.folder, DatasetManifest.load(made.folder), key)
+    found = verify_frozen(made.folder, file_database).faults
+    assert (found[0].row, found[0].seq) == (2, other.seq)
+
+
+def test_an_erased_review_leaves_its_text_comparable(
+    tmp_path: Path, file_database: Database
+) -> None:
+    campaign = asked(file_database, write=1, reviews=3)
+    ada, *others = (somebody(file_database, campaign, name) for name in "abcd")
+    wrote(file_database, campaign, ada, "text")
+    for other in others:
+        reviewed(file_database, campaign, other, ACCEPT)
+    made = frozen_texts(file_database, campaign, tmp_path)
+    (origin,) = text_origins(made.folder)
+    erase(file_database, int(origin.reviews.split(",")[0]), VERDICT)
+    found = verify_frozen(made.folder, file_database)
+    assert (found.ok, found.rows, found.erased_since) == (True, 0, 1)
+
+
+def test_an_erased_review_lets_no_words_be_changed(made: Frozen, file_database: Database) -> None:
+    """The log no longer says why the first row is one; it still says what was written."""
+    first = next(text_origins(made.folder))
+    erase(file_database, int(first.reviews), VERDICT)
+    assert verify_frozen(made.folder, file_database).ok
+
+    def forge(records: list[dict[str, Any]]) -> None:
+        records[0]["messages"][-1]["content"] = "forged"
+
+    change_rows(made.folder, forge)
+    key = SigningKey.load_or_make(made.folder.parent / "forger.pem")
+    seal(made.folder, DatasetManifest.load(made.folder), key)
+    found = verify_frozen(made.folder, file_database).faults
+    assert (found[0].row, found[0].seq) == (1, first.seq)

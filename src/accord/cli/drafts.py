@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,11 +12,25 @@ from accord.core.files import sync_folder
 from accord.pipeline.workspace import Workspace
 
 
+def drafts_of(workspace: Workspace, *, rater: str | None, tasks: Collection[str]) -> list[Path]:
+    """The files of drafts by somebody, or for one of these tasks, half-written ones too."""
+    found = []
+    for path in sorted(_folder(workspace).glob("*-*")):
+        by, _, task = path.stem.partition("-")
+        if by == rater or task in tasks:
+            found.append(path)
+    return found
+
+
+def _folder(workspace: Workspace) -> Path:
+    return workspace.root / ".accord" / "drafts"
+
+
 class Drafts:
     """One person's drafts in a workspace; their files are read by the owner alone."""
 
     def __init__(self, workspace: Workspace, rater: str) -> None:
-        self._folder = workspace.root / ".accord" / "drafts"
+        self._folder = _folder(workspace)
         self._rater = rater
 
     def path(self, task: str) -> Path:

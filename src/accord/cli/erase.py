@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ import tyro
 from sqlalchemy import Connection
 
 from accord.cli.commands import Options
+from accord.cli.drafts import drafts_of
 from accord.cli.flags import parse
 from accord.cli.judged import only_one_with_prefix
 from accord.cli.session import find_workspace
@@ -90,6 +92,8 @@ class Plan:
     """Responses that go."""
     rater: str | None = None
     """Whose verdicts go."""
+    whose: str | None = None
+    """Whose drafts go: who was erased hands nothing in any more."""
     act: Callable[[Database], tuple[int, int]]
     """Does it; how many parts went, and the last event of the erasure."""
 
@@ -108,13 +112,14 @@ def main(words: Sequence[str], options: Options) -> int:
         made = copies(
             workspace.artifacts.glob("*"), rater=plan.rater, shown=plan.shown, texts=plan.texts
         )
-        print(_preview(plan, made, named=not asked.yes))
+        drafts = drafts_of(workspace, rater=plan.whose, tasks=plan.shown)
+        print(_preview(plan, made, drafts, named=not asked.yes))
         if not asked.yes and not _agreed():
             print("nothing was erased")
             return 0
         count, seq = plan.act(database)
         print(_receipt(database, plan, count, seq))
-    for line in _left_to_do(workspace, made):
+    for line in [*_left_to_do(workspace, made), *_removed(drafts)]:
         print(line)
     return 0
 
@@ -196,6 +201,7 @@ def _rater(connection: Connection, asked: Erase) -> Plan:
         goes=goes,
         stays=stays,
         rater=judge,
+        whose=rater,
         shown=wrote,
         texts=texts,
         act=act,
@@ -286,10 +292,12 @@ _PLANS: Mapping[str, Callable[[Connection, Erase], Plan]] = {
 # ---- what is said --------------------------------------------------------------------------------
 
 
-def _preview(plan: Plan, made: Sequence[Copy], *, named: bool) -> str:
+def _preview(plan: Plan, made: Sequence[Copy], drafts: Sequence[Path], *, named: bool) -> str:
     told = f": {plan.name}" if named and plan.name else ""
     lines = [plan.title + told]
     lines += [f"  goes   {line}" for line in plan.goes]
+    if drafts:
+        lines.append(f"  goes   {len(drafts)} drafts in this workspace, begun and not handed in")
     lines += [f"  stays  {line}" for line in plan.stays]
     lines.append("  stays  number, time and digest of every event, so that the log still verifies")
     for copy in made:
@@ -321,6 +329,17 @@ def _left_to_do(workspace: Workspace, made: Sequence[Copy]) -> list[str]:
         + ("freeze again, then delete it" if copy.folder.name in pointed else "delete it")
         for copy in made
     ]
+
+
+def _removed(drafts: Sequence[Path]) -> list[str]:
+    """Remove drafts; those that cannot be removed are left to a person."""
+    left = []
+    for path in drafts:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            left.append(f"left to you: the draft {path} cannot be removed ({error.strerror})")
+    return left
 
 
 def _find(database: Database, words: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -28,6 +29,7 @@ from accord.collect.ballot import LETTERS
 from accord.collect.rounds import Change, Differing, Round, Taught, changes, rounds, taught
 from accord.collect.trust import believed
 from accord.collect.votes import load
+from accord.core.errors import ConfigError
 
 LONGEST = 300
 """Characters of a text that are shown."""
@@ -52,6 +54,7 @@ def main(words: Sequence[str], options: Options) -> int:
     """Print how raters did, how far they agree in each round, and where they differ most."""
     about = "Lessons, trial and calibration: who did them, how well, and where people differ."
     asked = parse(Asked, words, command="campaign rounds", about=about)
+    _check(asked)
     known: list[tuple[str, tuple[Taught, ...]]] = []
     found: list[Round] = []
     with open_judgements(options) as database, database.read() as connection:
@@ -77,6 +80,17 @@ def main(words: Sequence[str], options: Options) -> int:
         print("there are no lessons, no trial and no round of calibration; make some with")
         print("  accord campaign tasks NAME FILE --lesson | --qualification | --calibration ROUND")
     return 0
+
+
+def _check(asked: Asked) -> None:
+    """Refuse figures that cannot be, and a campaign that would be compared with itself."""
+    if asked.show < 0:
+        raise ConfigError("--show counts tasks", got=asked.show, do="use 0 for none")
+    if not 0 < asked.level < 1:
+        raise ConfigError("--level lies between 0 and 1", got=asked.level, do="use 0.95, say")
+    twice = [name for name, n in Counter(asked.campaigns).items() if n > 1]
+    if twice:
+        raise ConfigError("a campaign is named twice", got=twice[0], do="name each once")
 
 
 def _taught(out: Console, campaign: str, one: Taught) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from rich.console import RenderableType
@@ -19,11 +22,13 @@ from accord.cli.sheets import Pages
 from accord.cli.text_sheets import changes, panel, text_task
 from accord.collect.sheet import Opinion
 from accord.collect.text_leases import TextLease
-from accord.core.errors import ConfigError
+from accord.core.errors import ConfigError, WorkspaceError
 
 Read = TypeVar("Read", str, str | None)
 STOP = "."
 """A line that ends a text."""
+LONGEST_LINE = 4095
+"""Bytes of a line that Linux keeps where it is typed; what follows is dropped (termios(3))."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +64,7 @@ class WritingForm:
         self._found = found is not None
         self._text = again if again is not None else found or ""
         self._before = ""
+        self._told_unkept = False
 
     @property
     def begun(self) -> bool:
@@ -153,6 +159,11 @@ class WritingForm:
         with self._keys.lent():  # before it is said: what is typed at once is seen, too
             self._dialogue.say(f"your lines; a line that is a single {STOP} ends them{more}:")
             while (line := self._timed(self._keys.whole_line)) not in (None, STOP):
+                if self._keys.live and len(str(line).encode()) >= LONGEST_LINE:
+                    self._dialogue.say(
+                        f"a terminal takes {LONGEST_LINE} bytes of a line: its end may be missing; "
+                        "e opens your editor, which takes longer ones"
+                    )
                 self._text = f"{self._text}\n{line}" if self._text else str(line)
                 self._keep()
         self._show()
@@ -160,20 +171,49 @@ class WritingForm:
     def _edit(self) -> None:
         """In the editor; an edit begins with what is to be made better."""
         before = self._text or self._lease.text or ""
-        path = self._drafts.save(self._lease.task, before + "\n" if before else "")
         began = time.monotonic()
-        try:
-            text = edit(path, self._keys)
-        except ConfigError as error:
-            got = f": {error.got}" if error.got is not None else ""
-            do = f"; {error.do}" if error.do else ""
-            self._dialogue.say(f"{error.what}{got}{do}")
-            self._keep()
-            return
+        with self._file(before + "\n" if before else "") as path:
+            try:
+                found = edit(path, self._keys)
+            except ConfigError as error:
+                got = f": {error.got}" if error.got is not None else ""
+                do = f"; {error.do}" if error.do else ""
+                self._dialogue.say(f"{error.what}{got}{do}")
+                self._keep()
+                return
+        if found.failed is not None:
+            saved = found.text != before
+            self._dialogue.say(found.failed + ("; what it saved is kept" if saved else ""))
+            if not saved:
+                self._keep()
+                return
         self._seconds += time.monotonic() - began
-        self._before, self._text = self._text, text
+        self._before, self._text = self._text, found.text
         self._keep()
         self._show()
+
+    @contextmanager
+    def _file(self, text: str) -> Iterator[Path]:
+        """A private file with a text: its draft, or where none can be kept one for this block."""
+        try:
+            path = self._drafts.save(self._lease.task, text)
+        except WorkspaceError as error:
+            self._unkept(error)
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "text.txt"
+                path.write_text(text, encoding="utf-8", errors="replace")
+                yield path
+        else:
+            yield path
+
+    def _unkept(self, error: WorkspaceError) -> None:
+        """Say once that nothing outlives this terminal; writing goes on."""
+        if not self._told_unkept:
+            self._told_unkept = True
+            self._dialogue.say(
+                f"no draft can be kept: {error.what}: {error.got}; what you write is lost where "
+                "the terminal ends before you hand it in"
+            )
 
     def _show(self) -> None:
         if self._text.strip():
@@ -182,7 +222,10 @@ class WritingForm:
     def _keep(self) -> None:
         """What was written so far outlives this terminal."""
         if self.begun:
-            self._drafts.save(self._lease.task, self._text)
+            try:
+                self._drafts.save(self._lease.task, self._text)
+            except WorkspaceError as error:
+                self._unkept(error)
         else:
             self._drafts.remove(self._lease.task)
 

@@ -78,8 +78,17 @@ class Remade(Protocol):
         """Whether a row cannot be held against the log, since something of it was erased."""
         ...
 
+    def kept(self, origin: AnyOrigin) -> Row | None:
+        """A row that is gone, where the log still has its words and not what decided on it."""
+        ...
+
     def as_far_as_known(self, made: Row, row: Row, origin: AnyOrigin) -> Row:
         """The row that the log comes to, where what it cannot tell any more is as in `row`."""
+        ...
+
+    def origin_as_far_as_known(self, made: AnyOrigin, origin: AnyOrigin) -> AnyOrigin:
+        """The origin that the log comes to, where what it cannot tell any more is as in
+        `origin`."""
         ...
 
     def undecided(self, seq: int, said: Why | None, now: Why | None) -> bool:
@@ -147,20 +156,24 @@ class Comparing:
             what = f"the log has no such {noun}" if known is None else "it is of another event"
             self._blame(number, origin.seq, what)
             return False
-        if self._remade.gone(origin):
-            self.erased += 1
-            made = self._next()
-            if made is not None and made[1].seq != origin.seq:
-                self._ahead = made
-            return True
-        made = self._next()
+        gone, made = self._remade.gone(origin), self._next()
         if made is None or made[1].seq != origin.seq:
+            if gone:
+                self.erased += 1
+                self._ahead = made
+                kept = self._remade.kept(origin)
+                if kept is not None and (differs := _differs(kept, row)):
+                    self._blame(number, origin.seq, f"its {differs} is not that of the log")
+                return True
             now = "none" if made is None else f"event {made[1].seq}"
             self._blame(number, origin.seq, f"the log has {now} in its place")
             return False
-        self.compared += 1
+        # What the log still makes is compared, whatever the set says that it came from.
+        self.erased += gone
+        self.compared += not gone
         want = self._remade.as_far_as_known(made[0], row, origin)
-        differs = _differs(want, row) or _differs(replace(made[1], row=number), origin)
+        came = self._remade.origin_as_far_as_known(made[1], origin)
+        differs = _differs(want, row) or _differs(replace(came, row=number), origin)
         if differs:
             self._blame(number, origin.seq, f"its {differs} is not that of the log")
         return True

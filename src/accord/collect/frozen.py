@@ -222,6 +222,9 @@ class _Judgements:
         lost = self._history.texts_erased_since
         return origin.seq in self._history.erased_since or bool(texts & lost)
 
+    def kept(self, origin: AnyOrigin) -> Comparison | None:
+        return None
+
     def as_far_as_known(self, made: Row, row: Row, origin: AnyOrigin) -> Row:
         assert isinstance(made, Comparison)
         assert isinstance(row, Comparison)
@@ -230,6 +233,9 @@ class _Judgements:
             self._lost = {one.unit for one in self.origins() if self.gone(one)}
         # Others judged the same: their shares of its weight cannot be told any more.
         return replace(made, weight=row.weight) if origin.unit in self._lost else made
+
+    def origin_as_far_as_known(self, made: AnyOrigin, origin: AnyOrigin) -> AnyOrigin:
+        return made
 
     def undecided(self, seq: int, said: Why | None, now: Why | None) -> bool:
         since = self._history.erased_since

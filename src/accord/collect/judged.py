@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from accord.collect.formats.votes import ANNOTATORS, Voted, voted
 from accord.collect.importing import MOST_LISTED, checked_name
+from accord.collect.people import QUARANTINED, in_quarantine
 from accord.collect.reading import raw_rows
 from accord.collect.records import Record, Rejected, Unusable
 from accord.collect.sheet import RaterKind
@@ -158,12 +159,12 @@ def published(connection: Connection, name: str) -> Published:
         .where(judgements.c.rater.in_(annotators), judgements.c.task.is_(None), *COUNTS)
         .order_by(judgements.c.seq)
     )
-    rows = connection.execute(chosen).all()
+    rows, held = connection.execute(chosen).all(), in_quarantine(connection)
     return Published(
         name=name,
         votes=Votes(
             rows=tuple(_vote(row, prompts) for row in rows),
-            states={row.rater: row.state for row in rows},
+            states={row.rater: QUARANTINED if row.rater in held else row.state for row in rows},
         ),
         annotators=annotators,
     )

@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 
 from accord.collect.sheet import RaterKind
 from accord.core.errors import ConfigError
-from accord.store.registry import register_rater
-from accord.store.tables import identities, raters
+from accord.store.registry import STATE, STATE_SET, register_rater
+from accord.store.tables import events, identities, payloads, raters
 
+QUARANTINED = "quarantined"
 NAME = "name"
 """What an identity calls a person's name."""
 SHORTEST = 3
@@ -55,6 +56,26 @@ def names_of(connection: Connection, raters_named: Collection[str]) -> dict[str,
     named = {row.rater: json.loads(row.body).get(NAME) for row in connection.execute(found)}
     wanted = set(raters_named)
     return {r: name for r, name in named.items() if r in wanted and isinstance(name, str)}
+
+
+def in_quarantine(connection: Connection) -> frozenset[str]:
+    """Who is in quarantine, those among them who were erased since: it outlasts the name.
+
+    A decision that cannot be read could have been a quarantine.
+    """
+    held = sa.select(raters.c.id).where(raters.c.state == QUARANTINED)
+    decided_then = (
+        sa.select(events.c.subject, payloads.c.body)
+        .join(raters, raters.c.id == events.c.subject)
+        .outerjoin(payloads, (payloads.c.seq == events.c.seq) & (payloads.c.name == STATE))
+        .where(events.c.type == STATE_SET, raters.c.state == "erased")
+        .order_by(events.c.seq)
+    )
+    last = {row.subject: row.body for row in connection.execute(decided_then)}
+    erased = (
+        name for name, body in last.items() if body is None or json.loads(body) == QUARANTINED
+    )
+    return frozenset([*connection.execute(held).scalars(), *erased])
 
 
 def person(connection: Connection, name: str, *, role: str = "rater") -> str:

@@ -7,7 +7,7 @@ longer believed (its rater was put into quarantine) changes what follows, too.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -17,7 +17,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
+from accord.collect.people import in_quarantine
 from accord.collect.sheet import RaterKind
+from accord.collect.statements import ANSWERED
 from accord.collect.tasks import TaskKind, TaskState, erased_words, responses_of
 from accord.collect.text_tasks import WRITING, add_review, add_writing
 from accord.store.judgements import COUNTS, Verdict
@@ -30,8 +32,6 @@ from accord.store.tables import (
     task_responses,
     tasks,
 )
-
-QUARANTINED = "quarantined"
 
 
 class Decision(StrEnum):
@@ -88,31 +88,28 @@ def texts(connection: Connection, campaign: Campaign, *, root: str | None = None
             responses.c.rater,
             responses.c.digest,
             responses.c.prompt,
-            raters.c.state.label("author"),
             _WRITTEN_FOR.c.id.label("task"),
             _first.label("root"),
-            tasks.c.id.label("review"),
             tasks.c.state,
         )
         .join(task_responses, task_responses.c.response == responses.c.id)
         .join(tasks, tasks.c.id == task_responses.c.task)
         .join(_WRITTEN_FOR, _WRITTEN_FOR.c.id == tasks.c.repeats)
-        .join(raters, raters.c.id == responses.c.rater)
         .where(tasks.c.campaign == campaign.id, tasks.c.kind == TaskKind.REVIEW, ~replaced)
         .order_by(responses.c.seq)
     )
     if root is not None:
         found = found.where(_first == root)
-    said = _reviews(connection, campaign, root)
+    outside = in_quarantine(connection)
+    said = _reviews(connection, campaign, root, outside)
     for _, group in groupby(connection.execute(found).all(), key=lambda row: row.id):
         rows = list(group)
         first = rows[0]
-        accepts = sum(said[row.review, True] for row in rows)
-        rejects = sum(said[row.review, False] for row in rows)
+        accepts, rejects = said[first.id, True], said[first.id, False]
         yield Text(
             id=first.id,
             author=first.rater,
-            trusted=first.author != QUARANTINED,
+            trusted=first.rater not in outside,
             root=first.root,
             task=first.task,
             prompt=first.prompt,
@@ -126,26 +123,32 @@ def texts(connection: Connection, campaign: Campaign, *, root: str | None = None
 
 
 def _reviews(
-    connection: Connection, campaign: Campaign, root: str | None
+    connection: Connection, campaign: Campaign, root: str | None, outside: Collection[str]
 ) -> Counter[tuple[str, bool]]:
-    """(review task, accepted) to reviews that count, of people who are not in quarantine."""
+    """(text, accepted) to reviews that count, of people who are not `outside`: the last one of
+    each, who may have had two tasks of one text, one of them late."""
     found = (
-        sa.select(judgements.c.task, judgements.c.verdict)
+        sa.select(task_responses.c.response, judgements.c.rater, judgements.c.verdict)
         .join(tasks, tasks.c.id == judgements.c.task)
+        .join(task_responses, task_responses.c.task == tasks.c.id)
         .join(raters, raters.c.id == judgements.c.rater)
         .where(
             tasks.c.campaign == campaign.id,
             tasks.c.kind == TaskKind.REVIEW,
             judgements.c.verdict.in_((Verdict.RANKING, Verdict.ALL_BAD)),
             raters.c.kind == RaterKind.HUMAN,
-            raters.c.state != QUARANTINED,
             *COUNTS,
         )
+        .order_by(judgements.c.seq)
     )
     if root is not None:
         found = found.join(_WRITTEN_FOR, _WRITTEN_FOR.c.id == tasks.c.repeats).where(_first == root)
-    rows = connection.execute(found)
-    return Counter((row.task, row.verdict == Verdict.RANKING) for row in rows)
+    last = {
+        (row.response, row.rater): row.verdict == Verdict.RANKING
+        for row in connection.execute(found)
+        if row.rater not in outside
+    }
+    return Counter((text, accepted) for (text, _), accepted in last.items())
 
 
 # ---- what follows --------------------------------------------------------------------------------
@@ -183,6 +186,24 @@ def settle_all(connection: Connection, campaign: Campaign) -> None:
     }
     for _, task in sorted(changed.items()):
         settle_texts(connection, campaign, task)
+    if not campaign.settings.reviews:
+        for root, lost in sorted(lost_unreviewed(connection, campaign).items()):
+            _ask_again(connection, campaign, root, min(lost, campaign.settings.most_skips))
+
+
+def lost_unreviewed(connection: Connection, campaign: Campaign) -> Counter[str]:
+    """First task to its texts of people in quarantine, where no text is reviewed."""
+    found = (
+        sa.select(assignments.c.rater, _first.label("root"))
+        .join(_WRITTEN_FOR, _WRITTEN_FOR.c.id == assignments.c.task)
+        .where(
+            _WRITTEN_FOR.c.campaign == campaign.id,
+            _WRITTEN_FOR.c.kind.in_(WRITING),
+            assignments.c.state.in_(ANSWERED),
+        )
+    )
+    outside = in_quarantine(connection)
+    return Counter(row.root for row in connection.execute(found) if row.rater in outside)
 
 
 def _ask_again(connection: Connection, campaign: Campaign, root: str, wanted: int) -> None:

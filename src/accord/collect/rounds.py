@@ -19,7 +19,7 @@ from accord.collect.ballot import order_told
 from accord.collect.campaign import Campaign
 from accord.collect.quality import OF_VERDICTS, ORDER, Figure, figure
 from accord.collect.sheet import RaterKind
-from accord.collect.tasks import Purpose, TaskState
+from accord.collect.tasks import Purpose, TaskState, erased_words
 from accord.collect.votes import Vote, Votes
 from accord.core.errors import DataError
 from accord.stats.intervals import Interval, unpaired_difference
@@ -128,6 +128,8 @@ def rounds(
     found = []
     for name, asked in _asked(connection, campaign, Purpose.CALIBRATION).items():
         here = _of_round(people, name)
+        if not asked and not here.rows:
+            continue
         done = {r: {v.task for v in here.rows if v.rater == r} >= asked for r in here.raters}
         used = here.trusted()
         found.append(
@@ -178,15 +180,15 @@ def _called(one: Round) -> str:
 def _asked(
     connection: Connection, campaign: Campaign, purpose: Purpose
 ) -> dict[str | None, set[str]]:
-    """Round to its tasks that are not withdrawn, in the order in which they were made."""
-    chosen = sa.select(tasks.c.round, tasks.c.id).where(
-        tasks.c.campaign == campaign.id,
-        tasks.c.purpose == purpose,
-        tasks.c.state != TaskState.WITHDRAWN,
+    """Round to its tasks that are not withdrawn and whose words are there, in the order in which
+    they were made."""
+    still = (tasks.c.state != TaskState.WITHDRAWN) & ~erased_words()
+    chosen = sa.select(tasks.c.round, tasks.c.id, still.label("still")).where(
+        tasks.c.campaign == campaign.id, tasks.c.purpose == purpose
     )
     found: dict[str | None, set[str]] = {}
     for row in connection.execute(chosen.order_by(tasks.c.seq)):
-        found.setdefault(row.round, set()).add(row.id)
+        found.setdefault(row.round, set()).update([row.id] if row.still else [])
     return found
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 from accord.collect.campaign_log import Excluded, Why
 from accord.collect.freezing import ORIGINS
 from accord.collect.origins import AnyOrigin, read_origins
 from accord.collect.text_freezing import TextTally
 from accord.collect.text_log import TextHistory, read_texts
-from accord.collect.text_reckoning import TextFreezeSettings, TextOrigin, text_rows
+from accord.collect.text_reckoning import (
+    TextFreezeSettings,
+    TextOrigin,
+    names_of,
+    row_of,
+    text_rows,
+)
 from accord.core.errors import DataError
 from accord.core.types import Demonstration
 from accord.store.datasets import Dataset
@@ -63,6 +70,8 @@ class RemadeTexts:
         self._folder, self._replay, self._history = folder, replay, history
         self._settings = settings
         self._tally = TextTally(history)
+        self._kept: Mapping[str, Any] | None = None
+        self._written = {one.seq: one for one in history.written}
 
     @property
     def erased_since(self) -> bool:
@@ -91,17 +100,41 @@ class RemadeTexts:
             yield item
 
     def gone(self, origin: AnyOrigin) -> bool:
-        """Whether a text, its prompt, what it makes better or a review of it was erased since."""
+        """Whether a text, its prompt, what it makes better or a review of it was erased since.
+
+        Which texts those are the log says, as long as it does.
+        """
         assert isinstance(origin, TextOrigin)
-        campaign = self._history.campaign
-        task = campaign.tasks.get(origin.task)
-        texts = {origin.text, origin.edits} | (set() if task is None else {task.prompt})
-        reviews = {int(one) for one in origin.reviews.split(",") if one.isdecimal()}
-        return bool(texts & campaign.texts_erased_since or reviews & campaign.erased_since)
+        campaign, one = self._history.campaign, self._written.get(origin.seq)
+        lost = bool(_numbers(origin.reviews) & campaign.erased_since)
+        if one is None:
+            return lost or origin.seq in campaign.erased_since
+        return lost or not campaign.texts_erased_since.isdisjoint(names_of(one))
+
+    def kept(self, origin: AnyOrigin) -> Demonstration | None:
+        """The row of a text that lost nothing but reviews."""
+        one = self._written.get(origin.seq)
+        if one is None:
+            return None
+        if self._kept is None:  # all of them at once: an export is read from its beginning
+            gone = (self._written.get(one.seq) for one in self.origins() if self.gone(one))
+            named = {name for text in gone if text is not None for name in names_of(text)}
+            self._kept = self._replay.texts(named)
+        there = self._kept.keys() >= set(names_of(one))
+        return row_of(self._history, one, self._kept) if there else None
 
     def as_far_as_known(self, made: Row, row: Row, origin: AnyOrigin) -> Row:
         """The row that the log comes to: nothing of it hangs on other texts."""
         return made
+
+    def origin_as_far_as_known(self, made: AnyOrigin, origin: AnyOrigin) -> AnyOrigin:
+        """The origin that the log comes to, with the reviews that were erased since."""
+        assert isinstance(made, TextOrigin)
+        assert isinstance(origin, TextOrigin)
+        still, named = _numbers(made.reviews), _numbers(origin.reviews)
+        lost = named - still
+        fits = still <= named and lost <= self._history.campaign.erased_since
+        return replace(made, reviews=origin.reviews) if lost and fits else made
 
     def undecided(self, seq: int, said: Why | None, now: Why | None) -> bool:
         """Whether an erasure after freezing may be why a text is, or is not, a row.
@@ -120,3 +153,7 @@ class RemadeTexts:
     def figures(self) -> Mapping[str, object]:
         """What the manifest should say."""
         return self._tally.notes(self._settings)
+
+
+def _numbers(reviews: str) -> set[int]:
+    return {int(one) for one in reviews.split(",") if one.isdecimal()}

@@ -97,14 +97,14 @@ def text_rows(
     number = 0
     for start in range(0, len(kept), _TEXTS_AT_ONCE):
         some = kept[start : start + _TEXTS_AT_ONCE]
-        texts = replay.texts({name for one, _ in some for name in _names(one)})
+        texts = replay.texts({name for one, _ in some for name in names_of(one)})
         for one, reviews in some:
             lost = _erased(one, texts)
             if lost is not None:
                 yield Excluded(seq=one.seq, why=lost)
                 continue
             number += 1
-            row = _row(history, one, texts)
+            row = row_of(history, one, texts)
             split = settings.splitter.split(row)
             assert split is not None  # by prompt each row has one
             yield row, _origin(history, one, reviews, number, split.value)
@@ -116,9 +116,9 @@ def root_of(one: Written) -> str:
 
 
 def _counting(history: TextHistory, settings: TextFreezeSettings, one: Written) -> Sequence[Given]:
-    """The reviews of a text that count: of people who are believed, its author apart."""
+    """The reviews of a text that count: the last one of each who is believed, its author apart."""
     campaign = history.campaign
-    return [
+    found = (
         given
         for given in history.reviews.get(one.id, ())
         if given.verdict in (Verdict.RANKING, Verdict.ALL_BAD)
@@ -126,7 +126,8 @@ def _counting(history: TextHistory, settings: TextFreezeSettings, one: Written) 
         and campaign.kinds.get(given.rater) == RaterKind.HUMAN
         and given.rater not in campaign.quarantined
         and given.rater not in (one.author, *settings.without)
-    ]
+    )
+    return list({given.rater: given for given in sorted(found, key=lambda g: g.seq)}.values())
 
 
 def _why_not(
@@ -145,7 +146,8 @@ def _why_not(
     return next((why for holds, why in reasons if holds), None)
 
 
-def _names(one: Written) -> tuple[str, ...]:
+def names_of(one: Written) -> tuple[str, ...]:
+    """Ids of the prompt, of the text, and of what it makes better."""
     return (one.task.prompt, one.id, *one.task.responses)
 
 
@@ -159,7 +161,8 @@ def _erased(one: Written, texts: Mapping[str, Any]) -> Why | None:
     return None if all(name in texts for name in one.task.responses) else Why.ORIGINAL_ERASED
 
 
-def _row(history: TextHistory, one: Written, texts: Mapping[str, Any]) -> Demonstration:
+def row_of(history: TextHistory, one: Written, texts: Mapping[str, Any]) -> Demonstration:
+    """The row of a text; `texts` are the words of `names_of` it."""
     prompt = Conversation(
         tuple(
             Message(role=Speaker(m["role"]), content=m["content"]) for m in texts[one.task.prompt]

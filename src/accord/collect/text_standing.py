@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from accord.collect.campaign import Campaign
-from accord.collect.reviewing import QUARANTINED, Decision, texts
+from accord.collect.people import in_quarantine
+from accord.collect.reviewing import Decision, lost_unreviewed, texts
 from accord.collect.statements import ANSWERED
+from accord.collect.tasks import erased_words
 from accord.collect.text_tasks import WRITING
-from accord.store.tables import assignments, raters, tasks
+from accord.store.registry import ABOUT
+from accord.store.tables import assignments, events, payloads, responses, tasks
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,10 +65,12 @@ def text_standing(connection: Connection, campaign: Campaign) -> TextStanding:
             found[one.author, one.decision if used else ""] += 1
             lost[one.root] += one.decision is Decision.REJECTED or not one.trusted
     else:
-        for rater, state in _unreviewed(connection, campaign):
-            if state == QUARANTINED:
+        held = in_quarantine(connection)
+        for rater, there in _unreviewed(connection, campaign):
+            if rater in held:
                 outside.add(rater)
-            found[rater, "" if state == QUARANTINED else Decision.ACCEPTED] += 1
+            found[rater, Decision.ACCEPTED if there and rater not in held else ""] += 1
+        lost = lost_unreviewed(connection, campaign)
 
     def count(decision: str) -> int:
         return sum(n for (_, said), n in found.items() if said == decision)
@@ -95,19 +101,34 @@ def text_standing(connection: Connection, campaign: Campaign) -> TextStanding:
     )
 
 
-def _unreviewed(connection: Connection, campaign: Campaign) -> Sequence[tuple[str, str]]:
-    """Author and their state of each text, where none is reviewed."""
-    found = connection.execute(
-        sa.select(raters.c.id, raters.c.state)
-        .join(assignments, assignments.c.rater == raters.c.id)
-        .join(tasks, tasks.c.id == assignments.c.task)
-        .where(
-            tasks.c.campaign == campaign.id,
-            tasks.c.kind.in_(WRITING),
-            assignments.c.state.in_(ANSWERED),
+def _unreviewed(connection: Connection, campaign: Campaign) -> Sequence[tuple[str, bool]]:
+    """Author of each text that nobody replaced, where none is reviewed, and whether its words are
+    still there."""
+    here = sa.select(tasks.c.id).where(tasks.c.campaign == campaign.id, tasks.c.kind.in_(WRITING))
+    given = connection.execute(
+        sa.select(assignments.c.rater).where(
+            assignments.c.task.in_(here), assignments.c.state.in_(ANSWERED)
         )
     )
-    return [(row.id, row.state) for row in found]
+    of_prompts = sa.select(tasks.c.prompt).where(tasks.c.campaign == campaign.id)
+    kept = connection.execute(
+        sa.select(responses.c.rater, payloads.c.body)
+        .join(payloads, (payloads.c.seq == responses.c.seq) & (payloads.c.name == ABOUT))
+        .where(
+            responses.c.prompt.in_(of_prompts),
+            responses.c.rater.is_not(None),
+            responses.c.digest.is_not(None),
+            payloads.c.body.is_not(None),
+            ~sa.exists().where(events.c.supersedes == responses.c.seq),
+        )
+    )
+    names = set(connection.execute(here).scalars())
+    left = Counter(row.rater for row in kept if json.loads(row.body).get("task") in names)
+    found = []
+    for rater in given.scalars():
+        found.append((rater, left[rater] > 0))
+        left[rater] -= 1
+    return found
 
 
 def _asked(connection: Connection, campaign: Campaign) -> tuple[int, int]:
@@ -120,8 +141,14 @@ def _asked(connection: Connection, campaign: Campaign) -> tuple[int, int]:
     begun = sa.exists().where(assignments.c.task == tasks.c.id, assignments.c.state == "skipped")
     rows = connection.execute(
         sa.select(
-            tasks.c.state, tasks.c.overlap, given.label("given"), begun.label("skipped")
+            tasks.c.state,
+            tasks.c.overlap,
+            given.label("given"),
+            begun.label("skipped"),
+            erased_words().label("erased"),
         ).where(tasks.c.campaign == campaign.id, tasks.c.kind.in_(WRITING))
     ).all()
     skipped = sum(row.state == "withdrawn" and row.skipped for row in rows)
-    return skipped, sum(row.overlap - row.given for row in rows if row.state == "open")
+    return skipped, sum(
+        row.overlap - row.given for row in rows if row.state == "open" and not row.erased
+    )
