@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from accord.collect.campaign import Campaign
 from accord.collect.reviewing import Decision, decided, texts
+from accord.collect.text_frozen import text_origins
 from accord.collect.text_leases import next_text
 from accord.collect.text_standing import TextStanding, text_standing
 from accord.collect.trust import quarantine
@@ -27,6 +28,7 @@ from tests.collect.texting import (
     review,
     reviewed,
     rows,
+    send,
     take,
     wrote,
 )
@@ -170,3 +172,27 @@ def test_what_was_erased_is_not_still_to_write(database: Database) -> None:
         seq = connection.execute(sa.select(sa.func.min(prompts.c.seq))).scalar_one()
     erase(database, seq, TEXT)
     assert figures(database, campaign).to_write == 1
+
+
+def test_a_review_of_somebody_who_then_wrote_for_the_same_prompt_counts_no_more(
+    database: Database, tmp_path: Path
+) -> None:
+    campaign = asked(database, write=1)
+    ada, bea, cyd = (somebody(database, campaign, name) for name in ("ada", "bea", "cyd"))
+    old = take(database, campaign, ada)
+    later = datetime.now(UTC) + timedelta(hours=2)
+    rival = send(database, campaign, take(database, campaign, bea, now=later), now=later)
+    review(database, campaign, take(database, campaign, ada, now=later), REJECT, now=later)
+    with database.read() as connection:
+        assert text_standing(connection, campaign).rejected == 1
+    assert send(database, campaign, old, now=later).late
+    with database.read() as connection:
+        now = text_standing(connection, campaign)
+    assert (now.written, now.rejected, now.waiting) == (2, 0, 2)
+    for _ in range(2):  # her text, and what her review left open
+        lease = take(database, campaign, cyd)
+        review(database, campaign, lease, ACCEPT)
+    done = frozen_texts(database, campaign, tmp_path)
+    assert done.manifest.rows == 2
+    texts = {origin.seq for origin in text_origins(done.folder)}
+    assert rival.seq in texts

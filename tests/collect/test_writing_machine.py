@@ -55,6 +55,8 @@ class Writing(RuleBasedStateMachine):
         self.replaced: set[int] = set()
         self.by: dict[str, str] = {}
         """Text (id) to its author."""
+        self.about: dict[str, str] = {}
+        """Text (id) to its prompt, which one first task alone asks about."""
         self.assigned: dict[str, str] = {}
         """Assignment to the text that stands for it."""
         self.said: dict[str, tuple[str, str, int, Opinion]] = {}
@@ -156,6 +158,7 @@ class Writing(RuleBasedStateMachine):
         assert known is None or known[2].seq != done.seq
         self.current[done.response] = done.seq
         self.by[done.response] = lease.rater
+        self.about[done.response] = lease.prompt.digest
         self.assigned[lease.assignment] = done.response
         self.sent[key] = (lease, text, done)
         return key
@@ -193,6 +196,7 @@ class Writing(RuleBasedStateMachine):
         self.replaced.add(seq)
         self.current[done.response] = done.seq
         self.by[done.response] = lease.rater
+        self.about[done.response] = lease.prompt.digest
         self.assigned[lease.assignment] = done.response
 
     def shows(self, task: str) -> str | None:
@@ -236,7 +240,13 @@ class Writing(RuleBasedStateMachine):
 
     def decided(self, text: str) -> Why | None:
         """What the model says of a text: None where it is a demonstration."""
-        said = [one[3] for one in self.said.values() if one[0] == text and one[3] is not SKIP]
+        rivals = {self.by[one] for one in self.current if self.about[one] == self.about[text]}
+        last = {
+            who: said
+            for of, who, _, said in sorted(self.said.values(), key=lambda one: one[2])
+            if of == text and said is not SKIP and who not in rivals
+        }
+        said = list(last.values())
         if len(said) < REVIEWS:
             return Why.NOT_REVIEWED
         accepts = sum(one is ACCEPT for one in said)

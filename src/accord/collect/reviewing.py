@@ -101,8 +101,16 @@ def texts(connection: Connection, campaign: Campaign, *, root: str | None = None
     if root is not None:
         found = found.where(_first == root)
     outside = in_quarantine(connection)
-    said = _reviews(connection, campaign, root, outside)
-    for _, group in groupby(connection.execute(found).all(), key=lambda row: row.id):
+    every = connection.execute(found).all()
+    wrote = {(row.root, row.rater) for row in every}
+    of_root = {row.id: row.root for row in every}
+    said = Counter(
+        (text, accepted)
+        for (text, rater), accepted in _reviews(connection, campaign, root, outside).items()
+        # Who reviewed and then wrote for the same prompt, late, is a rival.
+        if (of_root.get(text), rater) not in wrote
+    )
+    for _, group in groupby(every, key=lambda row: row.id):
         rows = list(group)
         first = rows[0]
         accepts, rejects = said[first.id, True], said[first.id, False]
@@ -124,9 +132,9 @@ def texts(connection: Connection, campaign: Campaign, *, root: str | None = None
 
 def _reviews(
     connection: Connection, campaign: Campaign, root: str | None, outside: Collection[str]
-) -> Counter[tuple[str, bool]]:
-    """(text, accepted) to reviews that count, of people who are not `outside`: the last one of
-    each, who may have had two tasks of one text, one of them late."""
+) -> dict[tuple[str, str], bool]:
+    """(text, reviewer) to whether it was accepted, of people who are not `outside`: the last review
+    of each, who may have had two tasks of one text, one of them late."""
     found = (
         sa.select(task_responses.c.response, judgements.c.rater, judgements.c.verdict)
         .join(tasks, tasks.c.id == judgements.c.task)
@@ -143,12 +151,11 @@ def _reviews(
     )
     if root is not None:
         found = found.join(_WRITTEN_FOR, _WRITTEN_FOR.c.id == tasks.c.repeats).where(_first == root)
-    last = {
+    return {
         (row.response, row.rater): row.verdict == Verdict.RANKING
         for row in connection.execute(found)
         if row.rater not in outside
     }
-    return Counter((text, accepted) for (text, _), accepted in last.items())
 
 
 # ---- what follows --------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ All of it follows from the log and the settings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,8 +87,11 @@ def text_rows(
     """
     yield from history.gone
     kept: list[tuple[Written, Sequence[Given]]] = []
+    authors: dict[str, set[str]] = defaultdict(set)
     for one in history.written:
-        reviews = _counting(history, settings, one)
+        authors[root_of(one)].add(one.author)
+    for one in history.written:
+        reviews = _counting(history, settings, one, authors[root_of(one)])
         why = _why_not(history, settings, one, reviews)
         if why is None:
             kept.append((one, reviews))
@@ -115,8 +119,11 @@ def root_of(one: Written) -> str:
     return one.task.repeats or one.task.id
 
 
-def _counting(history: TextHistory, settings: TextFreezeSettings, one: Written) -> Sequence[Given]:
-    """The reviews of a text that count: the last one of each who is believed, its author apart."""
+def _counting(
+    history: TextHistory, settings: TextFreezeSettings, one: Written, rivals: Collection[str]
+) -> Sequence[Given]:
+    """The reviews of a text that count: the last one of each who is believed, and wrote no text for
+    the same prompt themselves."""
     campaign = history.campaign
     found = (
         given
@@ -125,7 +132,7 @@ def _counting(history: TextHistory, settings: TextFreezeSettings, one: Written) 
         and given.responses == (one.id,)
         and campaign.kinds.get(given.rater) == RaterKind.HUMAN
         and given.rater not in campaign.quarantined
-        and given.rater not in (one.author, *settings.without)
+        and given.rater not in (*rivals, *settings.without)
     )
     return list({given.rater: given for given in sorted(found, key=lambda g: g.seq)}.values())
 
