@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from accord.cli.main import main
+from accord.collect.sealing import seal
 from accord.collect.tasks import Purpose
 from accord.core.hashing import canonical_json
 from accord.pipeline.logbook import export_workspace_log, open_log, public_key, signing_key
@@ -20,6 +21,7 @@ from accord.store.checkpoints import sign_checkpoint
 from accord.store.database import Database, open_database
 from accord.store.judgements import Verdict
 from accord.store.keys import SigningKey
+from accord.store.manifest import DatasetManifest
 from accord.store.tables import tasks
 from tests.collect.judging import campaign, rater, say, task
 
@@ -280,3 +282,19 @@ def test_whom_the_rules_do_not_believe_is_left_out_and_the_set_verifies(
     assert main(["verify", "guessed"]) == 0
     assert main(["freeze", "guessed", "--even"]) == 0
     assert "12 preferences as 'guessed'" in capsys.readouterr().out
+
+
+def test_a_set_that_somebody_sealed_anew_is_told_of(workspace: Workspace, capsys: Said) -> None:
+    assert main(["freeze"]) == 0
+    capsys.readouterr()
+    assert main(["verify", "My-pilot"]) == 0
+    assert "not with this workspace's" not in capsys.readouterr().out
+    (found,) = workspace.datasets("preferences")
+    stranger = SigningKey.load_or_make(workspace.root / "stranger.pem")
+    seal(found.folder, DatasetManifest.load(found.folder), stranger)
+    assert main(["verify", "My-pilot"]) == 0
+    assert f"sealed with key {stranger.public.id}, not with this workspace's" in (
+        capsys.readouterr().out
+    )
+    assert main(["verify", "My-pilot", "--key", ".accord/keys/log.pub"]) == 2
+    assert "not trusted" in capsys.readouterr().err

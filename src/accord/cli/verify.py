@@ -14,6 +14,7 @@ from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import find_workspace
 from accord.collect.frozen import FrozenVerdict, is_frozen, verify_frozen
+from accord.collect.sealing import sealed_by
 from accord.core.errors import ConfigError, DataError
 from accord.pipeline.logbook import open_log, public_key
 from accord.pipeline.workspace import Workspace
@@ -66,8 +67,15 @@ def main(words: Sequence[str], options: Options) -> int:
     if asked.log is not None:
         print(_set(verify_frozen(folder, asked.log, public_keys=keys), folder))
         return 0
-    with open_log(find_workspace(options)) as database:
+    workspace = find_workspace(options)
+    own = _own_key(workspace, needed=False)
+    with open_log(workspace) as database:
         print(_set(verify_frozen(folder, database, public_keys=keys), folder))
+    if keys is None and own is not None and sealed_by(folder).id != own.id:
+        print(
+            f"  sealed with key {sealed_by(folder).id}, not with this workspace's: unless you know "
+            "whose that is (--key), somebody may have sealed it anew"
+        )
     return 0
 
 

@@ -46,9 +46,7 @@ def broken(folder: Path, manifest: DatasetManifest, keys: Sequence[PublicKey] | 
     `keys` are those to believe; None believes the one that the seal itself names.
     """
     try:
-        body = json.loads((folder / SEAL).read_text(encoding="utf-8"))
-        key = PublicKey(from_hex(body["public_key"]))
-        signature = from_hex(body["signature"])
+        key, signature = _read(folder)
     except OSError:
         return "the set has no seal"
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -58,6 +56,16 @@ def broken(folder: Path, manifest: DatasetManifest, keys: Sequence[PublicKey] | 
     if not key.signed(_signed(manifest), signature):
         return "the manifest is not the one that was sealed"
     return None
+
+
+def sealed_by(folder: Path) -> PublicKey:
+    """Whose seal the set in `folder` bears. For one whose seal was found to hold."""
+    return _read(folder)[0]
+
+
+def _read(folder: Path) -> tuple[PublicKey, bytes]:
+    body = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+    return PublicKey(from_hex(body["public_key"])), from_hex(body["signature"])
 
 
 def _signed(manifest: DatasetManifest) -> bytes:
