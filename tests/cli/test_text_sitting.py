@@ -103,7 +103,7 @@ def test_what_is_refused_may_be_changed(workspace: Path) -> None:
 
 def test_a_skip_has_a_reason(workspace: Path) -> None:
     opened(workspace, write=1)
-    done = rate(workspace, "s1\nu", "--name", "Ada")
+    done = rate(workspace, "s\n1\nu\n", "--name", "Ada")
     assert "handed in: skipped, cannot judge it" in done.stdout
     assert "0 written, 0 made better, 0 reviewed, 1 skipped" in done.stdout
     (row,) = reviews(workspace)
@@ -112,7 +112,7 @@ def test_a_skip_has_a_reason(workspace: Path) -> None:
 
 def test_the_last_text_is_replaced(workspace: Path) -> None:
     opened(workspace, write=2)
-    done = rate(workspace, "t\nTwo.\n.\n\nut\nOr II.\n.\n\nuu", "--name", "Ada")
+    done = rate(workspace, "t\nTwo.\n.\n\nu\nt\nOr II.\n.\n\nu\nu\n", "--name", "Ada")
     assert "replaced: 3 words" in done.stdout
     assert "1 replaced" in done.stdout
     assert texts(workspace) == ["Two.", "Two.\nOr II."]
@@ -143,7 +143,7 @@ def test_what_was_being_written_is_offered_again(workspace: Path) -> None:
     # Nobody else sees it, and the task is not theirs.
     assert "nothing to write" in rate(workspace, "", "--name", "Bea").stdout
     done = rate(workspace, "t\nright.\n.\n\n", "--name", "Ada")
-    assert "you began this before; Backspace drops it" in done.stdout
+    assert "you began this before; b drops it" in done.stdout
     assert "\x1b[2J" not in done.stdout
     assert texts(workspace) == ["Two \x1b[2Jis\nright."]
     assert drafts(workspace) == []
@@ -151,8 +151,9 @@ def test_what_was_being_written_is_offered_again(workspace: Path) -> None:
 
 def test_backspace_drops_and_brings_back(workspace: Path) -> None:
     opened(workspace, write=1)
-    done = rate(workspace, "t\nTwo.\n.\n\x7f\x7f\n\n", "--name", "Ada")
-    assert "dropped; Backspace brings it back" in done.stdout
+    done = rate(workspace, "b\nt\nTwo.\n.\nb\n\x7f\n\n", "--name", "Ada")
+    assert done.stdout.count("nothing is written yet") == 1
+    assert done.stdout.count("dropped; b brings it back") == 1
     assert texts(workspace) == ["Two."]
 
 
@@ -163,7 +164,7 @@ def test_a_pause_ends_the_sitting(workspace: Path) -> None:
         screen.press("\r")
         screen.ready("q end")
         set_state(workspace, CampaignState.PAUSED)
-        screen.press("t")
+        screen.press("t\n")
         screen.until("ends them:")
         screen.press("Two.\n.\n")
         screen.ready("your text")
@@ -185,9 +186,9 @@ def test_an_editor_on_a_private_file(workspace: Path, monkeypatch: pytest.Monkey
         screen.until("Enter goes on")
         screen.press("\r")
         screen.ready("draft 0", "q end")
-        screen.press("e")
+        screen.press("e\n")
         screen.ready("a better one")
-        screen.press("d")
+        screen.press("d\n")
         screen.ready("[-draft-]", "{+better one+}")
         screen.press("\r")
         assert "1 made better" in screen.end()
@@ -211,9 +212,9 @@ def test_without_an_editor_typing_is_left(
         screen.until("Enter goes on")
         screen.press("\r")
         screen.ready("q end")
-        screen.press("e")
+        screen.press("e\n")
         screen.ready(words)
-        screen.press("q")
+        screen.press("q\n")
         screen.end()
     assert drafts(workspace) == []
     assert states(workspace) == ["released"]
@@ -225,13 +226,13 @@ def test_a_killed_terminal_loses_one_line_at_most(workspace: Path) -> None:
         screen.until("Enter goes on")
         screen.press("\r")
         screen.ready("q end")
-        screen.press("t")
+        screen.press("t\n")
         screen.until("ends them:")
         screen.press("Two.\n.\n")
         screen.ready("your text")
         screen.press("\r")
         screen.ready("handed in", "task 2", "q end")
-        screen.press("t")
+        screen.press("t\n")
         screen.until("ends them:")
         screen.press("Three,\nas I thi")
         screen.until("as I thi")
@@ -252,7 +253,7 @@ def test_an_interrupt_keeps_what_was_typed(workspace: Path) -> None:
         screen.until("Enter goes on")
         screen.press("\r")
         screen.ready("q end")
-        screen.press("t")
+        screen.press("t\n")
         screen.until("ends them:")
         screen.press("Two,\n")
         screen.until("Two,")
@@ -276,3 +277,66 @@ def test_a_lead_reads_why_texts_were_rejected(workspace: Path) -> None:
         ("rejection", "harmful", "Two."),
         ("rejection", "no, four", "Two."),
     ]
+
+
+def test_what_is_typed_at_once_is_text(workspace: Path) -> None:
+    opened(workspace, write=2)
+    # Each first sign is a command, and "Since 1990" would skip for reason 1.
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("Since 1990, quite early.\n")
+        screen.until("ends it:")
+        screen.press("the end\n\n.\n")
+        screen.ready("your text")
+        screen.press("quick\n.\n")
+        screen.ready("quick")
+        screen.press("\r")
+        screen.ready("handed in: 7 words", "q end")
+        screen.press("Q\n")
+        screen.end()
+    assert texts(workspace) == ["Since 1990, quite early.\nthe end\n\nquick"]
+    done = rate(workspace, "The sky is wet.\n.\n\n", "--name", "Ada")
+    assert "1 written" in done.stdout
+    assert texts(workspace)[1:] == ["The sky is wet."]
+
+
+def test_a_letter_that_is_not_offered_is_no_text(workspace: Path) -> None:
+    opened(workspace, write=1)
+    done = rate(workspace, "d\nt\nd\n.\n\n", "--name", "Ada")
+    assert "'d' means nothing here" in done.stdout
+    assert texts(workspace) == ["d"]
+
+
+def test_a_skip_that_drops_a_text_is_asked_about(workspace: Path) -> None:
+    opened(workspace, write=1)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("Two.\n.\n")
+        screen.ready("your text")
+        screen.press("s\n")
+        screen.until("why skip?")
+        screen.press("1")
+        screen.until("this drops your text:")
+        screen.until("Backspace goes back")
+        screen.press("\x7f")
+        screen.ready()
+        assert [path.read_text() for path in drafts(workspace)] == ["Two."]
+        screen.press("q\n")
+        screen.end()
+    done = rate(workspace, "s\n1\n\n", "--name", "Ada")
+    assert "handed in: skipped, cannot judge it" in done.stdout
+    assert drafts(workspace) == []
+
+
+def test_a_skip_that_drops_a_review_is_asked_about(workspace: Path) -> None:
+    opened(workspace, write=1)
+    rate(workspace, "Two.\n.\n\n", "--name", "Ada")
+    done = rate(workspace, "as1\n\x7fq", "--name", "Bea")
+    assert "this drops your answer:" in done.stdout
+    assert "0 reviewed, 0 skipped" in " ".join(done.stdout.split())
+    assert reviews(workspace) == []
+    assert "1 skipped" in rate(workspace, "as1\n\n", "--name", "Bea").stdout

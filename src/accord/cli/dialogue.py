@@ -53,6 +53,15 @@ class Dialogue:
                 self.keys.drop_line()
                 self.say(f"that is no answer: {', '.join(named.values())}, or Backspace goes back")
 
+    def sure(self, question: str, does: str) -> bool:
+        """Whether they mean it, by an Enter of its own: what was typed before this was asked is no
+        answer."""
+        if self.keys.live:
+            self.keys.forget()
+        else:
+            self.keys.drop_line()
+        return self.choice(question, {ENTER: does}) is not None
+
     def pages(self, what: RenderableType) -> Pages:
         """Begin to show something: its first page."""
         pages = Pages(self.console, what, live=self.keys.live)

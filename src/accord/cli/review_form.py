@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from rich.console import RenderableType
 
 from accord.cli.dialogue import BACKS, Dialogue
-from accord.cli.form import FLAGS, LONGEST_PAUSE, SKIPS, Wish, ask_ratings, ask_reason
+from accord.cli.form import FLAGS, LONGEST_PAUSE, Wish, ask_ratings, ask_reason, ask_skip
 from accord.cli.keys import END, ENTER
 from accord.cli.sheets import Pages
 from accord.cli.text_sheets import text_task
@@ -146,7 +146,11 @@ class ReviewForm:
         )
 
     def _skipped(self) -> Opinion | None:
-        reason = ask_reason(self._dialogue, "why skip?", SKIPS)
+        if self._now.accepts is not None or self._now.ratings:
+            drops = "this drops your answer"
+        else:
+            drops = "this skips it with what you said beside it" if self.begun else ""
+        reason = ask_skip(self._dialogue, drops)
         if reason is None:
             return None
         self._now = replace(self._now, accepts=None)
