@@ -340,3 +340,54 @@ def test_a_skip_that_drops_a_review_is_asked_about(workspace: Path) -> None:
     assert "0 reviewed, 0 skipped" in " ".join(done.stdout.split())
     assert reviews(workspace) == []
     assert "1 skipped" in rate(workspace, "as1\n\n", "--name", "Bea").stdout
+
+
+def test_the_last_text_of_all_can_be_replaced(workspace: Path) -> None:
+    opened(workspace, write=1)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("Two.\n.\n")
+        screen.ready("your text")
+        screen.press("\r")
+        screen.ready("there is nothing to write or review for you now")
+        screen.until("u undoes the last one, Enter ends")
+        screen.press("u")
+        screen.ready("your last text again", "Two.")
+        screen.press("Or II.\n.\n")
+        screen.ready("Or II.")
+        screen.press("\r")
+        screen.ready("replaced: 3 words")
+        screen.until("Enter ends")
+        screen.press("q")
+        assert "1 written" in screen.end()
+    assert texts(workspace) == ["Two.", "Two.\nOr II."]
+
+
+def test_the_newest_of_an_earlier_sitting_is_undone(workspace: Path) -> None:
+    opened(workspace, write=2, reviews=1)
+    rate(workspace, "Two.\n.\n\n", "--name", "Ada")
+    done = rate(workspace, "u\nOr II.\n.\n\nq\n", "--name", "Ada")
+    assert "your text of an earlier sitting" in done.stdout
+    assert "replaced: 3 words" in done.stdout
+    counts = "0 written, 0 made better, 0 reviewed, 0 skipped, 1 replaced"
+    assert counts in " ".join(done.stdout.split())
+    rate(workspace, "a\n", "--name", "Bea", "--most", "1")
+    # Somebody read it.
+    done = rate(workspace, "u\nq\n", "--name", "Ada")
+    assert "somebody has begun to review this text: it stays as it is" in done.stdout
+    done = rate(workspace, "u\nq\n", "--name", "Cyd")
+    assert "there is nothing to undo" in done.stdout
+    assert texts(workspace) == ["Two.", "Two.\nOr II."]
+
+
+def test_the_newest_review_of_an_earlier_sitting_is_undone(workspace: Path) -> None:
+    opened(workspace, write=3)
+    rate(workspace, "Two.\n.\n\nThree.\n.\n\n", "--name", "Ada")
+    rate(workspace, "a\n", "--name", "Bea", "--most", "1")
+    done = rate(workspace, "ux2\n\nq", "--name", "Bea")
+    assert "your last review of an earlier sitting" in done.stdout
+    assert "corrected: reject: does not answer" in done.stdout
+    (row,) = reviews(workspace)
+    assert (row.verdict, row.supersedes is not None) == ("all_bad", True)

@@ -95,6 +95,16 @@ class Dialogue:
         self._clear_line()
         return True
 
+    def waits_for(self, key: str, told: str) -> bool:
+        """Wait for a key where somebody can press it: False for Enter or q in its place."""
+        if not self.keys.live:
+            return False
+        self.typed(told)
+        while (pressed := self.keys.read().lower()) not in (key, ENTER, END, "q"):
+            pass
+        self._clear_line()
+        return pressed == key
+
     def _clear_line(self) -> None:
         if self.keys.live:
             self.console.file.write("\r\x1b[K")

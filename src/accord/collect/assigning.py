@@ -29,6 +29,7 @@ from accord.core.errors import ConflictError, DataError
 from accord.core.hashing import digest
 from accord.store.database import Database
 from accord.store.event import new_id
+from accord.store.judgements import Verdict
 from accord.store.registry import conversation_in
 from accord.store.tables import assignments
 
@@ -126,6 +127,26 @@ def lease_of(connection: Connection, campaign: Campaign, assignment: str) -> Lea
         raise DataError("there is no such assignment", got=assignment)
     number = count_judged(connection, campaign, row.rater)
     return _lease(connection, campaign, row._asdict(), number)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Newest:
+    """A rater's newest answer in a campaign."""
+
+    seq: int
+    """Number of its event."""
+    assignment: str
+    """Id."""
+    verdict: Verdict
+
+
+def newest_answer(connection: Connection, campaign: Campaign, rater: str) -> Newest | None:
+    """The newest judgement or skip that its rater may still correct; no lesson, and nothing whose
+    words were erased. None where there is none."""
+    row = connection.execute(statements.NEWEST, _of(campaign, rater)).one_or_none()
+    if row is None:
+        return None
+    return Newest(seq=row.seq, assignment=row.assignment, verdict=Verdict(row.verdict))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

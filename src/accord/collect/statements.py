@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from accord.collect.sheet import RaterKind
 from accord.collect.tasks import Purpose, TaskState, erased_words
-from accord.store.judgements import Verdict
+from accord.store.judgements import COUNTS, Verdict
 from accord.store.registry import TEXT
 from accord.store.tables import (
     assignments,
@@ -170,6 +170,22 @@ JUDGED = (
     .order_by(judgements.c.seq)
 )
 """The tasks `in_campaign` that `of_rater` answered, in the order of the answers."""
+
+NEWEST = (
+    sa.select(judgements.c.seq, judgements.c.assignment, judgements.c.verdict)
+    .join(tasks, tasks.c.id == judgements.c.task)
+    .where(
+        HERE,
+        judgements.c.rater == RATER,
+        judgements.c.assignment.is_not(None),
+        tasks.c.purpose != Purpose.LESSON,
+        *COUNTS,
+        ~erased_words(),
+    )
+    .order_by(judgements.c.seq.desc())
+    .limit(1)
+)
+"""The newest answer `in_campaign` of `of_rater` that stands and may be corrected."""
 
 REPEATED = sa.select(tasks.c.repeats).where(
     tasks.c.campaign == _CAMPAIGN, tasks.c.purpose == Purpose.REPEAT, tasks.c.for_rater == RATER

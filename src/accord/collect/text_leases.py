@@ -93,6 +93,19 @@ def next_text(
         return _lease(connection, campaign, row, number)
 
 
+def text_lease_of(connection: Connection, campaign: Campaign, assignment: str) -> TextLease:
+    """What an assignment's rater saw, whatever became of it: for showing it again.
+
+    Raises DataError where there is no such assignment, or its words were erased.
+    """
+    row = connection.execute(statements.ASSIGNMENT, {"of_id": assignment}).one_or_none()
+    if row is None:
+        raise DataError("there is no such assignment", got=assignment)
+    return _lease(
+        connection, campaign, row._asdict(), count_judged(connection, campaign, row.rater)
+    )
+
+
 # ---- which task ----------------------------------------------------------------------------------
 
 
