@@ -312,7 +312,9 @@ def test_the_last_answer_of_all_can_be_corrected(workspace: Path) -> None:
 
 def test_the_newest_answer_of_an_earlier_sitting_is_corrected(workspace: Path) -> None:
     taught(workspace)
-    rate(workspace, "a\na\n", "--most", "2")
+    rate(workspace, "a\n", "--most", "1")
+    assert "0 corrected, 1 lesson" in (done := rate(workspace, "a\n", "--most", "1").stdout)
+    assert "1 lessons" not in done
     assert "there is nothing to undo" in rate(workspace, "uq").stdout
     rate(workspace, "a\n", "--most", "1")
     said = rate(workspace, "u0\nq").stdout

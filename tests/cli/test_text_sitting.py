@@ -63,7 +63,7 @@ def test_lines_become_texts_and_reviews(workspace: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert texts(workspace) == ["Two.\n\nAs one and one.", "Three."]
     said = plain(done.stdout)
-    told = re.findall(r"^handed in: (\d) words \(event (\d+)\)$", said, re.MULTILINE)
+    told = re.findall(r"^handed in: (\d) words? \(event (\d+)\)$", said, re.MULTILINE)
     assert [words for words, _ in told] == ["5", "1"]
     counts = "2 written, 0 made better, 0 reviewed, 0 skipped, 0 replaced"
     last = f"your last receipt is event {told[1][1]}"
@@ -391,3 +391,46 @@ def test_the_newest_review_of_an_earlier_sitting_is_undone(workspace: Path) -> N
     assert "corrected: reject: does not answer" in done.stdout
     (row,) = reviews(workspace)
     assert (row.verdict, row.supersedes is not None) == ("all_bad", True)
+
+
+def test_the_end_of_a_long_text_is_seen(workspace: Path) -> None:
+    opened(workspace, write=1)
+    lines = [f"line {number:02}" for number in range(60)]
+    with rating(workspace, "--name", "Ada", lines=24) as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("".join(f"{line}\n" for line in lines) + ".\n")
+        screen.until("... 40 lines above; v shows all")
+        shown = screen.ready()
+        screen.press("v\n")
+        pages = [screen.ready("your text")]
+        while "Enter shows more (" in screen.until("]" if "line 59" in pages[-1] else ")"):
+            screen.press("\r")
+            pages.append(screen.ready())
+        screen.press("\r")
+        screen.until("handed in: 120 words")
+        screen.end()
+    # With the frame, what is told above it, and the line for what is typed.
+    assert [line for line in lines if line in shown] == lines[39:]
+    assert len(pages) == 3
+    assert all("".join(pages).count(line) == 1 for line in lines)
+    assert texts(workspace) == ["\n".join(lines)]
+
+
+def test_guidelines_come_back_to_task_and_text(workspace: Path) -> None:
+    opened(workspace, write=1)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("Two.\n.\n")
+        screen.ready("your text")
+        screen.press("?\n")
+        screen.until("Prefer the helpful answer.")
+        screen.until("Enter goes back to the task")
+        screen.press("\r")
+        screen.ready("question 0", "q end", "Two.")
+        screen.press("\r")
+        screen.until("handed in: 1 word (event")
+        screen.end()

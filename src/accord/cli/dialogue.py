@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from accord.cli.keys import END, ENTER, Keys
-from accord.cli.sheets import Pages, filled
+from accord.cli.sheets import Pages, filled, more_told
 from accord.collect.ballot import BACK
 
 BACKS = (BACK, "\b")
@@ -69,21 +69,26 @@ class Dialogue:
         self.turn(pages)
         return pages
 
+    def end_of(self, what: RenderableType, hint: str) -> None:
+        """Show the end of something that its writer knows, as much as there is room for."""
+        self._clear_line()
+        Pages(self.console, what, live=self.keys.live).end(hint)
+
     def turn(self, pages: Pages) -> None:
         """The next page. What was pressed before it was there is no answer to it."""
         self._clear_line()
         pages.turn()
         self.keys.forget()
 
-    def read_through(self, what: RenderableType, *, then: str) -> bool:
-        """Show all of something and wait for Enter, where somebody can press it.
+    def read_through(self, what: RenderableType, *, then: str = "") -> bool:
+        """Show all of something and wait for Enter, where somebody can press it; without `then`
+        only while there is more.
 
         False where they end it instead, by q or Ctrl-D.
         """
         pages = self.pages(what)
-        while self.keys.live:
-            more = f"Enter shows more ({pages.left} lines)" if pages.left else then
-            self.typed(more)
+        while self.keys.live and (pages.left or then):
+            self.typed(more_told(pages) if pages.left else then)
             key = self.keys.read()
             if key in (END, "q", "Q"):
                 self._clear_line()

@@ -13,7 +13,7 @@ from rich.console import RenderableType
 
 from accord.cli.dialogue import BACKS, Dialogue
 from accord.cli.keys import END, ENTER
-from accord.cli.sheets import Pages, task
+from accord.cli.sheets import Pages, more_told, task
 from accord.collect.assigning import Lease
 from accord.collect.ballot import LETTERS, Ballot
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
@@ -106,7 +106,7 @@ class Form:
         return key.lower()
 
     def _status(self, pages: Pages) -> str:
-        more = [f"Enter shows more ({pages.left} lines)"] if pages.left else []
+        more = [more_told(pages)] if pages.left else []
         told = [self._ballot.told(), *self._extras.told(), *more]
         return "   ".join(part for part in told if part)
 

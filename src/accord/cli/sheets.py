@@ -40,6 +40,16 @@ def printable(text: str) -> str:
     )
 
 
+def counted(number: int, what: str) -> str:
+    """So many of something, as `1 line` or `2 lines`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def more_told(pages: Pages) -> str:
+    """What Enter does while there is more to read."""
+    return f"Enter shows more ({counted(pages.left, 'line')})"
+
+
 def task(console: Console, sheet: Sheet, *, heading: str, again: bool = False) -> RenderableType:
     """A task and its keys. Nothing of it says who or what wrote an answer.
 
@@ -128,6 +138,15 @@ class Pages:
     def left(self) -> int:
         """Lines that were not shown yet."""
         return len(self._lines)
+
+    def end(self, hint: str) -> None:
+        """Show the last lines that fit, under a line that counts those above, and a hint."""
+        # One line for that count and the last one of the screen for what is typed.
+        above = max(self.left - max(self._console.height - 2, 1), 0) if self._live else 0
+        if above:
+            lines = f"... {counted(above, 'line')} above; {hint}"
+            self._lines = [lines, *self._lines[above:]]
+        self.turn()
 
     def turn(self) -> None:
         """Show what comes next: all that is left where it fits, or where nobody turns pages."""

@@ -13,7 +13,7 @@ import accord
 from accord.cli.dialogue import Dialogue
 from accord.cli.form import Form, Wish
 from accord.cli.keeping import UNDO_OR_END, keep
-from accord.cli.sheets import guidelines, lesson
+from accord.cli.sheets import counted, guidelines, lesson
 from accord.collect.answering import Answered, answer, correct
 from accord.collect.assigning import Lease, lease_of, newest_answer, next_task, release
 from accord.collect.campaign import Campaign
@@ -82,7 +82,7 @@ class Sitting:
         """What was done, for the rater."""
         told = f"{self.judged} judged, {self.skipped} skipped, {self.corrected} corrected"
         if self.lessons:
-            told += f", {self.lessons} lessons"
+            told += f", {counted(self.lessons, 'lesson')}"
         if self.refused:
             told += f", {self.refused} not kept"
         if self._last is not None:

@@ -17,7 +17,7 @@ from accord.cli.drafts import Drafts
 from accord.cli.form import Wish
 from accord.cli.keeping import UNDO_OR_END, keep
 from accord.cli.review_form import ReviewForm
-from accord.cli.sheets import guidelines
+from accord.cli.sheets import counted, guidelines
 from accord.cli.sitting import UI
 from accord.cli.writing_form import Said, WritingForm
 from accord.collect.answering import Answered, answer, correct
@@ -199,7 +199,7 @@ class TextSitting:
         self._drafts.remove(lease.task)
         self._last = _Last(lease, sent.done.seq, said.text, skipped=False)
         self._done[_COUNTED[lease.kind]] += 1
-        self._tell("handed in", f"{len(said.text.split())} words", sent.done)
+        self._tell("handed in", counted(len(said.text.split()), "word"), sent.done)
         return True
 
     def _judge(self, lease: TextLease, said: Opinion, key: str, told: str) -> None:
@@ -292,7 +292,7 @@ class TextSitting:
                 return
             self._last = _Last(last.lease, sent.done.seq, new, skipped=False, here=last.here)
             self._done["replaced"] += 1
-            self._tell("replaced", f"{len(new.split())} words", sent.done)
+            self._tell("replaced", counted(len(new.split()), "word"), sent.done)
             return
 
     def _correct(self, last: _Last) -> None:

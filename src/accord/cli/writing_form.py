@@ -15,7 +15,7 @@ from accord.cli.drafts import Drafts
 from accord.cli.editor import edit
 from accord.cli.form import LONGEST_PAUSE, Wish, ask_skip
 from accord.cli.keys import END, ENTER
-from accord.cli.sheets import Pages
+from accord.cli.sheets import Pages, counted, more_told
 from accord.cli.text_sheets import changes, panel, text_task
 from accord.collect.sheet import Opinion
 from accord.collect.text_leases import TextLease
@@ -24,7 +24,7 @@ from accord.core.errors import ConfigError
 Read = TypeVar("Read", str, str | None)
 STOP = "."
 """A line that ends a text."""
-LETTERS = "tedbsu?q"
+LETTERS = "tevdbsu?q"
 """Lines of one sign that are no text."""
 
 
@@ -89,10 +89,10 @@ class WritingForm:
                 said = self._handed_in() if key == ENTER else self._skipped()
                 if said is not None:
                     return said
-            elif key:
-                self._change(key)
+            elif key == "?":
+                pages = self._guided(shown, pages)
             else:
-                self._type(line)
+                self._change(key, line)
 
     def _handed_in(self) -> Said | None:
         if self._text.strip():
@@ -115,6 +115,7 @@ class WritingForm:
             "or a letter and Enter: t begins with what looks like one of these",
             "e opens your editor" + (" with this answer" if editing else ""),
             *(["d what you changed"] if editing else []),
+            "v your text from its beginning",
             "b drops it",
             "Enter hands in",
             *(["s skip"] if self._again is None else []),
@@ -125,27 +126,36 @@ class WritingForm:
 
     def _line(self, pages: Pages) -> str | None:
         words = len(self._text.split())
-        told = f"{words} words, Enter hands in" if words else "your text, or a letter"
-        told = f"Enter shows more ({pages.left} lines)" if pages.left else told
+        told = f"{counted(words, 'word')}, Enter hands in" if words else "your text, or a letter"
+        told = more_told(pages) if pages.left else told
         if not self._keys.live:  # the end of a line of a pipe on which a question was answered
             self._keys.drop_line()
         with self._keys.lent():  # before it is said: what is typed at once is seen, too
             self._dialogue.typed(f"[{told}] ")
             return self._timed(self._keys.whole_line)
 
-    def _change(self, key: str) -> None:
-        if key == "t":
-            self._type(None)
+    def _guided(self, shown: RenderableType, pages: Pages) -> Pages:
+        """The guidelines, then task and text again; what is left of the task."""
+        self._dialogue.read_through(self._guide, then="Enter goes back to the task")
+        if not self._keys.live:
+            return pages
+        pages = self._dialogue.pages(shown)
+        self._show()
+        return pages
+
+    def _change(self, key: str, line: str | None) -> None:
+        if key in ("", "t"):
+            self._type(None if key else line)
         elif key == "e":
             self._edit()
         elif key == "d" and self._lease.text is not None:
-            self._dialogue.pages(changes(self._lease.text, self._text or self._lease.text))
+            self._dialogue.read_through(changes(self._lease.text, self._text or self._lease.text))
+        elif key == "v" and self._text.strip():
+            self._dialogue.read_through(panel(self._text, "your text"))
         elif key == "b":
             self._drop()
         elif key == "u":
             self._dialogue.say("b drops what you wrote; u replaces the last one after that")
-        elif key == "?":
-            self._dialogue.read_through(self._guide, then="Enter goes back to the task")
         else:
             self._dialogue.say(f"{key!a} means nothing here; t and Enter begins a text with it")
 
@@ -199,7 +209,7 @@ class WritingForm:
 
     def _show(self) -> None:
         if self._text.strip():
-            self._dialogue.pages(panel(self._text, "your text"))
+            self._dialogue.end_of(panel(self._text, "your text"), "v shows all")
 
     def _keep(self) -> None:
         """What was written so far outlives this terminal."""
