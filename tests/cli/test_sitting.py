@@ -321,3 +321,15 @@ def test_the_newest_answer_of_an_earlier_sitting_is_corrected(workspace: Path) -
     assert "your last task of an earlier sitting" in said
     assert "0 judged, 0 skipped, 1 corrected; your last receipt" in said
     assert [row.verdict for row in rows(workspace)] == ["ranking", "ranking", "tie"]
+
+
+def test_each_task_says_how_many_are_left(workspace: Path) -> None:
+    opened(workspace, tasks=3)
+    rate(workspace, "a\n", "--most", "1", "--name", "Mia")
+    with rating(workspace, "--name", "Mia") as screen:
+        screen.ready("task 1 of this sitting, about 1 left", "q end")
+        screen.press("s1")
+        screen.ready("task 2 of this sitting, none left", "q end")
+        screen.press("q")
+        screen.end()
+    assert "none left" not in rate(workspace, "q", "--name", "Mia").stdout

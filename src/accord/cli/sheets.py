@@ -16,6 +16,7 @@ from rich.text import Text
 from accord.collect.ballot import LETTERS, order_told
 from accord.collect.lessons import Feedback
 from accord.collect.sheet import Sheet
+from accord.collect.statements import MOST_COUNTED
 from accord.core.types import Conversation, Speaker
 
 WIDE = 100
@@ -43,6 +44,16 @@ def printable(text: str) -> str:
 def counted(number: int, what: str) -> str:
     """So many of something, as `1 line` or `2 lines`."""
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def heading_of(number: int, left: int | None) -> str:
+    """What stands above a task: its number in the sitting, and about how many wait after it where
+    somebody sees that."""
+    told = f"task {number} of this sitting"
+    if left is None:
+        return told
+    about = f"more than {MOST_COUNTED - 1}" if left >= MOST_COUNTED else f"about {left}"
+    return f"{told}, {about if left else 'none'} left"
 
 
 def more_told(pages: Pages) -> str:

@@ -13,9 +13,9 @@ import accord
 from accord.cli.dialogue import Dialogue
 from accord.cli.form import Form, Wish
 from accord.cli.keeping import UNDO_OR_END, keep
-from accord.cli.sheets import counted, guidelines, lesson
+from accord.cli.sheets import counted, guidelines, heading_of, lesson
 from accord.collect.answering import Answered, answer, correct
-from accord.collect.assigning import Lease, lease_of, newest_answer, next_task, release
+from accord.collect.assigning import Lease, count_left, lease_of, newest_answer, next_task, release
 from accord.collect.campaign import Campaign
 from accord.collect.lessons import Feedback
 from accord.collect.sheet import Opinion
@@ -130,9 +130,10 @@ class Sitting:
             if not self._dialogue.read_through(self._guide, then="Enter goes on to the first task"):
                 self._ended = True
                 return
-        heading = f"task {self._done + 1} of this sitting"
         if lease.lesson:
             heading = "a lesson: say what you think, then read what is right"
+        else:
+            heading = heading_of(self._done + 1, self._left())
         form = self._open(lease, heading=heading, again=False)
         key = uuid4().hex
         while not self._ended:
@@ -146,6 +147,12 @@ class Sitting:
                 return
             else:
                 self._ended = True
+
+    def _left(self) -> int | None:
+        if not self._dialogue.keys.live:
+            return None
+        with self._database.read() as connection:
+            return count_left(connection, self._campaign, self._rater)
 
     def _hand_in(self, lease: Lease, form: Form, said: Opinion, key: str) -> None:
         done = self._kept(

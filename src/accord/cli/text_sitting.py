@@ -17,7 +17,7 @@ from accord.cli.drafts import Drafts
 from accord.cli.form import Wish
 from accord.cli.keeping import UNDO_OR_END, keep
 from accord.cli.review_form import ReviewForm
-from accord.cli.sheets import counted, guidelines
+from accord.cli.sheets import counted, guidelines, heading_of
 from accord.cli.sitting import UI
 from accord.cli.writing_form import Said, WritingForm
 from accord.collect.answering import Answered, answer, correct
@@ -25,7 +25,7 @@ from accord.collect.assigning import newest_answer, release
 from accord.collect.campaign import Campaign
 from accord.collect.sheet import Opinion
 from accord.collect.tasks import TaskKind
-from accord.collect.text_leases import TextLease, next_text, text_lease_of
+from accord.collect.text_leases import TextLease, count_texts_left, next_text, text_lease_of
 from accord.collect.writing import HandedIn, check_replaceable, hand_in, newest_text, replace_text
 from accord.core.errors import ConflictError, DataError, StoreError
 from accord.store.database import Database
@@ -151,8 +151,7 @@ class TextSitting:
             if not self._dialogue.read_through(self._guide, then="Enter goes on to the first task"):
                 self._ended = True
                 return
-        heading = f"task {self._count + 1} of this sitting"
-        form = self._form(lease, heading)
+        form = self._form(lease, heading_of(self._count + 1, self._left()))
         key = uuid4().hex
         while not self._ended:
             said = form.ask()
@@ -167,6 +166,12 @@ class TextSitting:
                 return
             else:
                 self._ended = True
+
+    def _left(self) -> int | None:
+        if not self._dialogue.keys.live:
+            return None
+        with self._database.read() as connection:
+            return count_texts_left(connection, self._campaign, self._rater)
 
     def _form(self, lease: TextLease, heading: str) -> WritingForm | ReviewForm:
         if lease.kind is TaskKind.REVIEW:

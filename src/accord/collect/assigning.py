@@ -106,6 +106,13 @@ def next_task(
         return _lease(connection, campaign, row | {"leased_until": until}, number)
 
 
+def count_left(connection: Connection, campaign: Campaign, rater: str) -> int:
+    """How many tasks of work a person may still get beside the one that they have open, at most
+    `statements.MOST_COUNTED`; others may be faster, and checks come between them."""
+    wanted = statements.how_many(statements.open_tasks(Purpose.WORK, RaterKind.HUMAN))
+    return int(connection.execute(wanted, _of(campaign, rater)).scalar_one())
+
+
 def release(database: Database, lease: Held) -> None:
     """Give a task back unanswered. A lease that is no longer held is left alone."""
     with database.write(durable=False) as connection:

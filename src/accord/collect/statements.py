@@ -5,6 +5,7 @@ running. Parameters are named in each docstring.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -33,6 +34,8 @@ TAKEN = (LEASED, *ANSWERED)
 """States of an assignment that fill a place of the task's overlap."""
 NEAREST = 16
 """Tasks among which the draw is made: few, so that begun tasks are finished first."""
+MOST_COUNTED = 1000
+"""Open tasks that are counted for a rater, at most: a look at more takes time and says little."""
 
 _CAMPAIGN = sa.bindparam("in_campaign", type_=sa.String)
 RATER = sa.bindparam("of_rater", type_=sa.String)
@@ -298,6 +301,13 @@ def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
     if work or purpose is Purpose.ADJUDICATION:
         found = found.where(taken < tasks.c.overlap)
     return found.order_by(tasks.c.priority.desc(), tasks.c.id.desc()).limit(NEAREST)
+
+
+@cache
+def how_many(found: sa.Select[Any]) -> sa.Select[Any]:
+    """How many tasks a select like `open_tasks` finds, `MOST_COUNTED` at most."""
+    few = found.order_by(None).limit(MOST_COUNTED).subquery()
+    return sa.select(sa.func.count()).select_from(few)
 
 
 def _had_a_part() -> sa.ColumnElement[bool]:
