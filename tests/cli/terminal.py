@@ -51,9 +51,13 @@ class Screen:
         return "".join(map(self.until, (*words, READY)))
 
     def end(self) -> str:
-        """All that was shown since the last call until the command ended well."""
-        deadline = time.monotonic() + PATIENCE
+        """All that was shown since the last call until the command ended well, by Enter where
+        nothing is left but to undo the last answer."""
+        deadline, pressed = time.monotonic() + PATIENCE, False
         while self._take():
+            if not pressed and "Enter ends" in self.shown[self._seen :]:
+                self.press("\r")
+                pressed = True
             assert time.monotonic() < deadline, self.shown
         assert self.running.wait(PATIENCE) == 0, self.shown
         assert "Traceback" not in self.shown

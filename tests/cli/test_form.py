@@ -228,3 +228,14 @@ def test_guidelines_come_back_to_the_task(workspace: Path) -> None:
         screen.until("handed in: B > A")
         screen.end()
     assert len(rows(workspace)) == 1
+
+
+def test_a_skip_that_drops_an_order_is_asked_about(workspace: Path) -> None:
+    opened(workspace, tasks=2)
+    done = rate(workspace, "as2\n\x7f\n")
+    assert "this drops your answer:   Enter skips" in done.stdout
+    assert "1 judged, 0 skipped" in done.stdout
+    done = rate(workspace, "as2\n\n")
+    assert "handed in: skipped, not my language" in done.stdout
+    first, second = rows(workspace)
+    assert (first.verdict, second.verdict) == ("ranking", "skip")

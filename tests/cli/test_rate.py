@@ -81,7 +81,7 @@ def test_everything_that_can_be_said(workspace: Path) -> None:
 
 def test_what_was_said_before_a_skip_is_kept(workspace: Path) -> None:
     opened(workspace, tasks=1)
-    assert "1 skipped" in rate(workspace, "rboth are about somebody I know\nf\n2s1").stdout
+    assert "1 skipped" in rate(workspace, "rboth are about somebody I know\nf\n2s1\n\n").stdout
     with open_database(workspace / "accord.db") as database, database.read() as connection:
         (row,) = current(connection)
         said = parts_of(connection, row.seq)

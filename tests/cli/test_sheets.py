@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from accord.cli.sheets import GAP, UNSHOWN, Pages, filled, guidelines, legend, printable
+from accord.cli.sheets import GAP, UNSHOWN, Pages, filled, guidelines, heading_of, legend, printable
 
 
 def test_a_strangers_text_cannot_move_the_cursor() -> None:
@@ -63,3 +63,10 @@ def test_guidelines_are_a_page_and_no_markup() -> None:
     assert "https://arxiv.org/abs/2203.02155" in shown
     for raw in ("# ", "**", "\x1b[2J", "\x1b]8"):
         assert raw not in shown
+
+
+def test_a_heading_says_about_how_many_are_left() -> None:
+    assert heading_of(57, 143) == "task 57 of this sitting, about 143 left"
+    assert heading_of(1, 1000) == "task 1 of this sitting, more than 999 left"
+    assert heading_of(2, 0) == "task 2 of this sitting, none left"
+    assert heading_of(3, None) == "task 3 of this sitting"

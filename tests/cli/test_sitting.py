@@ -273,7 +273,7 @@ def test_a_lesson_is_told_once_it_was_answered(workspace: Path) -> None:
     assert len(told) == 2
     for one in told:
         assert one in ("right: A > B", "the right order is B > A; you said A > B")
-    assert "there is nothing to undo in this sitting" in said
+    assert "there is nothing to undo" in said
     assert "1 judged, 0 skipped, 0 corrected, 2 lessons; your last receipt" in said
 
 
@@ -291,3 +291,45 @@ def test_a_lesson_waits_until_it_was_read(workspace: Path) -> None:
         screen.until("Enter goes on")
         screen.press("q")
         assert "0 judged, 0 skipped, 0 corrected, 2 lessons" in plain(screen.end())
+
+
+def test_the_last_answer_of_all_can_be_corrected(workspace: Path) -> None:
+    opened(workspace, tasks=1)
+    with at_work(workspace) as screen:
+        screen.press("a\r")
+        screen.ready("there is nothing to judge for you now")
+        screen.until("u undoes the last one, Enter ends")
+        screen.press("zu")
+        screen.ready("the last task again", "q end")
+        screen.press("b\r")
+        screen.ready("corrected: B > A")
+        screen.until("Enter ends")
+        screen.press("\r")
+        assert "1 judged, 0 skipped, 1 corrected" in screen.end()
+    (row,) = rows(workspace)
+    assert row.supersedes is not None
+
+
+def test_the_newest_answer_of_an_earlier_sitting_is_corrected(workspace: Path) -> None:
+    taught(workspace)
+    rate(workspace, "a\n", "--most", "1")
+    assert "0 corrected, 1 lesson" in (done := rate(workspace, "a\n", "--most", "1").stdout)
+    assert "1 lessons" not in done
+    assert "there is nothing to undo" in rate(workspace, "uq").stdout
+    rate(workspace, "a\n", "--most", "1")
+    said = rate(workspace, "u0\nq").stdout
+    assert "your last task of an earlier sitting" in said
+    assert "0 judged, 0 skipped, 1 corrected; your last receipt" in said
+    assert [row.verdict for row in rows(workspace)] == ["ranking", "ranking", "tie"]
+
+
+def test_each_task_says_how_many_are_left(workspace: Path) -> None:
+    opened(workspace, tasks=3)
+    rate(workspace, "a\n", "--most", "1", "--name", "Mia")
+    with rating(workspace, "--name", "Mia") as screen:
+        screen.ready("task 1 of this sitting, about 1 left", "q end")
+        screen.press("s1")
+        screen.ready("task 2 of this sitting, none left", "q end")
+        screen.press("q")
+        screen.end()
+    assert "none left" not in rate(workspace, "q", "--name", "Mia").stdout

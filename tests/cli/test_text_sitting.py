@@ -66,7 +66,7 @@ def test_lines_become_texts_and_reviews(workspace: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert texts(workspace) == ["Two.\n\nAs one and one.", "Three."]
     said = plain(done.stdout)
-    told = re.findall(r"^handed in: (\d) words \(event (\d+)\)$", said, re.MULTILINE)
+    told = re.findall(r"^handed in: (\d) words? \(event (\d+)\)$", said, re.MULTILINE)
     assert [words for words, _ in told] == ["5", "1"]
     counts = "2 written, 0 made better, 0 reviewed, 0 skipped, 0 replaced"
     last = f"your last receipt is event {told[1][1]}"
@@ -106,7 +106,7 @@ def test_what_is_refused_may_be_changed(workspace: Path) -> None:
 
 def test_a_skip_has_a_reason(workspace: Path) -> None:
     opened(workspace, write=1)
-    done = rate(workspace, "s1\nu", "--name", "Ada")
+    done = rate(workspace, "s\n1\nu\n", "--name", "Ada")
     assert "handed in: skipped, cannot judge it" in done.stdout
     assert "0 written, 0 made better, 0 reviewed, 1 skipped" in done.stdout
     (row,) = reviews(workspace)
@@ -115,7 +115,7 @@ def test_a_skip_has_a_reason(workspace: Path) -> None:
 
 def test_the_last_text_is_replaced(workspace: Path) -> None:
     opened(workspace, write=2)
-    done = rate(workspace, "t\nTwo.\n.\n\nut\nOr II.\n.\n\nuu", "--name", "Ada")
+    done = rate(workspace, "t\nTwo.\n.\n\nu\nt\nOr II.\n.\n\nu\nu\n", "--name", "Ada")
     assert "replaced: 3 words" in done.stdout
     assert "1 replaced" in done.stdout
     assert texts(workspace) == ["Two.", "Two.\nOr II."]
@@ -146,7 +146,7 @@ def test_what_was_being_written_is_offered_again(workspace: Path) -> None:
     # Nobody else sees it, and the task is not theirs.
     assert "nothing to write" in rate(workspace, "", "--name", "Bea").stdout
     done = rate(workspace, "t\nright.\n.\n\n", "--name", "Ada")
-    assert "you began this before; Backspace drops it" in done.stdout
+    assert "you began this before; b drops it" in done.stdout
     assert "\x1b[2J" not in done.stdout
     assert texts(workspace) == ["Two \x1b[2Jis\nright."]
     assert drafts(workspace) == []
@@ -154,8 +154,9 @@ def test_what_was_being_written_is_offered_again(workspace: Path) -> None:
 
 def test_backspace_drops_and_brings_back(workspace: Path) -> None:
     opened(workspace, write=1)
-    done = rate(workspace, "t\nTwo.\n.\n\x7f\x7f\n\n", "--name", "Ada")
-    assert "dropped; Backspace brings it back" in done.stdout
+    done = rate(workspace, "b\nt\nTwo.\n.\nb\n\x7f\n\n", "--name", "Ada")
+    assert done.stdout.count("nothing is written yet") == 1
+    assert done.stdout.count("dropped; b brings it back") == 1
     assert texts(workspace) == ["Two."]
 
 
@@ -166,7 +167,7 @@ def test_a_pause_ends_the_sitting(workspace: Path) -> None:
         screen.press("\r")
         screen.ready("q end")
         set_state(workspace, CampaignState.PAUSED)
-        screen.press("t")
+        screen.press("t\n")
         screen.until("ends them:")
         screen.press("Two.\n.\n")
         screen.ready("your text")
@@ -188,10 +189,10 @@ def test_an_editor_on_a_private_file(workspace: Path, monkeypatch: pytest.Monkey
         screen.until("Enter goes on")
         screen.press("\r")
         screen.ready("draft 0", "q end")
-        screen.press("e")
+        screen.press("e\n")
         screen.ready("a better one")
-        screen.press("d")
-        screen.ready("[-draft-]", "{+better one+}")
+        screen.press("d\n")
+        screen.ready("[-draft 0-]", "{+a better one+}")
         screen.press("\r")
         assert "1 made better" in screen.end()
     assert texts(workspace) == ["a better one"]
@@ -214,9 +215,9 @@ def test_without_an_editor_typing_is_left(
         screen.until("Enter goes on")
         screen.press("\r")
         screen.ready("q end")
-        screen.press("e")
+        screen.press("e\n")
         screen.ready(words)
-        screen.press("q")
+        screen.press("q\n")
         screen.end()
     assert drafts(workspace) == []
     assert states(workspace) == ["released"]
@@ -228,13 +229,13 @@ def test_a_killed_terminal_loses_one_line_at_most(workspace: Path) -> None:
         screen.until("Enter goes on")
         screen.press("\r")
         screen.ready("q end")
-        screen.press("t")
+        screen.press("t\n")
         screen.until("ends them:")
         screen.press("Two.\n.\n")
         screen.ready("your text")
         screen.press("\r")
         screen.ready("handed in", "task 2", "q end")
-        screen.press("t")
+        screen.press("t\n")
         screen.until("ends them:")
         screen.press("Three,\nas I thi")
         screen.until("as I thi")
@@ -255,7 +256,7 @@ def test_an_interrupt_keeps_what_was_typed(workspace: Path) -> None:
         screen.until("Enter goes on")
         screen.press("\r")
         screen.ready("q end")
-        screen.press("t")
+        screen.press("t\n")
         screen.until("ends them:")
         screen.press("Two,\n")
         screen.until("Two,")
@@ -295,9 +296,9 @@ def test_an_editor_that_fails_after_it_saved_loses_nothing(
         screen.until("Enter goes on to the first task")
         screen.press("\n")
         screen.ready("question 0")
-        screen.press("e")
+        screen.press("e\n")
         screen.ready("ended with an error" if failing else "is no UTF-8", "what it saved")
-        screen.press("q")
+        screen.press("q\n")
         screen.end()
     (draft,) = drafts(workspace)
     assert draft.read_text().startswith("an hour of ")
@@ -309,13 +310,13 @@ def test_a_line_that_a_terminal_cuts_is_told(workspace: Path) -> None:
         screen.until("Enter goes on to the first task")
         screen.press("\n")
         screen.ready("question 0")
-        screen.press("t")
+        screen.press("t\n")
         screen.until("ends them")
         for _ in range(5):
             screen.press("x" * 1000)
         screen.press("\n.\n")
         assert "its end may be missing" in plain(screen.ready())
-        screen.press("q")
+        screen.press("q\n")
         screen.end()
 
 
@@ -354,3 +355,160 @@ def accord(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=PATIENCE,
     )
+
+
+def test_what_is_typed_at_once_is_text(workspace: Path) -> None:
+    opened(workspace, write=2)
+    # Each first sign is a command, and "Since 1990" would skip for reason 1.
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("Since 1990, quite early.\n")
+        screen.until("ends it:")
+        screen.press("the end\n\n.\n")
+        screen.ready("your text")
+        screen.press("quick\n.\n")
+        screen.ready("quick")
+        screen.press("\r")
+        screen.ready("handed in: 7 words", "q end")
+        screen.press("Q\n")
+        screen.end()
+    assert texts(workspace) == ["Since 1990, quite early.\nthe end\n\nquick"]
+    done = rate(workspace, "The sky is wet.\n.\n\n", "--name", "Ada")
+    assert "1 written" in done.stdout
+    assert texts(workspace)[1:] == ["The sky is wet."]
+
+
+def test_a_letter_that_is_not_offered_is_no_text(workspace: Path) -> None:
+    opened(workspace, write=1)
+    done = rate(workspace, "d\nt\nd\n.\n\n", "--name", "Ada")
+    assert "'d' means nothing here" in done.stdout
+    assert texts(workspace) == ["d"]
+
+
+def test_a_skip_that_drops_a_text_is_asked_about(workspace: Path) -> None:
+    opened(workspace, write=1)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("Two.\n.\n")
+        screen.ready("your text")
+        screen.press("s\n")
+        screen.until("why skip?")
+        screen.press("1")
+        screen.until("this drops your text:")
+        screen.until("Backspace goes back")
+        screen.press("\x7f")
+        screen.ready()
+        assert [path.read_text() for path in drafts(workspace)] == ["Two."]
+        screen.press("q\n")
+        screen.end()
+    done = rate(workspace, "s\n1\n\n", "--name", "Ada")
+    assert "handed in: skipped, cannot judge it" in done.stdout
+    assert drafts(workspace) == []
+
+
+def test_a_skip_that_drops_a_review_is_asked_about(workspace: Path) -> None:
+    opened(workspace, write=1)
+    rate(workspace, "Two.\n.\n\n", "--name", "Ada")
+    done = rate(workspace, "as1\n\x7fq", "--name", "Bea")
+    assert "this drops your answer:" in done.stdout
+    assert "0 reviewed, 0 skipped" in " ".join(done.stdout.split())
+    assert reviews(workspace) == []
+    assert "1 skipped" in rate(workspace, "as1\n\n", "--name", "Bea").stdout
+
+
+def test_the_last_text_of_all_can_be_replaced(workspace: Path) -> None:
+    opened(workspace, write=1)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("Two.\n.\n")
+        screen.ready("your text")
+        screen.press("\r")
+        screen.ready("there is nothing to write or review for you now")
+        screen.until("u undoes the last one, Enter ends")
+        screen.press("u")
+        screen.ready("your last text again", "Two.")
+        screen.press("Or II.\n.\n")
+        screen.ready("Or II.")
+        screen.press("\r")
+        screen.ready("replaced: 3 words")
+        screen.until("Enter ends")
+        screen.press("q")
+        assert "1 written" in screen.end()
+    assert texts(workspace) == ["Two.", "Two.\nOr II."]
+
+
+def test_the_newest_of_an_earlier_sitting_is_undone(workspace: Path) -> None:
+    opened(workspace, write=2, reviews=1)
+    rate(workspace, "Two.\n.\n\n", "--name", "Ada")
+    done = rate(workspace, "u\nOr II.\n.\n\nq\n", "--name", "Ada")
+    assert "your text of an earlier sitting" in done.stdout
+    assert "replaced: 3 words" in done.stdout
+    counts = "0 written, 0 made better, 0 reviewed, 0 skipped, 1 replaced"
+    assert counts in " ".join(done.stdout.split())
+    rate(workspace, "a\n", "--name", "Bea", "--most", "1")
+    # Somebody read it.
+    done = rate(workspace, "u\nq\n", "--name", "Ada")
+    assert "somebody has begun to review this text: it stays as it is" in done.stdout
+    done = rate(workspace, "u\nq\n", "--name", "Cyd")
+    assert "there is nothing to undo" in done.stdout
+    assert texts(workspace) == ["Two.", "Two.\nOr II."]
+
+
+def test_the_newest_review_of_an_earlier_sitting_is_undone(workspace: Path) -> None:
+    opened(workspace, write=3)
+    rate(workspace, "Two.\n.\n\nThree.\n.\n\n", "--name", "Ada")
+    rate(workspace, "a\n", "--name", "Bea", "--most", "1")
+    done = rate(workspace, "ux2\n\nq", "--name", "Bea")
+    assert "your last review of an earlier sitting" in done.stdout
+    assert "corrected: reject: does not answer" in done.stdout
+    (row,) = reviews(workspace)
+    assert (row.verdict, row.supersedes is not None) == ("all_bad", True)
+
+
+def test_the_end_of_a_long_text_is_seen(workspace: Path) -> None:
+    opened(workspace, write=1)
+    lines = [f"line {number:02}" for number in range(60)]
+    with rating(workspace, "--name", "Ada", lines=24) as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("".join(f"{line}\n" for line in lines) + ".\n")
+        screen.until("... 40 lines above; v shows all")
+        shown = screen.ready()
+        screen.press("v\n")
+        pages = [screen.ready("your text")]
+        while "Enter shows more (" in screen.until("]" if "line 59" in pages[-1] else ")"):
+            screen.press("\r")
+            pages.append(screen.ready())
+        screen.press("\r")
+        screen.until("handed in: 120 words")
+        screen.end()
+    # With the frame, what is told above it, and the line for what is typed.
+    assert [line for line in lines if line in shown] == lines[39:]
+    assert len(pages) == 3
+    assert all("".join(pages).count(line) == 1 for line in lines)
+    assert texts(workspace) == ["\n".join(lines)]
+
+
+def test_guidelines_come_back_to_task_and_text(workspace: Path) -> None:
+    opened(workspace, write=1)
+    with rating(workspace, "--name", "Ada") as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("Two.\n.\n")
+        screen.ready("your text")
+        screen.press("?\n")
+        screen.until("Prefer the helpful answer.")
+        screen.until("Enter goes back to the task")
+        screen.press("\r")
+        screen.ready("question 0", "q end", "Two.")
+        screen.press("\r")
+        screen.until("handed in: 1 word (event")
+        screen.end()

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from accord.collect.answering import answer
-from accord.collect.assigning import Lease, lease_of, next_task, release
+from accord.collect.answering import answer, correct
+from accord.collect.assigning import Lease, count_left, lease_of, newest_answer, next_task, release
 from accord.collect.campaign import (
     Campaign,
     CampaignState,
@@ -55,6 +55,44 @@ def test_every_task_is_asked_as_often_as_its_overlap(database: Database) -> None
     assert sorted(Counter(had).values()) == [2] * 5
     with database.read() as connection:
         assert set(connection.execute(sa.select(tasks.c.state)).scalars()) == {"done"}
+
+
+def test_the_tasks_left_are_those_that_a_rater_gets(database: Database) -> None:
+    campaign = made(database, tasks=6, overlap=2)
+    ada, bea, cyd = (somebody(database, campaign, name) for name in ("ada", "bea", "cyd"))
+    work_off(database, campaign, ada, most=4)
+    work_off(database, campaign, bea, most=3)
+    taken(database, campaign, cyd)
+    with database.read() as connection:
+        left = [count_left(connection, campaign, rater) for rater in (ada, bea, cyd)]
+    # Cyd has one of them open.
+    assert left[2] + 1 == len(work_off(database, campaign, cyd))
+    assert left[0] == 2
+    with database.read() as connection:
+        assert count_left(connection, campaign, cyd) == 0
+
+
+def test_the_newest_answer_is_the_last_that_stands(database: Database) -> None:
+    campaign = made(database, tasks=2)
+    ada, bea = (somebody(database, campaign, name) for name in ("ada", "bea"))
+    with database.read() as connection:
+        assert newest_answer(connection, campaign, ada) is None
+    had = work_off(database, campaign, ada)
+    with database.read() as connection:
+        found = newest_answer(connection, campaign, ada)
+        assert newest_answer(connection, campaign, bea) is None
+    assert found is not None
+    assert found.assignment == had[1].assignment
+    skip = Opinion.skipped("unreadable")
+    done = correct(database, campaign, found.seq, skip, key="again", ui="test")
+    with database.read() as connection:
+        newest = newest_answer(connection, campaign, ada)
+    assert newest is not None
+    assert (newest.seq, newest.verdict) == (done.seq, "skip")
+    ask(database, campaign, "easy", purpose=Purpose.LESSON, gold=[0, 1])
+    work_off(database, campaign, ada)
+    with database.read() as connection:
+        assert newest_answer(connection, campaign, ada) == newest
 
 
 def test_a_rater_never_gets_a_task_twice(file_database: Database) -> None:

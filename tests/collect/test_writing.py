@@ -12,7 +12,7 @@ from accord.collect.assigning import next_task, release
 from accord.collect.campaign import CampaignState, join, set_campaign_state
 from accord.collect.sheet import Opinion
 from accord.collect.tasks import TaskKind
-from accord.collect.text_leases import next_text
+from accord.collect.text_leases import count_texts_left, next_text
 from accord.collect.writing import replace_text
 from accord.core.errors import ConflictError, DataError
 from accord.store.database import Database
@@ -82,6 +82,19 @@ def test_a_text_is_one_event_with_all_it_says(database: Database) -> None:
     with pytest.raises(ConflictError, match="answered before"):
         send(database, campaign, lease, "yet another")
     assert verify_database(database).ok
+
+
+def test_the_texts_left_are_reviews_and_writing(database: Database) -> None:
+    campaign = asked(database, write=2, edit=1)
+    ada, bea = (somebody(database, campaign, name) for name in ("ada", "bea"))
+    wrote(database, campaign, ada)
+    with database.read() as connection:
+        left = [count_texts_left(connection, campaign, rater) for rater in (ada, bea)]
+    # Ada does not review her own; Bea may review it and write the others.
+    assert left == [2, 3]
+    take(database, campaign, bea)
+    with database.read() as connection:
+        assert count_texts_left(connection, campaign, bea) == 2
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from accord.cli.keys import END, ENTER, Keys
-from accord.cli.sheets import Pages, filled
+from accord.cli.sheets import Pages, filled, more_told
 from accord.collect.ballot import BACK
 
 BACKS = (BACK, "\b")
@@ -53,6 +53,15 @@ class Dialogue:
                 self.keys.drop_line()
                 self.say(f"that is no answer: {', '.join(named.values())}, or Backspace goes back")
 
+    def sure(self, question: str, does: str) -> bool:
+        """Whether they mean it, by an Enter of its own: what was typed before this was asked is no
+        answer."""
+        if self.keys.live:
+            self.keys.forget()
+        else:
+            self.keys.drop_line()
+        return self.choice(question, {ENTER: does}) is not None
+
     def pages(self, what: RenderableType) -> Pages:
         """Begin to show something: its first page."""
         pages = Pages(self.console, what, live=self.keys.live)
@@ -60,21 +69,26 @@ class Dialogue:
         self.turn(pages)
         return pages
 
+    def end_of(self, what: RenderableType, hint: str) -> None:
+        """Show the end of something that its writer knows, as much as there is room for."""
+        self._clear_line()
+        Pages(self.console, what, live=self.keys.live).end(hint)
+
     def turn(self, pages: Pages) -> None:
         """The next page. What was pressed before it was there is no answer to it."""
         self._clear_line()
         pages.turn()
         self.keys.forget()
 
-    def read_through(self, what: RenderableType, *, then: str) -> bool:
-        """Show all of something and wait for Enter, where somebody can press it.
+    def read_through(self, what: RenderableType, *, then: str = "") -> bool:
+        """Show all of something and wait for Enter, where somebody can press it; without `then`
+        only while there is more.
 
         False where they end it instead, by q or Ctrl-D.
         """
         pages = self.pages(what)
-        while self.keys.live:
-            more = f"Enter shows more ({pages.left} lines)" if pages.left else then
-            self.typed(more)
+        while self.keys.live and (pages.left or then):
+            self.typed(more_told(pages) if pages.left else then)
             key = self.keys.read()
             if key in (END, "q", "Q"):
                 self._clear_line()
@@ -85,6 +99,16 @@ class Dialogue:
                 self.turn(pages)
         self._clear_line()
         return True
+
+    def waits_for(self, key: str, told: str) -> bool:
+        """Wait for a key where somebody can press it: False for Enter or q in its place."""
+        if not self.keys.live:
+            return False
+        self.typed(told)
+        while (pressed := self.keys.read().lower()) not in (key, ENTER, END, "q"):
+            pass
+        self._clear_line()
+        return pressed == key
 
     def _clear_line(self) -> None:
         if self.keys.live:

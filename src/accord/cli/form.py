@@ -13,7 +13,7 @@ from rich.console import RenderableType
 
 from accord.cli.dialogue import BACKS, Dialogue
 from accord.cli.keys import END, ENTER
-from accord.cli.sheets import Pages, task
+from accord.cli.sheets import Pages, more_told, task
 from accord.collect.assigning import Lease
 from accord.collect.ballot import LETTERS, Ballot
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
@@ -106,7 +106,7 @@ class Form:
         return key.lower()
 
     def _status(self, pages: Pages) -> str:
-        more = [f"Enter shows more ({pages.left} lines)"] if pages.left else []
+        more = [more_told(pages)] if pages.left else []
         told = [self._ballot.told(), *self._extras.told(), *more]
         return "   ".join(part for part in told if part)
 
@@ -128,7 +128,7 @@ class Form:
         )
 
     def _skipped(self) -> Opinion | None:
-        reason = self._reason("why skip?", SKIPS)
+        reason = ask_skip(self._dialogue, self._drops)
         if reason is None:
             return None
         return Opinion.skipped(
@@ -138,6 +138,13 @@ class Form:
             seconds=round(self._seconds, 3),
             opened=self._opened,
         )
+
+    @property
+    def _drops(self) -> str:
+        """What a skip does to what was said; empty where nothing was."""
+        if self._ballot.begun or self._extras.ratings:
+            return "this drops your answer"
+        return "this skips it with what you said beside it" if self._extras.told() else ""
 
     # ---- what changes it -------------------------------------------------------------------------
 
@@ -199,6 +206,15 @@ def ask_reason(dialogue: Dialogue, question: str, reasons: Sequence[str]) -> str
     numbered = {str(number): name for number, name in enumerate(reasons, start=1)}
     key = dialogue.choice(question, numbered)
     return None if key is None else numbered[key]
+
+
+def ask_skip(dialogue: Dialogue, drops: str) -> str | None:
+    """Why a task is skipped; None where they go back, which they may once more where the skip
+    `drops` something."""
+    reason = ask_reason(dialogue, "why skip?", SKIPS)
+    if reason is None or (drops and not dialogue.sure(f"{drops}:", "skips")):
+        return None
+    return reason
 
 
 def ask_ratings(

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from rich.console import RenderableType
 
 from accord.cli.dialogue import BACKS, Dialogue
-from accord.cli.form import FLAGS, LONGEST_PAUSE, SKIPS, Wish, ask_ratings, ask_reason
+from accord.cli.form import FLAGS, LONGEST_PAUSE, Wish, ask_ratings, ask_reason, ask_skip
 from accord.cli.keys import END, ENTER
-from accord.cli.sheets import Pages
+from accord.cli.sheets import Pages, more_told
 from accord.cli.text_sheets import text_task
 from accord.collect.sheet import Opinion
 from accord.collect.text_leases import TextLease
@@ -121,7 +121,7 @@ class ReviewForm:
         ]
 
     def _pressed(self, pages: Pages) -> str:
-        more = f"Enter shows more ({pages.left} lines)" if pages.left else ""
+        more = more_told(pages) if pages.left else ""
         self._dialogue.typed("   ".join(part for part in (self._now.told(), more) if part))
         began = time.monotonic()
         key = self._keys.read()
@@ -146,7 +146,11 @@ class ReviewForm:
         )
 
     def _skipped(self) -> Opinion | None:
-        reason = ask_reason(self._dialogue, "why skip?", SKIPS)
+        if self._now.accepts is not None or self._now.ratings:
+            drops = "this drops your answer"
+        else:
+            drops = "this skips it with what you said beside it" if self.begun else ""
+        reason = ask_skip(self._dialogue, drops)
         if reason is None:
             return None
         self._now = replace(self._now, accepts=None)

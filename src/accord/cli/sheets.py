@@ -16,6 +16,7 @@ from rich.text import Text
 from accord.collect.ballot import LETTERS, order_told
 from accord.collect.lessons import Feedback
 from accord.collect.sheet import Sheet
+from accord.collect.statements import MOST_COUNTED
 from accord.core.types import Conversation, Speaker
 
 WIDE = 100
@@ -38,6 +39,26 @@ def printable(text: str) -> str:
         else UNSHOWN
         for sign in text.replace("\r\n", "\n")
     )
+
+
+def counted(number: int, what: str) -> str:
+    """So many of something, as `1 line` or `2 lines`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def heading_of(number: int, left: int | None) -> str:
+    """What stands above a task: its number in the sitting, and about how many wait after it where
+    somebody sees that."""
+    told = f"task {number} of this sitting"
+    if left is None:
+        return told
+    about = f"more than {MOST_COUNTED - 1}" if left >= MOST_COUNTED else f"about {left}"
+    return f"{told}, {about if left else 'none'} left"
+
+
+def more_told(pages: Pages) -> str:
+    """What Enter does while there is more to read."""
+    return f"Enter shows more ({counted(pages.left, 'line')})"
 
 
 def task(console: Console, sheet: Sheet, *, heading: str, again: bool = False) -> RenderableType:
@@ -128,6 +149,15 @@ class Pages:
     def left(self) -> int:
         """Lines that were not shown yet."""
         return len(self._lines)
+
+    def end(self, hint: str) -> None:
+        """Show the last lines that fit, under a line that counts those above, and a hint."""
+        # One line for that count and the last one of the screen for what is typed.
+        above = max(self.left - max(self._console.height - 2, 1), 0) if self._live else 0
+        if above:
+            lines = f"... {counted(above, 'line')} above; {hint}"
+            self._lines = [lines, *self._lines[above:]]
+        self.turn()
 
     def turn(self) -> None:
         """Show what comes next: all that is left where it fits, or where nobody turns pages."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from uuid import uuid4
 
 from rich.console import RenderableType
@@ -11,10 +12,10 @@ from rich.console import RenderableType
 import accord
 from accord.cli.dialogue import Dialogue
 from accord.cli.form import Form, Wish
-from accord.cli.keeping import keep
-from accord.cli.sheets import guidelines, lesson
+from accord.cli.keeping import UNDO_OR_END, keep
+from accord.cli.sheets import counted, guidelines, heading_of, lesson
 from accord.collect.answering import Answered, answer, correct
-from accord.collect.assigning import Lease, next_task, release
+from accord.collect.assigning import Lease, count_left, lease_of, newest_answer, next_task, release
 from accord.collect.campaign import Campaign
 from accord.collect.lessons import Feedback
 from accord.collect.sheet import Opinion
@@ -24,6 +25,17 @@ from accord.store.judgements import Verdict
 from accord.store.registry import guideline_text
 
 UI = f"terminal {accord.__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What was said last."""
+
+    lease: Lease
+    seq: int
+    verdict: Verdict
+    here: bool = True
+    """Whether this sitting counted it; another one did otherwise."""
 
 
 class Sitting:
@@ -37,7 +49,7 @@ class Sitting:
         with database.read() as connection:
             words = guideline_text(connection, campaign.settings.guideline)
         self._guide: RenderableType = guidelines(words)
-        self._last: tuple[Lease, Answered, Verdict] | None = None
+        self._last: _Last | None = None
         self._form: Form | None = None
         self._ended = False
         self.judged = self.skipped = self.corrected = self.refused = self.lessons = 0
@@ -52,7 +64,10 @@ class Sitting:
             while not self._ended and (not most or self._done < most):
                 lease = self._next()
                 if lease is None:
-                    return
+                    if not self._stays():
+                        return
+                    self._undo()
+                    continue
                 try:
                     self._one(lease)
                 except BaseException:
@@ -67,11 +82,11 @@ class Sitting:
         """What was done, for the rater."""
         told = f"{self.judged} judged, {self.skipped} skipped, {self.corrected} corrected"
         if self.lessons:
-            told += f", {self.lessons} lessons"
+            told += f", {counted(self.lessons, 'lesson')}"
         if self.refused:
             told += f", {self.refused} not kept"
         if self._last is not None:
-            told += f"; your last receipt is event {self._last[1].seq}"
+            told += f"; your last receipt is event {self._last.seq}"
         if self._form is not None and self._form.begun:
             told += "\nwhat you typed last was not handed in"
         return told
@@ -83,7 +98,7 @@ class Sitting:
     @property
     def begun(self) -> bool:
         """Whether anything was said in it."""
-        return bool(self._done + self.refused)
+        return bool(self._done + self.corrected + self.refused)
 
     @property
     def _done(self) -> int:
@@ -97,10 +112,16 @@ class Sitting:
                 raise
             kept = "" if self.refused else "; what you handed in was kept"
             self._dialogue.say(f"{error.what}: {error.got}{kept}")
+            self._ended = True
             return None
         if lease is None:
             self._dialogue.say("there is nothing to judge for you now")
         return lease
+
+    def _stays(self) -> bool:
+        """Whether somebody for whom there is no task would take back the last answer."""
+        can = self._last is not None and not self._ended
+        return can and self._dialogue.waits_for("u", UNDO_OR_END)
 
     def _one(self, lease: Lease) -> None:
         """One task, until an answer was handed in or the sitting ends."""
@@ -109,9 +130,10 @@ class Sitting:
             if not self._dialogue.read_through(self._guide, then="Enter goes on to the first task"):
                 self._ended = True
                 return
-        heading = f"task {self._done + 1} of this sitting"
         if lease.lesson:
             heading = "a lesson: say what you think, then read what is right"
+        else:
+            heading = heading_of(self._done + 1, self._left())
         form = self._open(lease, heading=heading, again=False)
         key = uuid4().hex
         while not self._ended:
@@ -126,6 +148,12 @@ class Sitting:
             else:
                 self._ended = True
 
+    def _left(self) -> int | None:
+        if not self._dialogue.keys.live:
+            return None
+        with self._database.read() as connection:
+            return count_left(connection, self._campaign, self._rater)
+
     def _hand_in(self, lease: Lease, form: Form, said: Opinion, key: str) -> None:
         done = self._kept(
             lambda: answer(self._database, self._campaign, lease, said, key=key, ui=UI)
@@ -136,7 +164,7 @@ class Sitting:
         if done.feedback is not None:
             self._teach(form, done, done.feedback)
             return
-        self._last = (lease, done, said.verdict)
+        self._last = _Last(lease, done.seq, said.verdict)
         self._count(said.verdict, 1)
         self._tell("handed in", form, said, done)
 
@@ -149,12 +177,16 @@ class Sitting:
         self._dialogue.say(f"handed in (event {done.seq})", style="dim")
 
     def _undo(self) -> None:
-        """Show the last task again and let another answer take the place of the first."""
-        if self._last is None:
-            self._dialogue.say("there is nothing to undo in this sitting")
+        """Show the last task again and let another answer take the place of the first.
+
+        Where nothing was handed in yet it is the newest one of an earlier sitting.
+        """
+        last = self._last or self._earlier()
+        if last is None:
+            self._dialogue.say("there is nothing to undo")
             return
-        lease, before, verdict = self._last
-        form, key = self._open(lease, heading="the last task again", again=True), uuid4().hex
+        heading = "the last task again" if last.here else "your last task of an earlier sitting"
+        form, key = self._open(last.lease, heading=heading, again=True), uuid4().hex
         said = form.ask()
         if said is Wish.END:
             self._ended = True
@@ -162,15 +194,24 @@ class Sitting:
             self._dialogue.say("left as it was")
         else:
             done = self._kept(
-                lambda: correct(self._database, self._campaign, before.seq, said, key=key, ui=UI)
+                lambda: correct(self._database, self._campaign, last.seq, said, key=key, ui=UI)
             )
             if done is None:
                 return
-            self._last = (lease, done, said.verdict)
-            self._count(verdict, -1)
-            self._count(said.verdict, 1)
+            self._last = _Last(last.lease, done.seq, said.verdict, last.here)
+            if last.here:
+                self._count(last.verdict, -1)
+                self._count(said.verdict, 1)
             self.corrected += 1
             self._tell("corrected", form, said, done)
+
+    def _earlier(self) -> _Last | None:
+        with self._database.read() as connection:
+            found = newest_answer(connection, self._campaign, self._rater)
+            if found is None:
+                return None
+            lease = lease_of(connection, self._campaign, found.assignment)
+        return _Last(lease, found.seq, found.verdict, here=False)
 
     def _open(self, lease: Lease, *, heading: str, again: bool) -> Form:
         form = Form(self._dialogue, lease, heading=heading, guide=self._guide, again=again)

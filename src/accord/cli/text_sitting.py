@@ -15,18 +15,18 @@ from rich.console import RenderableType
 from accord.cli.dialogue import Dialogue
 from accord.cli.drafts import Drafts
 from accord.cli.form import Wish
-from accord.cli.keeping import keep
+from accord.cli.keeping import UNDO_OR_END, keep
 from accord.cli.review_form import ReviewForm
-from accord.cli.sheets import guidelines
+from accord.cli.sheets import counted, guidelines, heading_of
 from accord.cli.sitting import UI
 from accord.cli.writing_form import Said, WritingForm
 from accord.collect.answering import Answered, answer, correct
-from accord.collect.assigning import release
+from accord.collect.assigning import newest_answer, release
 from accord.collect.campaign import Campaign
 from accord.collect.sheet import Opinion
 from accord.collect.tasks import TaskKind
-from accord.collect.text_leases import TextLease, next_text
-from accord.collect.writing import HandedIn, hand_in, replace_text
+from accord.collect.text_leases import TextLease, count_texts_left, next_text, text_lease_of
+from accord.collect.writing import HandedIn, check_replaceable, hand_in, newest_text, replace_text
 from accord.core.errors import ConflictError, DataError, StoreError
 from accord.store.database import Database
 from accord.store.judgements import Verdict
@@ -44,6 +44,13 @@ class _Last:
     text: str | None
     """None for a review or a skip."""
     skipped: bool
+    here: bool = True
+    """Whether this sitting counted it; another one did otherwise."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is the skip of something to be written: nothing can take its place."""
+        return self.skipped and self.lease.kind is not TaskKind.REVIEW
 
 
 class TextSitting:
@@ -78,7 +85,10 @@ class TextSitting:
             while not self._ended and (not most or self._count < most):
                 lease = self._next()
                 if lease is None:
-                    return
+                    if not self._stays():
+                        return
+                    self._undo()
+                    continue
                 try:
                     self._one(lease)
                 except BaseException:
@@ -101,7 +111,7 @@ class TextSitting:
     @property
     def begun(self) -> bool:
         """Whether anything was said in it."""
-        return bool(self._count + self._refused)
+        return bool(sum(self._done.values()) + self._refused)
 
     @property
     def _count(self) -> int:
@@ -115,10 +125,16 @@ class TextSitting:
                 raise
             kept = "" if self._refused else "; what you handed in was kept"
             self._dialogue.say(f"{error.what}: {error.got}{kept}")
+            self._ended = True
             return None
         if lease is None:
             self._dialogue.say("there is nothing to write or review for you now")
         return lease
+
+    def _stays(self) -> bool:
+        """Whether somebody for whom there is no task would take back what they said last."""
+        can = self._last is not None and not self._last.stands and not self._ended
+        return can and self._dialogue.waits_for("u", UNDO_OR_END)
 
     def _give_back(self, lease: TextLease) -> None:
         """Let others have the task, unless something was begun: it stays theirs for its time."""
@@ -135,8 +151,7 @@ class TextSitting:
             if not self._dialogue.read_through(self._guide, then="Enter goes on to the first task"):
                 self._ended = True
                 return
-        heading = f"task {self._count + 1} of this sitting"
-        form = self._form(lease, heading)
+        form = self._form(lease, heading_of(self._count + 1, self._left()))
         key = uuid4().hex
         while not self._ended:
             said = form.ask()
@@ -151,6 +166,12 @@ class TextSitting:
                 return
             else:
                 self._ended = True
+
+    def _left(self) -> int | None:
+        if not self._dialogue.keys.live:
+            return None
+        with self._database.read() as connection:
+            return count_texts_left(connection, self._campaign, self._rater)
 
     def _form(self, lease: TextLease, heading: str) -> WritingForm | ReviewForm:
         if lease.kind is TaskKind.REVIEW:
@@ -183,7 +204,7 @@ class TextSitting:
         self._drafts.remove(lease.task)
         self._last = _Last(lease, sent.done.seq, said.text, skipped=False)
         self._done[_COUNTED[lease.kind]] += 1
-        self._tell("handed in", f"{len(said.text.split())} words", sent.done)
+        self._tell("handed in", counted(len(said.text.split()), "word"), sent.done)
         return True
 
     def _judge(self, lease: TextLease, said: Opinion, key: str, told: str) -> None:
@@ -206,10 +227,13 @@ class TextSitting:
     # ---- a change of mind ------------------------------------------------------------------------
 
     def _undo(self) -> None:
-        """Show the last task again and let something else take the place of what was said."""
-        last = self._last
+        """Show the last task again and let something else take the place of what was said.
+
+        Where nothing was handed in yet it is the newest one of an earlier sitting.
+        """
+        last = self._last or self._earlier()
         if last is None:
-            self._dialogue.say("there is nothing to undo in this sitting")
+            self._dialogue.say("there is nothing to undo")
         elif last.text is not None:
             self._replace(last, last.text)
         elif last.lease.kind is TaskKind.REVIEW:
@@ -217,7 +241,25 @@ class TextSitting:
         else:
             self._dialogue.say("a task that you skipped is not asked of you again")
 
+    def _earlier(self) -> _Last | None:
+        with self._database.read() as connection:
+            said = newest_answer(connection, self._campaign, self._rater)
+            text = newest_text(connection, self._campaign, self._rater)
+            if text is not None and (said is None or text.seq > said.seq):
+                lease = text_lease_of(connection, self._campaign, text.assignment)
+                return _Last(lease, text.seq, text.text, skipped=False, here=False)
+            if said is None:
+                return None
+            lease = text_lease_of(connection, self._campaign, said.assignment)
+            return _Last(lease, said.seq, None, said.verdict is Verdict.SKIP, here=False)
+
     def _replace(self, last: _Last, text: str) -> None:
+        try:
+            with self._database.read() as connection:
+                check_replaceable(connection, last.seq)
+        except ConflictError as error:
+            self._dialogue.say(f"{error.what}: it stays as it is")
+            return
         try:
             self._replaced(last, text)
         finally:
@@ -228,7 +270,7 @@ class TextSitting:
             self._dialogue,
             last.lease,
             self._drafts,
-            heading="your last text again",
+            heading="your last text again" if last.here else "your text of an earlier sitting",
             guide=self._guide,
             again=text,
         )
@@ -253,14 +295,15 @@ class TextSitting:
             if sent.done is None:
                 self._refused += 1
                 return
-            self._last = _Last(last.lease, sent.done.seq, new, skipped=False)
+            self._last = _Last(last.lease, sent.done.seq, new, skipped=False, here=last.here)
             self._done["replaced"] += 1
-            self._tell("replaced", f"{len(new.split())} words", sent.done)
+            self._tell("replaced", counted(len(new.split()), "word"), sent.done)
             return
 
     def _correct(self, last: _Last) -> None:
+        heading = "the last text again" if last.here else "your last review of an earlier sitting"
         form = ReviewForm(
-            self._dialogue, last.lease, heading="the last text again", guide=self._guide, again=True
+            self._dialogue, last.lease, heading=heading, guide=self._guide, again=True
         )
         said, key = form.ask(), uuid4().hex
         if not isinstance(said, Opinion):
@@ -276,9 +319,9 @@ class TextSitting:
             self._refused += 1
             return
         skipped = said.verdict is Verdict.SKIP
-        for was, change in ((last.skipped, -1), (skipped, 1)):
+        for was, change in ((last.skipped, -1), (skipped, 1)) if last.here else ():
             self._done["skipped" if was else _COUNTED[last.lease.kind]] += change
-        self._last = _Last(last.lease, sent.done.seq, None, skipped)
+        self._last = _Last(last.lease, sent.done.seq, None, skipped, last.here)
         self._tell("corrected", f"skipped, {said.reason}" if skipped else form.told, sent.done)
 
     def _tell(self, what: str, told: str, done: Answered | HandedIn) -> None:

@@ -16,9 +16,9 @@ from rich.console import RenderableType
 from accord.cli.dialogue import BACKS, Dialogue
 from accord.cli.drafts import Drafts
 from accord.cli.editor import edit
-from accord.cli.form import LONGEST_PAUSE, SKIPS, Wish, ask_reason
+from accord.cli.form import LONGEST_PAUSE, Wish, ask_skip
 from accord.cli.keys import END, ENTER
-from accord.cli.sheets import Pages
+from accord.cli.sheets import Pages, counted, more_told
 from accord.cli.text_sheets import changes, panel, text_task
 from accord.collect.sheet import Opinion
 from accord.collect.text_leases import TextLease
@@ -29,6 +29,8 @@ STOP = "."
 """A line that ends a text."""
 LONGEST_LINE = 4095
 """Bytes of a line that Linux keeps where it is typed; what follows is dropped (termios(3))."""
+LETTERS = "tevdbsu?q"
+"""Lines of one sign that are no text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,33 +80,36 @@ class WritingForm:
         pages = self._dialogue.pages(shown)
         if self._text:
             if self._found:
-                self._dialogue.say("you began this before; Backspace drops it")
+                self._dialogue.say("you began this before; b drops it")
             self._show()
         while True:
-            key = self._pressed(pages)
+            line = self._line(pages)
+            key = _command(line)
             if key in (END, "q"):
                 return Wish.END
             if key == "u" and not self.begun:
                 return Wish.UNDO
-            if pages.left and key in (ENTER, " "):
+            if pages.left and key == ENTER:
                 self._dialogue.turn(pages)
             elif key == ENTER or (key == "s" and self._again is None):
                 said = self._handed_in() if key == ENTER else self._skipped()
                 if said is not None:
                     return said
+            elif key == "?":
+                pages = self._guided(shown, pages)
             else:
-                self._change(key)
+                self._change(key, line)
 
     def _handed_in(self) -> Said | None:
         if self._text.strip():
             return Said(text=self._text, opened=self._opened, seconds=round(self._seconds, 3))
         # Between the lines of a pipe an Enter means nothing.
         if self._keys.live:
-            self._dialogue.say("nothing is written yet: t types, e opens your editor")
+            self._dialogue.say("nothing is written yet: type it, or e opens your editor")
         return None
 
     def _skipped(self) -> Opinion | None:
-        reason = ask_reason(self._dialogue, "why skip?", SKIPS)
+        reason = ask_skip(self._dialogue, "this drops your text" if self.begun else "")
         if reason is None:
             return None
         return Opinion.skipped(reason, opened=self._opened, seconds=round(self._seconds, 3))
@@ -112,10 +117,12 @@ class WritingForm:
     def _legend(self) -> list[str]:
         editing = self._lease.text is not None
         return [
-            "t types lines, a line that is a single . ends them",
+            "type your text, a line that is a single . ends it",
+            "or a letter and Enter: t begins with what looks like one of these",
             "e opens your editor" + (" with this answer" if editing else ""),
             *(["d what you changed"] if editing else []),
-            "Backspace drops it",
+            "v your text from its beginning",
+            "b drops it",
             "Enter hands in",
             *(["s skip"] if self._again is None else []),
             "u leave as it was" if self._again is not None else "u replace the last one",
@@ -123,42 +130,66 @@ class WritingForm:
             "q end",
         ]
 
-    def _pressed(self, pages: Pages) -> str:
+    def _line(self, pages: Pages) -> str | None:
         words = len(self._text.split())
-        told = f"{words} words, Enter hands in" if words else "t types, e opens your editor"
-        self._dialogue.typed(f"Enter shows more ({pages.left} lines)" if pages.left else told)
-        return self._timed(self._keys.read).lower()
+        told = f"{counted(words, 'word')}, Enter hands in" if words else "your text, or a letter"
+        told = more_told(pages) if pages.left else told
+        if not self._keys.live:  # the end of a line of a pipe on which a question was answered
+            self._keys.drop_line()
+        with self._keys.lent():  # before it is said: what is typed at once is seen, too
+            self._dialogue.typed(f"[{told}] ")
+            return self._timed(self._keys.whole_line)
 
-    def _change(self, key: str) -> None:
-        if key == "t":
-            self._type()
+    def _guided(self, shown: RenderableType, pages: Pages) -> Pages:
+        """The guidelines, then task and text again; what is left of the task."""
+        self._dialogue.read_through(self._guide, then="Enter goes back to the task")
+        if not self._keys.live:
+            return pages
+        pages = self._dialogue.pages(shown)
+        self._show()
+        return pages
+
+    def _change(self, key: str, line: str | None) -> None:
+        if key in ("", "t"):
+            self._type(None if key else line)
         elif key == "e":
             self._edit()
         elif key == "d" and self._lease.text is not None:
-            self._dialogue.pages(changes(self._lease.text, self._text or self._lease.text))
-        elif key in BACKS:
-            self._text, self._before = self._before, self._text
-            self._keep()
-            if self._text:
-                self._show()
-            else:
-                self._dialogue.say("dropped; Backspace brings it back")
+            self._dialogue.read_through(changes(self._lease.text, self._text or self._lease.text))
+        elif key == "v" and self._text.strip():
+            self._dialogue.read_through(panel(self._text, "your text"))
+        elif key == "b":
+            self._drop()
         elif key == "u":
-            self._dialogue.say("Backspace drops what you wrote; u replaces the last one after that")
-        elif key == "?":
-            self._dialogue.read_through(self._guide, then="Enter goes back to the task")
-        elif self._keys.live or not key.isspace():
-            self._dialogue.say(f"{key!a} means nothing here")
+            self._dialogue.say("b drops what you wrote; u replaces the last one after that")
+        else:
+            self._dialogue.say(f"{key!a} means nothing here; t and Enter begins a text with it")
 
-    def _type(self) -> None:
-        """Lines, each kept as it comes, to one that is a single `.`, or the end of input."""
-        if not self._keys.live:
-            self._keys.drop_line()
+    def _drop(self) -> None:
+        if not (self._text or self._before):
+            self._dialogue.say("nothing is written yet")
+            return
+        self._text, self._before = self._before, self._text
+        self._keep()
+        if self._text:
+            self._show()
+        else:
+            self._dialogue.say("dropped; b brings it back")
+
+    def _type(self, line: str | None) -> None:
+        """Lines, each kept as it comes, to one that is a single `.`, or the end of input.
+
+        The first one is `line`, where somebody just typed on.
+        """
         more = "; they follow what is there" if self._text else ""
         self._before = self._text
         with self._keys.lent():  # before it is said: what is typed at once is seen, too
-            self._dialogue.say(f"your lines; a line that is a single {STOP} ends them{more}:")
-            while (line := self._timed(self._keys.whole_line)) not in (None, STOP):
+            if line is None:
+                self._dialogue.say(f"your lines; a line that is a single {STOP} ends them{more}:")
+                line = self._timed(self._keys.whole_line)
+            else:
+                self._dialogue.say(f"go on; a line that is a single {STOP} ends it{more}:")
+            while line not in (None, STOP):
                 if self._keys.live and len(str(line).encode()) >= LONGEST_LINE:
                     self._dialogue.say(
                         f"a terminal takes {LONGEST_LINE} bytes of a line: its end may be missing; "
@@ -166,6 +197,7 @@ class WritingForm:
                     )
                 self._text = f"{self._text}\n{line}" if self._text else str(line)
                 self._keep()
+                line = self._timed(self._keys.whole_line)
         self._show()
 
     def _edit(self) -> None:
@@ -217,7 +249,7 @@ class WritingForm:
 
     def _show(self) -> None:
         if self._text.strip():
-            self._dialogue.pages(panel(self._text, "your text"))
+            self._dialogue.end_of(panel(self._text, "your text"), "v shows all")
 
     def _keep(self) -> None:
         """What was written so far outlives this terminal."""
@@ -235,3 +267,14 @@ class WritingForm:
         found = read()
         self._seconds += min(time.monotonic() - began, LONGEST_PAUSE)
         return found
+
+
+def _command(line: str | None) -> str:
+    """What a line asks for, as a key; empty where it is text."""
+    if line is None:
+        return END
+    if not line.strip():
+        return ENTER
+    if line in BACKS:
+        return "b"
+    return line.lower() if line.lower() in tuple(LETTERS) else ""

@@ -29,6 +29,7 @@ from accord.core.errors import ConflictError, DataError
 from accord.core.hashing import digest
 from accord.store.database import Database
 from accord.store.event import new_id
+from accord.store.judgements import Verdict
 from accord.store.registry import conversation_in
 from accord.store.tables import assignments
 
@@ -102,6 +103,13 @@ def next_task(
         return _lease(connection, campaign, row | {"leased_until": until}, number)
 
 
+def count_left(connection: Connection, campaign: Campaign, rater: str) -> int:
+    """How many tasks of work a person may still get beside the one that they have open, at most
+    `statements.MOST_COUNTED`; others may be faster, and checks come between them."""
+    wanted = statements.how_many(statements.open_tasks(Purpose.WORK, RaterKind.HUMAN))
+    return int(connection.execute(wanted, _of(campaign, rater)).scalar_one())
+
+
 def release(database: Database, lease: Held) -> None:
     """Give a task back unanswered. A lease that is no longer held is left alone."""
     with database.write(durable=False) as connection:
@@ -123,6 +131,26 @@ def lease_of(connection: Connection, campaign: Campaign, assignment: str) -> Lea
         raise DataError("there is no such assignment", got=assignment)
     number = count_judged(connection, campaign, row.rater)
     return _lease(connection, campaign, row._asdict(), number)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Newest:
+    """A rater's newest answer in a campaign."""
+
+    seq: int
+    """Number of its event."""
+    assignment: str
+    """Id."""
+    verdict: Verdict
+
+
+def newest_answer(connection: Connection, campaign: Campaign, rater: str) -> Newest | None:
+    """The newest judgement or skip that its rater may still correct; no lesson, and nothing whose
+    words were erased. None where there is none."""
+    row = connection.execute(statements.NEWEST, _of(campaign, rater)).one_or_none()
+    if row is None:
+        return None
+    return Newest(seq=row.seq, assignment=row.assignment, verdict=Verdict(row.verdict))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

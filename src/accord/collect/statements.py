@@ -5,12 +5,13 @@ running. Parameters are named in each docstring.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
 from accord.collect.sheet import RaterKind
 from accord.collect.tasks import Purpose, TaskState, erased_words
-from accord.store.judgements import Verdict
+from accord.store.judgements import COUNTS, Verdict
 from accord.store.registry import TEXT
 from accord.store.tables import (
     assignments,
@@ -33,6 +34,8 @@ TAKEN = (LEASED, *ANSWERED)
 """States of an assignment that fill a place of the task's overlap."""
 NEAREST = 16
 """Tasks among which the draw is made: few, so that begun tasks are finished first."""
+MOST_COUNTED = 1000
+"""Open tasks that are counted for a rater, at most: a look at more takes time and says little."""
 
 _CAMPAIGN = sa.bindparam("in_campaign", type_=sa.String)
 RATER = sa.bindparam("of_rater", type_=sa.String)
@@ -171,6 +174,22 @@ JUDGED = (
 )
 """The tasks `in_campaign` that `of_rater` answered, in the order of the answers."""
 
+NEWEST = (
+    sa.select(judgements.c.seq, judgements.c.assignment, judgements.c.verdict)
+    .join(tasks, tasks.c.id == judgements.c.task)
+    .where(
+        HERE,
+        judgements.c.rater == RATER,
+        judgements.c.assignment.is_not(None),
+        tasks.c.purpose != Purpose.LESSON,
+        *COUNTS,
+        ~erased_words(),
+    )
+    .order_by(judgements.c.seq.desc())
+    .limit(1)
+)
+"""The newest answer `in_campaign` of `of_rater` that stands and may be corrected."""
+
 REPEATED = sa.select(tasks.c.repeats).where(
     tasks.c.campaign == _CAMPAIGN, tasks.c.purpose == Purpose.REPEAT, tasks.c.for_rater == RATER
 )
@@ -282,6 +301,13 @@ def open_tasks(purpose: Purpose, kind: str) -> sa.Select[tuple[str, int]]:
     if work or purpose is Purpose.ADJUDICATION:
         found = found.where(taken < tasks.c.overlap)
     return found.order_by(tasks.c.priority.desc(), tasks.c.id.desc()).limit(NEAREST)
+
+
+@cache
+def how_many(found: sa.Select[Any]) -> sa.Select[Any]:
+    """How many tasks a select like `open_tasks` finds, `MOST_COUNTED` at most."""
+    few = found.order_by(None).limit(MOST_COUNTED).subquery()
+    return sa.select(sa.func.count()).select_from(few)
 
 
 def _had_a_part() -> sa.ColumnElement[bool]:

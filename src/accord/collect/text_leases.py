@@ -93,6 +93,29 @@ def next_text(
         return _lease(connection, campaign, row, number)
 
 
+def count_texts_left(connection: Connection, campaign: Campaign, rater: str) -> int:
+    """How many tasks somebody may still get beside the one that they have open, at most
+    `statements.MOST_COUNTED` of review and as many of writing; others may be faster."""
+    own = {"in_campaign": campaign.id, "of_rater": rater}
+    return sum(
+        int(connection.execute(statements.how_many(_open(reviews)), own).scalar_one())
+        for reviews in (True, False)
+    )
+
+
+def text_lease_of(connection: Connection, campaign: Campaign, assignment: str) -> TextLease:
+    """What an assignment's rater saw, whatever became of it: for showing it again.
+
+    Raises DataError where there is no such assignment, or its words were erased.
+    """
+    row = connection.execute(statements.ASSIGNMENT, {"of_id": assignment}).one_or_none()
+    if row is None:
+        raise DataError("there is no such assignment", got=assignment)
+    return _lease(
+        connection, campaign, row._asdict(), count_judged(connection, campaign, row.rater)
+    )
+
+
 # ---- which task ----------------------------------------------------------------------------------
 
 

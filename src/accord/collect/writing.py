@@ -29,7 +29,7 @@ from accord.core.types import Response, StopReason
 from accord.store.database import Database
 from accord.store.event import Event
 from accord.store.log import event_at, parts_of
-from accord.store.registry import ABOUT, RESPONSE_ADDED, TEXT, keep_response
+from accord.store.registry import ABOUT, RESPONSE_ADDED, TEXT, keep_response, response_text
 from accord.store.tables import assignments, events, payloads, raters, task_responses, tasks
 from accord.store.tables import responses as response_table
 from accord.store.tables.columns import stamp
@@ -109,6 +109,43 @@ def replace_text(
             _check_text(connection, row.task, text, instead=older.subject)
         made = {name: about.get(name) for name in ("opened", "seconds", "late")}
         return _keep(connection, campaign, row, text, made, key=key, ui=ui, supersedes=older)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Newest:
+    """The newest text of an author in a campaign."""
+
+    seq: int
+    """Number of its event."""
+    assignment: str
+    """Id."""
+    text: str
+
+
+def newest_text(connection: Connection, campaign: Campaign, rater: str) -> Newest | None:
+    """What somebody handed in last and did not replace; None where there is nothing, or erased."""
+    later = events.alias("later")
+    found = (
+        sa.select(response_table.c.id, response_table.c.seq)
+        .where(
+            response_table.c.rater == rater,
+            response_table.c.digest.is_not(None),
+            ~sa.exists().where(later.c.supersedes == response_table.c.seq),
+        )
+        .order_by(response_table.c.seq.desc())
+    )
+    for one in connection.execute(found).all():
+        about = parts_of(connection, one.seq).get(ABOUT) or {}
+        row = assignment_in(connection, campaign, about.get("assignment"))
+        if row is not None:
+            text = response_text(connection, one.id)
+            return Newest(seq=one.seq, assignment=row.id, text=text)
+    return None
+
+
+def check_replaceable(connection: Connection, seq: int) -> None:
+    """Raise ConflictError where somebody has opened a review of the text of event `seq`."""
+    _check_replaceable(connection, event_at(connection, seq))
 
 
 # ---- one text ------------------------------------------------------------------------------------
