@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from accord.collect.formats import Explained
+from accord.collect.gold import is_right
 from accord.collect.importing import import_file, read_rows
 from accord.collect.lessons import explanation_of
 from accord.collect.ready import add_tasks
@@ -56,7 +57,7 @@ def test_known_tiers_become_the_known_answer(file_database: Database, purpose: P
     assert (done.tasks, [str(one) for one in done.rejected]) == (
         2,
         [
-            "row 3: ties all responses: every answer would be right",
+            "row 3: ties all responses, which few raters would say",
             "row 4: has a soft label, which is no known order",
         ],
     )
@@ -172,3 +173,14 @@ def test_each_round_of_calibration_has_its_own_tasks(database: Database) -> None
     assert [row.round for row in rows_of(database)] == ["first"] * 2 + ["second"] * 2
     work = add_tasks(database, campaign, rows)
     assert work.tasks == 2
+
+
+def test_a_lesson_may_teach_a_tie(file_database: Database) -> None:
+    campaign = made(file_database, tasks=0)
+    done = add_tasks(
+        file_database, campaign, [lesson(1, "both", tiers=(0, 0))], purpose=Purpose.LESSON
+    )
+    assert (done.tasks, done.rejected) == (1, [])
+    assert rows_of(file_database)[0].gold == [0, 0]
+    assert is_right((0, 0), (0, 0))
+    assert not is_right((0, 1), (0, 0))

@@ -137,18 +137,18 @@ def _fit(row: object, campaign: Campaign, purpose: Purpose) -> Fitting:
     if len(set(row.responses)) < wanted:
         raise Unusable("has two responses with the same text")
     if purpose in KNOWN_ANSWER:
-        _check_known(row)
+        _check_known(row, purpose)
     return row
 
 
-def _check_known(row: Comparison | Unjudged) -> None:
-    """Raise Unusable for a row whose order is no known answer."""
+def _check_known(row: Comparison | Unjudged, purpose: Purpose) -> None:
+    """Raise Unusable for a row whose order is no known answer. Lessons may teach ties."""
     if isinstance(row, Unjudged):
         raise Unusable("has no tiers, the known answer")
     if row.label is not None:
         raise Unusable("has a soft label, which is no known order")
-    if len(set(row.tiers)) == 1:
-        raise Unusable("ties all responses: every answer would be right")
+    if len(set(row.tiers)) == 1 and purpose is not Purpose.LESSON:
+        raise Unusable("ties all responses, which few raters would say")
 
 
 def _ask(

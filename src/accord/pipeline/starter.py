@@ -70,14 +70,17 @@ _SETTINGS = """
 _GUIDELINES = """\
 # What a good answer is
 
-Raters follow this text, and every judgement refers to it: change it as you learn, in small steps.
-
 1. It does what was asked, completely, and nothing that was not asked.
 2. It is true; where it cannot know, it says so.
 3. It is as short as it can be without losing either.
 
 Between two answers, prefer the one you would rather have received. Call them equal where you
 would toss a coin.
+
+<!-- For whoever leads; raters do not see this. Every judgement refers to a version of this text:
+change it as you learn, in small steps, and publish each as a version of its own. Beside the order
+raters may rate helpfulness, accuracy, safety and coherence; say here what you mean by them, or name
+others: accord campaign guidelines guidelines.md --version v1 --criteria clarity tone -->
 """
 
 
