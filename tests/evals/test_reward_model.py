@@ -209,3 +209,21 @@ def test_without_text_to_learn_from_there_is_no_word_baseline() -> None:
 def test_leads_of_other_pairs_are_refused() -> None:
     with pytest.raises(DataError, match="one lead a pair"):
         audit(KNOWN, HELD, np.zeros(3))
+
+
+def test_a_probe_is_a_baseline_with_a_paired_lead() -> None:
+    """Ten prompts; the model is always right, the probe on every other prompt: .5 ahead."""
+    wrong = [number % 10 % 2 for number in range(len(HELD))]
+    probe = leads(HELD) * np.where(np.array(wrong) == 1, -1, 1)
+    rows = planted(len(HELD), seed=1, prompts=10)
+    found: dict[str, Any] = audit(KNOWN, rows, leads(rows), probe_P=probe)
+    assert found["baselines"]["linear probe"] == pytest.approx(0.5)
+    expected = intervals.mean([float(one) for one in wrong], clusters=[n % 10 for n in range(120)])
+    over = found["over_probe"]
+    assert (over["value"], over["low"], over["high"]) == pytest.approx(
+        (expected.estimate, expected.low, expected.high)
+    )
+    assert audit(KNOWN, HELD, leads(HELD))["over_probe"] is None
+    assert "linear probe" not in audit(KNOWN, HELD, leads(HELD))["baselines"]
+    with pytest.raises(DataError, match="one lead a pair"):
+        audit(KNOWN, HELD, leads(HELD), probe_P=probe[:-1])

@@ -207,6 +207,24 @@ def test_paired_difference_takes_clusters() -> None:
     assert found == intervals.mean(first - second, clusters=clusters)
 
 
+@given(st.integers(0, 10_000))
+def test_a_weighted_mean_is_that_of_the_values_repeated(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, times = rng.normal(size=9), rng.integers(1, 5, size=9)
+    clusters = [0, 0, 1, 1, 2, 2, 3, 3, 4]
+    weighed = intervals.mean(values, clusters=clusters, weight=times.astype(float))
+    repeated = intervals.mean(np.repeat(values, times), clusters=np.repeat(clusters, times))
+    assert (weighed.estimate, weighed.low, weighed.high) == pytest.approx(
+        (repeated.estimate, repeated.low, repeated.high)
+    )
+    zero = np.zeros(9)
+    assert intervals.paired_difference(
+        values, zero, clusters=clusters, weight=times.astype(float)
+    ).low == pytest.approx(weighed.low)
+    with pytest.raises(DataError, match="weight above 0"):
+        intervals.mean(values, weight=zero)
+
+
 def test_unpaired_difference_by_hand() -> None:
     """.75 [.65, .83] minus .5 [.38, .62]: .25 -+ the roots of .1^2 + .12^2 and .08^2 + .12^2."""
     one = Interval(estimate=0.75, low=0.65, high=0.83, level=0.95, clusters=50)

@@ -19,6 +19,8 @@ from accord.stats import baselines, calibration, intervals, ranking
 
 BASELINE_COMPARISONS = 20_000
 """Training comparisons that the word baseline is fitted on, at most."""
+PROBE = "linear probe"
+"""What the baseline of the frozen model's own states is called."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Quantiles of the length gap between which accuracy is shown."""
 
@@ -84,19 +86,24 @@ class _Judged:
 
 
 def audit(
-    known: Iterable[Comparison], held: Iterable[Comparison], lead_P: NDArray[np.float64]
+    known: Iterable[Comparison],
+    held: Iterable[Comparison],
+    lead_P: NDArray[np.float64],
+    *,
+    probe_P: NDArray[np.float64] | None = None,
 ) -> dict[str, object]:
     """Accuracy, calibration and baselines as JSON values; {} where every held-out pair is a tie.
 
     Accuracies weigh a pair as training does: what was picked on purpose, or judged by many, does
     not count for more. Calibration counts every pair once. Pairs that weigh nothing are left out.
     `lead_P` are raw score differences, first less second, of the pairs of `held` in their order;
-    `known` are the training comparisons, which fit the word baseline. Intervals are over prompts,
-    or over sets of responses where all have the same prompt.
+    `known` are the training comparisons, which fit the word baseline; `probe_P` are the leads of a
+    linear probe of the frozen model on the same pairs. Intervals are over prompts, or over sets of
+    responses where all have the same prompt.
     Raises DataError where leads and pairs differ in number.
     """
     pairs = _Pairs(held)
-    if len(pairs.label) != len(lead_P):
+    if any(len(pairs.label) != len(one) for one in (lead_P, probe_P) if one is not None):
         raise DataError("the audit needs one lead a pair", got=f"{len(lead_P)}, {len(pairs.label)}")
     credit, decided = ranking.pair_credit(lead_P, pairs.label)
     clear = decided & (pairs.weight > 0)
@@ -108,7 +115,8 @@ def audit(
         "ties": int((~decided).sum()),
         "accuracy": judged.accuracy,
         "interval": judged.interval,
-        "baselines": _baselines(known, pairs),
+        "baselines": _baselines(known, pairs) | _probe(pairs, probe_P),
+        "over_probe": None if probe_P is None else _over(pairs, judged, clear, probe_P),
         "by_length_gap": _by_length_gap(pairs, judged, clear),
         "by_source": [
             _slice(name, judged.only(inside))
@@ -148,6 +156,25 @@ def _baselines(known: Iterable[Comparison], pairs: _Pairs) -> dict[str, float]:
     return found | {
         "TF-IDF Bradley-Terry": ranking.pair_accuracy(lead, pairs.label, weight=pairs.weight)
     }
+
+
+def _probe(pairs: _Pairs, probe_P: NDArray[np.float64] | None) -> dict[str, float]:
+    if probe_P is None:
+        return {}
+    return {PROBE: ranking.pair_accuracy(probe_P, pairs.label, weight=pairs.weight)}
+
+
+def _over(
+    pairs: _Pairs, judged: _Judged, clear: NDArray[np.bool_], probe_P: NDArray[np.float64]
+) -> dict[str, float] | None:
+    """Accuracy of the model less that of the probe, on the same pairs."""
+    credit, decided = ranking.pair_credit(probe_P, pairs.label)
+    if len(set(judged.clusters)) < 2:
+        return None
+    found = intervals.paired_difference(
+        judged.credit, credit[clear[decided]], clusters=judged.clusters, weight=judged.weight
+    )
+    return {"value": found.estimate, "low": found.low, "high": found.high}
 
 
 def _by_length_gap(

@@ -296,6 +296,27 @@ class Backbone:
         model cannot, they are padded on `padding_side`. Raises ConfigError on a sequence longer
         than the model's context.
         """
+        run, out = self._run(batch, packing=packing, padding_side=padding_side)
+        return cast(Tensor, out.last_hidden_state[run])
+
+    def hidden_after(self, batch: Ragged, layers: int) -> tuple[Tensor, Tensor]:
+        """(last hidden states, those after so many `layers`), both `[N, D]`.
+
+        0 layers are the embeddings. Raises ConfigError as `hidden`, and where there are fewer.
+        """
+        run, out = self._run(batch, output_hidden_states=True)
+        if not 0 <= layers < len(out.hidden_states):
+            raise ConfigError(
+                "the model has fewer layers",
+                got=layers,
+                do=f"name 0 to {len(out.hidden_states) - 1}",
+            )
+        return out.last_hidden_state[run], out.hidden_states[layers][run]
+
+    def _run(
+        self, batch: Ragged, *, packing: bool = True, padding_side: str = "right", **asked: Any
+    ) -> tuple[Any, Any]:
+        """What picks the real tokens, and what the decoder gave."""
         if max(batch.lengths) > self.context:
             raise ConfigError(
                 "a sequence is longer than the model's context",
@@ -304,29 +325,29 @@ class Backbone:
             )
         with torch.autocast(self.machine.device, dtype=torch.bfloat16, enabled=self.mixed):
             if packing and self.packs:
-                return self._packed(batch)
+                return 0, self._packed(batch, **asked)
             ids_BT, positions_BT, real_BT = batch.padded(padding_side)
-            out = self.decoder(
+            return real_BT, self.decoder(
                 inputs_embeds=self.embed(ids_BT),
                 position_ids=positions_BT,
                 attention_mask=real_BT,
                 use_cache=False,
+                **asked,
             )
-            return cast(Tensor, out.last_hidden_state[real_BT])
 
-    def _packed(self, batch: Ragged) -> Tensor:
+    def _packed(self, batch: Ragged, **asked: Any) -> Any:
         config = self.config
         usual, config._attn_implementation = config._attn_implementation, RAGGED
         try:
-            out = self.decoder(
+            return self.decoder(
                 inputs_embeds=self.embed(batch.ids_N[None]),
                 position_ids=batch.positions_N[None],
                 use_cache=False,
                 ragged_lengths=batch.lengths,
+                **asked,
             )
         finally:  # whoever else runs this model meets it as it was
             config._attn_implementation = usual
-        return cast(Tensor, out.last_hidden_state[0])
 
     @property
     def mixed(self) -> bool:

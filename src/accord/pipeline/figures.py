@@ -144,7 +144,7 @@ def reward_calibration(
     """The reward model's audit; None where there was no pair to judge it by."""
     if not audit:
         return None
-    interval = audit["interval"]
+    interval, over = audit["interval"], audit.get("over_probe")
     return Calibration(
         bins=tuple(Bin(**one) for one in audit["bins"]),
         ece=audit["ece"],
@@ -153,6 +153,7 @@ def reward_calibration(
         interval=None if interval is None else (interval[0], interval[1]),
         pairs=audit["pairs"],
         baselines=audit["baselines"],
+        over_probe=None if over is None else (over["value"], over["low"], over["high"]),
         by_length_gap=tuple(Slice(**one) for one in audit["by_length_gap"]),
         by_source=tuple(Slice(**one) for one in audit["by_source"]),
         bayes_bound=bayes_bound,

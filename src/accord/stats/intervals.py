@@ -86,16 +86,27 @@ def _mean_and_variance(
     return float(estimate), float(spread / total**2)
 
 
-def mean(values: ArrayLike, *, clusters: Clusters | None = None, level: float = 0.95) -> Interval:
+def mean(
+    values: ArrayLike,
+    *,
+    clusters: Clusters | None = None,
+    weight: ArrayLike | None = None,
+    level: float = 0.95,
+) -> Interval:
     """Mean of all values with a t interval that holds for few and uneven clusters.
 
     With G clusters of sizes m_g and residual sums e_g = sum(value - mean):
     variance = G / (G - 1) * sum e_g^2 / (sum m_g)^2, and t has G - 1 degrees of freedom (CR1,
-    Cameron and Miller 2015, section II). Without clusters this is Student's interval.
+    Cameron and Miller 2015, section II). Without clusters this is Student's interval. `weight`
+    counts each value so often, in e_g and in m_g.
     Raises DataError below two clusters, for mixed lengths and for numbers that are not finite.
     """
     _check_level(level)
-    sums, counts = _sums(_vector(values), clusters)
+    given = _vector(values)
+    weights = None if weight is None else _vector(weight)
+    if weights is not None and (weights.shape != given.shape or not (weights > 0).all()):
+        raise DataError("every value needs a weight above 0", got=weights.shape)
+    sums, counts = _sums(given, clusters, weights)
     draws = len(sums)
     estimate, variance = _mean_and_variance(sums, counts)
     reach = stats.t.ppf((1 + level) / 2, draws - 1) * math.sqrt(variance)
@@ -154,6 +165,7 @@ def paired_difference(
     second: ArrayLike,
     *,
     clusters: Clusters | None = None,
+    weight: ArrayLike | None = None,
     level: float = 0.95,
 ) -> Interval:
     """Mean of first[i] - second[i] with `mean`'s interval: both measured on the same items.
@@ -167,7 +179,7 @@ def paired_difference(
             "a paired difference needs the same items on both sides",
             got=f"{len(one)} and {len(other)}",
         )
-    return mean(one - other, clusters=clusters, level=level)
+    return mean(one - other, clusters=clusters, weight=weight, level=level)
 
 
 def unpaired_difference(one: Interval, other: Interval) -> Interval:

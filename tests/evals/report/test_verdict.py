@@ -126,7 +126,7 @@ def test_reward_model_is_judged_beside_the_best_simple_rule(sample: ModuleType) 
         return found.text, found.tone
 
     assert said()[1] is Tone.GOOD
-    assert "TF-IDF words, in 67.1" in said()[0]
+    assert "linear probe, in 70.2" in said()[0]
     assert said(baselines={"longer wins": 0.75})[1] is Tone.BAD
     assert "no better than that rule" in said(baselines={"longer wins": 0.75})[0]
     assert said(baselines={"longer wins": 0.72})[1] is Tone.FLAT

@@ -194,11 +194,15 @@ class Calibration:
     """Best accuracy that any model could reach against these raters, where it is known."""
     temperature: float | None = None
     """What scores were divided by to calibrate them."""
+    over_probe: tuple[float, float, float] | None = None
+    """Accuracy less that of a linear probe of the frozen model, same pairs, with its limits."""
 
     def __post_init__(self) -> None:
         _share("reward-model calibration", self.ece, self.brier, self.accuracy, self.bayes_bound)
         _share("accuracy of a baseline", *self.baselines.values())
         _finite("temperature", self.temperature)
+        if self.over_probe is not None:
+            _finite("lead over the linear probe", *self.over_probe)
         if self.interval is not None:
             _share("interval of the accuracy", *self.interval)
             _ordered("accuracy of the reward model", *self.interval)

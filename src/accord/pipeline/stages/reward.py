@@ -9,6 +9,7 @@ import numpy as np
 
 from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import fresh_state, step_count
+from accord.algorithms.probe import probe_leads
 from accord.algorithms.reward_model import leads, raw_scores, scale_of, train
 from accord.core.protocols import Row
 from accord.core.types import SamplingSettings, Split
@@ -49,7 +50,9 @@ def body(context: StageContext) -> Iterator[Row]:
     _set_unit(context, roles, model, sets.train)
     if len(sets.dev):
         known = data.comparisons(context, Split.TRAIN)
-        figures = audit(known, sets.dev_rows, leads(sets.dev, model, tokens))
+        probe = probe_leads(sets.train, sets.dev, roles.backbone(roles.base))
+        lead = leads(sets.dev, model, tokens)
+        figures = audit(known, sets.dev_rows, lead, probe_P=probe)
         context.note("audit", figures)
         text = json.dumps(figures, indent=2, sort_keys=True) + "\n"
         (context.output / "audit.json").write_text(text)

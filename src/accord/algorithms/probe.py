@@ -1,0 +1,50 @@
+"""A linear probe: how far the frozen model's own hidden states tell which response is better.
+
+What a reward model must beat to have earned its training (Alain and Bengio 2016, arXiv:1610.01644).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accord.algorithms.comparisons import TokenComparisons
+from accord.core.errors import DataError
+from accord.models.backbone import Backbone
+from accord.models.reading import mean_states
+from accord.stats.linear import fit_pairs_by_folds
+
+MOST_PAIRS = 4000
+"""Training pairs that the probe is fitted on, at most: the first."""
+
+
+def probe_leads(
+    train: TokenComparisons, held: TokenComparisons, backbone: Backbone
+) -> NDArray[np.float64] | None:
+    """Log-odds that the first response of each pair of `held` wins, by a probe fitted on `train`.
+
+    The probe is a Bradley-Terry model of the mean hidden state of a response's tokens after half of
+    the layers, without adapters; its penalty is chosen on folds of `train`. None where `train` is
+    too small for folds.
+    """
+    layers = max(1, int(backbone.config.num_hidden_layers) // 2)
+    some = slice(0, MOST_PAIRS)
+    first, second = train.first_P[some], train.second_P[some]
+    used = np.unique(np.concatenate([first, second]))
+    place = {int(response): row for row, response in enumerate(used)}
+    known = mean_states(backbone, [train.responses[int(i)] for i in used], layers=layers)
+    of_first = known[[place[int(i)] for i in first]]
+    of_second = known[[place[int(i)] for i in second]]
+    try:
+        probe = fit_pairs_by_folds(
+            of_first,
+            of_second,
+            train.label_P[some],
+            clusters=first.tolist(),
+            weight_I=train.weight_P[some],
+        )
+    except DataError:
+        return None
+    rows = [held.responses[i] for i in range(len(held.responses))]
+    score = probe(mean_states(backbone, rows, layers=layers))
+    return score[held.first_P] - score[held.second_P]
