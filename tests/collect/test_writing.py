@@ -138,10 +138,12 @@ def test_nobody_reviews_their_own_or_for_a_task_they_wrote_for(database: Databas
     release(database, lease)
     mine = take(database, campaign, cyd)
     review(database, campaign, mine, ACCEPT)
-    wrote(database, campaign, cyd)
+    # Who has read what another wrote does not write for the same prompt.
+    assert next_text(database, campaign, cyd) is None
+    wrote(database, campaign, bea)
     assert next_text(database, campaign, ada) is None
-    reviewed(database, campaign, bea, ACCEPT)
-    assert next_text(database, campaign, bea) is None
+    reviewed(database, campaign, cyd, ACCEPT)
+    assert next_text(database, campaign, cyd) is None
     assert [state for _, state in kinds(database)] == ["done"] * 3
 
 
@@ -330,5 +332,7 @@ def test_who_is_in_quarantine_leaves_the_prompt_open(file_database: Database) ->
     with file_database.write() as connection:
         set_rater_state(connection, ada, "quarantined")
     review(file_database, campaign, lease, ACCEPT)
-    # Its author is not believed either: somebody else writes one.
-    assert take(file_database, campaign, cyd).kind is TaskKind.WRITE
+    # Its author is not believed either: somebody who has not read it writes one.
+    assert next_text(file_database, campaign, cyd) is None
+    dot = somebody(file_database, campaign, "dot")
+    assert take(file_database, campaign, dot).kind is TaskKind.WRITE

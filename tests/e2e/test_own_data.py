@@ -124,7 +124,9 @@ def test_ranked_answers_become_pairs_and_ties_do_not_count(workspace: Path) -> N
     assert figures["train_pairs"] > figures["train_comparisons"]
     assert figures["audit"]["ties"] > 0
     assert figures["shift_from"] == "demonstrations"
-    assert {"longer wins", "TF-IDF Bradley-Terry"} == set(figures["audit"]["baselines"])
+    assert {"longer wins", "TF-IDF Bradley-Terry", "linear probe"} == set(
+        figures["audit"]["baselines"]
+    )
 
 
 def test_status_says_done(workspace: Path) -> None:

@@ -64,18 +64,6 @@ def standing(
     wanted = sa.select(sa.func.coalesce(sa.func.sum(tasks.c.overlap), 0)).where(
         mine, tasks.c.purpose == "work", tasks.c.state != TaskState.WITHDRAWN
     )
-    given = (
-        sa.select(raters.c.kind, count)
-        .select_from(assignments)
-        .join(tasks, tasks.c.id == assignments.c.task)
-        .join(raters, raters.c.id == assignments.c.rater)
-        .where(
-            mine,
-            tasks.c.purpose == "work",
-            tasks.c.state != TaskState.WITHDRAWN,
-            assignments.c.state.in_(ANSWERED),
-        )
-    )
     said = (
         sa.select(
             judgements.c.verdict, count, sa.func.sum(sa.case((judgements.c.late, 1), else_=0))
@@ -90,25 +78,8 @@ def standing(
         .order_by(judgements.c.verdict)
     )
     verdicts = connection.execute(said).all()
-    stand = sa.case(
-        (raters.c.state.in_(("quarantined", "left", "erased")), raters.c.state),
-        else_=memberships.c.state,
-    )
-    here = memberships.join(raters, raters.c.id == memberships.c.rater)
-    people = sa.select(stand, count).select_from(here)
-    people = people.where(memberships.c.campaign == campaign.id)
-    leads = people.with_only_columns(count).where(
-        raters.c.role.in_(LEADS), stand == Membership.ACTIVE
-    )
-    # What was erased no longer says which answer it was of.
-    counting = given.with_only_columns(count).join(
-        judgements, judgements.c.assignment == assignments.c.id
-    )
-    counting = counting.where(
-        raters.c.kind == RaterKind.HUMAN, raters.c.state != "quarantined", *COUNTS
-    )
-    answered = _counts(connection, given.group_by(raters.c.kind).order_by(raters.c.kind))
-    used = int(connection.execute(counting).scalar_one())
+    people, leads = _people(connection, campaign)
+    answered, unused = _answers(connection, campaign)
     leases = (
         sa.select(count)
         .select_from(assignments.join(tasks, tasks.c.id == assignments.c.task))
@@ -120,12 +91,55 @@ def standing(
         answered=answered,
         judgements={row[0]: row[1] for row in verdicts},
         late=sum(int(row[2] or 0) for row in verdicts),
-        raters=_counts(connection, people.group_by(stand)),
-        leads=int(connection.execute(leads).scalar_one()),
-        unused=answered.get(RaterKind.HUMAN.value, 0) - used,
+        raters=people,
+        leads=leads,
+        unused=unused,
         leases=int(connection.execute(leases).scalar_one()),
         jobs=tuple(job for job, _ in unfinished(connection, campaign)),
     )
+
+
+def _people(connection: Connection, campaign: Campaign) -> tuple[dict[str, int], int]:
+    """Raters by what they are here, and how many leads work."""
+    stand = sa.case(
+        (raters.c.state.in_(("quarantined", "left", "erased")), raters.c.state),
+        else_=memberships.c.state,
+    )
+    found = (
+        sa.select(stand, sa.func.count())
+        .select_from(memberships.join(raters, raters.c.id == memberships.c.rater))
+        .where(memberships.c.campaign == campaign.id)
+    )
+    leads = found.with_only_columns(sa.func.count()).where(
+        raters.c.role.in_(LEADS), stand == Membership.ACTIVE
+    )
+    counted = _counts(connection, found.group_by(stand))
+    return counted, int(connection.execute(leads).scalar_one())
+
+
+def _answers(connection: Connection, campaign: Campaign) -> tuple[dict[str, int], int]:
+    """Kind of rater to answers on work tasks, and how many of those of people count nowhere."""
+    given = (
+        sa.select(raters.c.kind, sa.func.count())
+        .select_from(assignments)
+        .join(tasks, tasks.c.id == assignments.c.task)
+        .join(raters, raters.c.id == assignments.c.rater)
+        .where(
+            tasks.c.campaign == campaign.id,
+            tasks.c.purpose == "work",
+            tasks.c.state != TaskState.WITHDRAWN,
+            assignments.c.state.in_(ANSWERED),
+        )
+    )
+    answered = _counts(connection, given.group_by(raters.c.kind).order_by(raters.c.kind))
+    # By what counts: what was erased no longer says which answer it was of.
+    counting = (
+        given.with_only_columns(sa.func.count())
+        .join(judgements, judgements.c.assignment == assignments.c.id)
+        .where(raters.c.kind == RaterKind.HUMAN, raters.c.state != "quarantined", *COUNTS)
+    )
+    used = int(connection.execute(counting).scalar_one())
+    return answered, answered.get(RaterKind.HUMAN.value, 0) - used
 
 
 def _counts(connection: Connection, found: sa.Select[Any]) -> dict[str, int]:

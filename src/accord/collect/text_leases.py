@@ -64,8 +64,9 @@ def next_text(
 ) -> TextLease | None:
     """The next task for somebody, leased; None where there is nothing for them now.
 
-    Reviews come before new writing. Nobody reviews for a task that they wrote for, or writes for
-    one twice. A task that the rater has open comes back, unless its assignment is in `holding`.
+    Reviews come before new writing. Nobody reviews for a task that they wrote for, writes for one
+    that they reviewed for, or writes for one twice. A task that the rater has open comes back,
+    unless its assignment is in `holding`.
     Raises ConflictError where the campaign hands out no tasks, or not to this rater: people alone
     write and review.
     """
@@ -163,6 +164,7 @@ def _open(reviews: bool) -> sa.Select[Any]:
     else:
         root = sa.func.coalesce(tasks.c.repeats, tasks.c.id)
         states = (*TAKEN, SKIPPED)
+        found = found.where(~_reviewed_for(root))
     wrote = (
         sa.exists()
         .where(
@@ -175,6 +177,23 @@ def _open(reviews: bool) -> sa.Select[Any]:
         .correlate(tasks)
     )
     return found.where(~wrote)
+
+
+def _reviewed_for(root: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """Whether `of_rater` reviewed, or is about to, what somebody wrote for a first task."""
+    had, review, wrote = assignments.alias(), tasks.alias(), tasks.alias()
+    return (
+        sa.exists()
+        .where(
+            had.c.rater == statements.RATER,
+            had.c.state.in_(TAKEN),
+            review.c.id == had.c.task,
+            review.c.kind == TaskKind.REVIEW,
+            wrote.c.id == review.c.repeats,
+            sa.func.coalesce(wrote.c.repeats, wrote.c.id) == root,
+        )
+        .correlate(tasks)
+    )
 
 
 _asked, _said = payloads.alias("asked"), payloads.alias("said")

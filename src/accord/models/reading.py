@@ -1,6 +1,6 @@
 """What a frozen model makes of texts: the mean hidden state of each, for linear models of them.
 
-Shape letters:  I = sequences;  D = hidden size.
+Shape letters:  I = sequences;  D = hidden size;  N = real tokens;  T = tokens of one sequence.
 """
 
 from __future__ import annotations
