@@ -8,6 +8,7 @@ import pytest
 
 from accord.cli.form import ratings_in
 from accord.store.database import open_database
+from accord.store.log import parts_of
 from tests.cli.terminal import BACKSPACE, rating
 from tests.cli.workplace import entered, opened, rate, rows
 from tests.collect.asking import ask, made
@@ -239,3 +240,39 @@ def test_a_skip_that_drops_an_order_is_asked_about(workspace: Path) -> None:
     assert "handed in: skipped, not my language" in done.stdout
     first, second = rows(workspace)
     assert (first.verdict, second.verdict) == ("ranking", "skip")
+
+
+def test_another_reason_is_told_in_own_words(workspace: Path) -> None:
+    opened(workspace, tasks=3)
+    with rating(workspace) as screen:
+        screen.until("Enter goes on")
+        screen.press("\r")
+        screen.ready("q end")
+        screen.press("fb6")
+        screen.until("in your own words, 200 signs at most (Enter leaves it):")
+        screen.press("x" * 300 + "\n")
+        screen.until("1 flagged")
+        screen.press("f\r6")
+        screen.until("signs at most")
+        screen.press("\n")
+        screen.until("2 flagged")
+        screen.press("a\r")
+        screen.ready("handed in: A > B", "q end")
+        screen.press("rlong\n")
+        screen.until("> reason given")
+        screen.press("s5")
+        screen.until("in your own words, one line (Enter leaves it):")
+        screen.press("and dull\n")
+        screen.until("this skips it with what you said beside it:")
+        screen.until("goes back")
+        screen.press("\r")
+        screen.ready("handed in: skipped, other", "q end")
+        screen.press("s5\n")
+        screen.ready("handed in: skipped, other")
+        screen.press("q")
+        screen.end()
+    first, second, third = rows(workspace)
+    assert [why for _, why in first.flags] == ["x" * 200, "other"]
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        assert parts_of(connection, second.seq)["rationale"] == "long; and dull"
+        assert "rationale" not in parts_of(connection, third.seq)

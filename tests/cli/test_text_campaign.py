@@ -49,7 +49,7 @@ def written(workspace: Path) -> None:
     """Ada writes all three; Bea rejects one of them."""
     typed = "".join(f"t\nHere it is, number {n}.\n.\n\n" for n in range(3))
     assert "there is nothing to write" in rate(workspace, typed, "--name", "Ada").stdout
-    assert rate(workspace, "a\n\na\n\nx6\n\nq", "--name", "Bea").returncode == 0
+    assert rate(workspace, "a\n\na\n\nx6\n\n\nq", "--name", "Bea").returncode == 0
 
 
 def test_the_same_rows_make_nothing_new(workspace: Path, capsys: Said) -> None:
@@ -196,7 +196,7 @@ def test_reviewers_agree_or_not(workspace: Path, capsys: Said) -> None:
     assert main(["campaign", "tasks", "twice", "ask.jsonl"]) == 0
     typed = "".join(f"t\nHere it is, number {n}.\n.\n\n" for n in range(3))
     assert rate(workspace, typed, "twice", "--name", "Ada").returncode == 0
-    for name, keys in (("Bea", "a\n\na\n\na\n\nq"), ("Cyd", "a\n\na\n\nx1\n\nq")):
+    for name, keys in (("Bea", "a\n\na\n\na\n\nq"), ("Cyd", "a\n\na\n\nx1\n\n\nq")):
         assert rate(workspace, keys, "twice", "--name", name).returncode == 0
     capsys.readouterr()
     assert main(["agreement", "twice", "--json"]) == 0

@@ -126,7 +126,7 @@ def test_the_last_text_is_replaced(workspace: Path) -> None:
 def test_the_last_review_is_corrected(workspace: Path) -> None:
     opened(workspace, write=2)
     rate(workspace, "t\nTwo.\n.\n\nt\nThree.\n.\n\n", "--name", "Ada")
-    done = rate(workspace, "x2\n\nua\nq", "--name", "Bea")
+    done = rate(workspace, "x\n2\n\n\nua\nq", "--name", "Bea")
     assert "handed in: reject: does not answer" in done.stdout
     assert "corrected: accept" in done.stdout
     (row,) = reviews(workspace)
@@ -464,7 +464,7 @@ def test_the_newest_review_of_an_earlier_sitting_is_undone(workspace: Path) -> N
     opened(workspace, write=3)
     rate(workspace, "Two.\n.\n\nThree.\n.\n\n", "--name", "Ada")
     rate(workspace, "a\n", "--name", "Bea", "--most", "1")
-    done = rate(workspace, "ux2\n\nq", "--name", "Bea")
+    done = rate(workspace, "ux2\n\n\nq", "--name", "Bea")
     assert "your last review of an earlier sitting" in done.stdout
     assert "corrected: reject: does not answer" in done.stdout
     (row,) = reviews(workspace)
@@ -512,3 +512,30 @@ def test_guidelines_come_back_to_task_and_text(workspace: Path) -> None:
         screen.press("\r")
         screen.until("handed in: 1 word (event")
         screen.end()
+
+
+def test_a_rejection_is_read_line_by_line(workspace: Path) -> None:
+    opened(workspace, write=3)
+    rate(workspace, "".join(f"Text {n}.\n.\n\n" for n in range(3)), "--name", "Ada")
+    done = rate(workspace, "x\n3\nhe sky?\n\nx\n2\n\n\nx1so what\n\n", "--name", "Bea")
+    assert "3 reviewed, 0 skipped" in " ".join(done.stdout.split())
+    assert "means nothing here" not in done.stdout
+    found = reviews(workspace)
+    assert [row.flags for row in found] == [
+        [[0, "badly written"]],
+        [[0, "does not answer"]],
+        [[0, "wrong"]],
+    ]
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        words = [parts_of(connection, row.seq).get("rationale") for row in found]
+    assert words == ["he sky?", None, "so what"]
+
+
+def test_another_reason_has_own_words(workspace: Path) -> None:
+    opened(workspace, write=2)
+    rate(workspace, "Two.\n.\n\ns\n5\nnot for me\n", "--name", "Ada")
+    rate(workspace, "f\n6\na\tjoke \x1b[2J\na\n", "--name", "Bea")
+    skip, review = reviews(workspace)
+    assert (skip.reason, review.flags) == ("other", [[0, "a joke \ufffd[2J"]])
+    with open_database(workspace / "accord.db") as database, database.read() as connection:
+        assert parts_of(connection, skip.seq)["rationale"] == "not for me"

@@ -53,6 +53,13 @@ class Dialogue:
                 self.keys.drop_line()
                 self.say(f"that is no answer: {', '.join(named.values())}, or Backspace goes back")
 
+    def words(self, question: str) -> str:
+        """A line of their own; empty for none. In a pipe it is what is left of the line, or the
+        next one where nothing is."""
+        self.say(question)
+        line = self.keys.line().strip()
+        return line if line or self.keys.live else self.keys.line().strip()
+
     def sure(self, question: str, does: str) -> bool:
         """Whether they mean it, by an Enter of its own: what was typed before this was asked is no
         answer."""

@@ -13,7 +13,7 @@ from rich.console import RenderableType
 
 from accord.cli.dialogue import BACKS, Dialogue
 from accord.cli.keys import END, ENTER
-from accord.cli.sheets import Pages, more_told, task
+from accord.cli.sheets import Pages, more_told, printable, task
 from accord.collect.assigning import Lease
 from accord.collect.ballot import LETTERS, Ballot
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
@@ -23,6 +23,11 @@ LONGEST_PAUSE = 60.0
 """Seconds between two keys that count as looking at the task; the rest was a pause."""
 SKIPS = ("cannot judge it", "not my language", "unreadable", "upsetting", "other")
 FLAGS = ("harmful", "personal data", "says what wrote it", "broken text", "off topic", "other")
+OTHER = "other"
+"""What is asked about: own words say which."""
+MOST_SIGNS = 200
+"""Of a flag's own words."""
+OWN_WORDS = "in your own words, one line (Enter leaves it):"
 
 
 class Wish(Enum):
@@ -128,13 +133,13 @@ class Form:
         )
 
     def _skipped(self) -> Opinion | None:
-        reason = ask_skip(self._dialogue, self._drops)
-        if reason is None:
+        skip = ask_skip(self._dialogue, self._drops)
+        if skip is None:
             return None
         return Opinion.skipped(
-            reason,
+            skip.reason,
             flags=self._extras.flags,
-            rationale=self._extras.rationale,
+            rationale=skip.beside(self._extras.rationale),
             seconds=round(self._seconds, 3),
             opened=self._opened,
         )
@@ -155,8 +160,7 @@ class Form:
         elif key == "f":
             self._flag()
         elif key == "r":
-            self._dialogue.say("in your own words, one line:")
-            if rationale := self._keys.line().strip():
+            if rationale := self._dialogue.words("in your own words, one line:"):
                 self._add(rationale=rationale)
         elif key == "+":
             self._rate()
@@ -187,12 +191,9 @@ class Form:
     def _flag(self) -> None:
         whole = {ENTER: "flags the whole task"}
         key = self._dialogue.choice("flag which answer?", dict.fromkeys(self._letters, "") | whole)
-        reason = None if key is None else self._reason("why?", FLAGS)
+        reason = None if key is None else ask_flag(self._dialogue, "why?")
         if key is not None and reason is not None:
             self._add(flag=(None if key == ENTER else self._letters.index(key), reason))
-
-    def _reason(self, question: str, reasons: Sequence[str]) -> str | None:
-        return ask_reason(self._dialogue, question, reasons)
 
     def _rate(self) -> None:
         before = dict(self._extras.ratings)
@@ -208,13 +209,39 @@ def ask_reason(dialogue: Dialogue, question: str, reasons: Sequence[str]) -> str
     return None if key is None else numbered[key]
 
 
-def ask_skip(dialogue: Dialogue, drops: str) -> str | None:
+def ask_flag(dialogue: Dialogue, question: str) -> str | None:
+    """Why something is flagged, by number or in own words; None where they go back."""
+    reason = ask_reason(dialogue, question, FLAGS)
+    if reason != OTHER:
+        return reason
+    asked = f"in your own words, {MOST_SIGNS} signs at most (Enter leaves it):"
+    words = " ".join(printable(dialogue.words(asked)).split())
+    return words[:MOST_SIGNS].rstrip() or reason
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why a task is skipped."""
+
+    reason: str
+    words: str = ""
+    """Their own; none where the reason says it."""
+
+    def beside(self, rationale: str | None) -> str | None:
+        """These words after those that were said before."""
+        return "; ".join(part for part in (rationale, self.words) if part) or None
+
+
+def ask_skip(dialogue: Dialogue, drops: str) -> Skip | None:
     """Why a task is skipped; None where they go back, which they may once more where the skip
     `drops` something."""
     reason = ask_reason(dialogue, "why skip?", SKIPS)
-    if reason is None or (drops and not dialogue.sure(f"{drops}:", "skips")):
+    if reason is None:
         return None
-    return reason
+    words = dialogue.words(OWN_WORDS) if reason == OTHER else ""
+    if drops and not dialogue.sure(f"{drops}:", "skips"):
+        return None
+    return Skip(reason, words)
 
 
 def ask_ratings(

@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 from rich.console import RenderableType
 
 from accord.cli.dialogue import BACKS, Dialogue
-from accord.cli.form import FLAGS, LONGEST_PAUSE, Wish, ask_ratings, ask_reason, ask_skip
+from accord.cli.form import (
+    LONGEST_PAUSE,
+    OWN_WORDS,
+    Wish,
+    ask_flag,
+    ask_ratings,
+    ask_reason,
+    ask_skip,
+)
 from accord.cli.keys import END, ENTER
 from accord.cli.sheets import Pages, more_told
 from accord.cli.text_sheets import text_task
@@ -150,12 +158,13 @@ class ReviewForm:
             drops = "this drops your answer"
         else:
             drops = "this skips it with what you said beside it" if self.begun else ""
-        reason = ask_skip(self._dialogue, drops)
-        if reason is None:
+        skip = ask_skip(self._dialogue, drops)
+        if skip is None:
             return None
-        self._now = replace(self._now, accepts=None)
+        words = skip.beside(self._now.rationale)
+        self._now = replace(self._now, accepts=None, rationale=words)
         flags = tuple((0, why) for why in self._now.flags)
-        return self._with(Opinion.skipped(reason, flags=flags))
+        return self._with(Opinion.skipped(skip.reason, flags=flags))
 
     def _with(self, said: Opinion) -> Opinion:
         return replace(
@@ -185,10 +194,10 @@ class ReviewForm:
     def _beside(self, key: str, now: Review) -> Review:
         """What is said beside the decision; as it was where nothing is."""
         if key == "f":
-            why = ask_reason(self._dialogue, "flag it: why?", FLAGS)
+            why = ask_flag(self._dialogue, "flag it: why?")
             return self._now if why is None else replace(now, flags=(*now.flags, why))
         if key == "r":
-            words = self._words("in your own words, one line:")
+            words = self._dialogue.words("in your own words, one line:")
             return replace(now, rationale=words) if words else self._now
         criteria, before = self._lease.criteria, dict(now.ratings)
         rated = ask_ratings(self._dialogue, criteria, ("this text",), before)
@@ -198,10 +207,6 @@ class ReviewForm:
         wrong = ask_reason(self._dialogue, "what is wrong with it?", REJECTS)
         if wrong is None:
             return
-        words = self._words("in your own words, one line (Enter leaves it):")
+        words = self._dialogue.words(OWN_WORDS)
         rationale = words or now.rationale
         self._now = replace(now, accepts=False, wrong=wrong, rationale=rationale)
-
-    def _words(self, question: str) -> str:
-        self._dialogue.say(question)
-        return self._keys.line().strip()

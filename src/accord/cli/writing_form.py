@@ -109,10 +109,15 @@ class WritingForm:
         return None
 
     def _skipped(self) -> Opinion | None:
-        reason = ask_skip(self._dialogue, "this drops your text" if self.begun else "")
-        if reason is None:
+        skip = ask_skip(self._dialogue, "this drops your text" if self.begun else "")
+        if skip is None:
             return None
-        return Opinion.skipped(reason, opened=self._opened, seconds=round(self._seconds, 3))
+        return Opinion.skipped(
+            skip.reason,
+            rationale=skip.beside(None),
+            opened=self._opened,
+            seconds=round(self._seconds, 3),
+        )
 
     def _legend(self) -> list[str]:
         editing = self._lease.text is not None
