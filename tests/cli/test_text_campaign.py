@@ -37,7 +37,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> 
     assert main(["campaign", "guidelines", "guidelines.md", "--version", "v1"]) == 0
     opened = ["campaign", "open", "voices", "--guideline", "v1", "--asks", "demonstrations"]
     assert main(opened) == 0
-    assert "1 texts a prompt, 1 reviews each" in capsys.readouterr().out
+    assert "1 text a prompt, 1 review each" in capsys.readouterr().out
     assert main(["campaign", "tasks", "voices", "ask.jsonl"]) == 0
     told = capsys.readouterr().out
     assert "4 rows: 3 new work tasks, 0 known already" in told

@@ -260,8 +260,15 @@ def _status(words: Words, options: Options) -> int:
 def shape(settings: CampaignSettings) -> str:
     """What a campaign asks for, in a few words."""
     if settings.asks_texts:
-        return f"{settings.overlap} texts a prompt, {settings.reviews} reviews each"
-    return f"{settings.responses} responses a task, {settings.overlap} raters each"
+        texts, reviews = counted(settings.overlap, "text"), counted(settings.reviews, "review")
+        return f"{texts} a prompt, {reviews} each"
+    responses, raters = settings.responses, counted(settings.overlap, "rater")
+    return f"{responses} responses a task, {raters} each"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the singular where it is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def told(campaign: Campaign, now: Standing, texts: TextStanding | None = None) -> str:
