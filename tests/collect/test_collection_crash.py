@@ -2,66 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import random
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from accord.collect import assigning as module
 from accord.store.database import open_database
 from accord.store.judgements import current
 from accord.store.tables import assignments, tasks
 from accord.store.verifying import verify_database
 from tests.collect.asking import made
+from tests.killing import kill_in_a_loop
 
 OVERLAP = 3
-SOURCES = Path(module.__file__).parents[2]
-ROOT = Path(__file__).parents[2]
+PROGRAM = Path(__file__).with_name("clients.py")
 
 
-def start(place: str, name: str, threads: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("clients.py"), place, name, str(threads)],
-        env={**os.environ, "PYTHONPATH": f"{SOURCES}:{ROOT}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def kill_in_a_loop(place: str, *, rounds: int, processes: int, threads: int, seed: int) -> int:
-    """Let raters work, kill them all at a random moment, check; returns answers acknowledged."""
-    draws = random.Random(seed)
-    acknowledged: dict[str, int] = {}
+def killed(place: str, *, rounds: int, processes: int, threads: int, seed: int) -> int:
+    """Answers acknowledged."""
     with open_database(place) as database:
         # Short leases: those of killed raters run out and their tasks go to others.
         made(database, tasks=rounds * 150, overlap=OVERLAP, lease_seconds=2, repeat_share=0.1)
-    for round_ in range(rounds):
-        running = [start(place, f"{round_ % 2}.{n}", threads) for n in range(processes)]
-        try:
-            first = [process.stdout.readline() for process in running if process.stdout]
-            time.sleep(draws.uniform(0, 1))
-        finally:
-            for process in running:
-                process.kill()
-        for process, line in zip(running, first, strict=True):
-            # The same reader to the end: `communicate` would pass over what it has read ahead.
-            assert process.stdout is not None
-            assert process.stderr is not None
-            with process:
-                rest, errors = process.stdout.read(), process.stderr.read()
-            assert errors == ""
-            for text in (line + rest).splitlines():
-                assignment, seq = text.split()
-                assert acknowledged.setdefault(assignment, int(seq)) == int(seq)
-        check(place, acknowledged)
-    return len(acknowledged)
+    return kill_in_a_loop(
+        PROGRAM,
+        place,
+        check,
+        rounds=rounds,
+        processes=processes,
+        threads=threads,
+        seed=seed,
+        others=2,
+    )
 
 
 def check(place: str, acknowledged: dict[str, int]) -> None:
@@ -88,11 +60,11 @@ def check(place: str, acknowledged: dict[str, int]) -> None:
 
 def test_killed_raters_lose_nothing(tmp_path: Path) -> None:
     place = str(tmp_path / "accord.db")
-    assert kill_in_a_loop(place, rounds=2, processes=1, threads=4, seed=0) >= 4
+    assert killed(place, rounds=2, processes=1, threads=4, seed=0) >= 4
 
 
 @pytest.mark.slow
 def test_fifty_raters_killed_in_a_loop_lose_nothing(place: str) -> None:
-    answers = kill_in_a_loop(place, rounds=8, processes=5, threads=10, seed=1)
+    answers = killed(place, rounds=8, processes=5, threads=10, seed=1)
     print(f"{answers} answers acknowledged over 8 kills of 50 raters")
     assert answers >= 200

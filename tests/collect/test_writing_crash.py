@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import random
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from accord.collect import writing as module
 from accord.collect.campaign import campaign_called
 from accord.collect.comparing import excluded
 from accord.collect.frozen import verify_frozen
@@ -25,55 +19,39 @@ from accord.store.registry import ABOUT
 from accord.store.tables import assignments, responses, tasks
 from accord.store.verifying import verify_database
 from tests.collect.texting import asked, frozen_texts
+from tests.killing import kill_in_a_loop
 
-SOURCES = Path(module.__file__).parents[2]
-ROOT = Path(__file__).parents[2]
-
-
-def start(place: str, name: str, threads: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("writers.py"), place, name, str(threads)],
-        env={**os.environ, "PYTHONPATH": f"{SOURCES}:{ROOT}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+PROGRAM = Path(__file__).with_name("writers.py")
 
 
-def kill_in_a_loop(
+def killed(
     place: str, folder: Path, *, rounds: int, processes: int, threads: int, seed: int
 ) -> int:
-    """Let people work, kill them all at a random moment, check; returns what was acknowledged."""
-    draws = random.Random(seed)
-    acknowledged: dict[str, int] = {}
+    """Texts and reviews acknowledged."""
     with open_database(place) as database:
         # Short leases: those of killed people run out and their tasks go to others.
         asked(database, write=rounds * 60, edit=rounds * 60, lease_seconds=2)
-    for round_ in range(rounds):
-        running = [start(place, f"{round_ % 2}.{n}", threads) for n in range(processes)]
-        try:
-            first = [process.stdout.readline() for process in running if process.stdout]
-            time.sleep(draws.uniform(0, 1))
-        finally:
-            for process in running:
-                process.kill()
-        for process, line in zip(running, first, strict=True):
-            assert process.stdout is not None
-            assert process.stderr is not None
-            with process:
-                rest, errors = process.stdout.read(), process.stderr.read()
-            assert errors == ""
-            for text in (line + rest).splitlines():
-                assignment, seq = text.split()
-                assert acknowledged.setdefault(assignment, int(seq)) == int(seq)
-        with open_database(place) as database:
-            check(database, acknowledged)
+    done = kill_in_a_loop(
+        PROGRAM,
+        place,
+        check,
+        rounds=rounds,
+        processes=processes,
+        threads=threads,
+        seed=seed,
+        others=2,
+    )
     with open_database(place) as database:
         account(database, folder)
-    return len(acknowledged)
+    return done
 
 
-def check(database: Database, acknowledged: dict[str, int]) -> None:
+def check(place: str, acknowledged: dict[str, int]) -> None:
+    with open_database(place) as database:
+        stands(database, acknowledged)
+
+
+def stands(database: Database, acknowledged: dict[str, int]) -> None:
     assert verify_database(database).faults == ()
     with database.read() as connection:
         judged = {row.assignment: row.seq for row in current(connection)}
@@ -112,12 +90,12 @@ def account(database: Database, folder: Path) -> None:
 
 def test_killed_writers_lose_nothing(tmp_path: Path) -> None:
     place = str(tmp_path / "accord.db")
-    done = kill_in_a_loop(place, tmp_path, rounds=2, processes=1, threads=4, seed=0)
+    done = killed(place, tmp_path, rounds=2, processes=1, threads=4, seed=0)
     assert done >= 4
 
 
 @pytest.mark.slow
 def test_fifty_writers_killed_in_a_loop_lose_nothing(place: str, tmp_path: Path) -> None:
-    done = kill_in_a_loop(place, tmp_path, rounds=6, processes=5, threads=10, seed=1)
+    done = killed(place, tmp_path, rounds=6, processes=5, threads=10, seed=1)
     print(f"{done} texts and reviews acknowledged over 6 kills of 50 people")
     assert done >= 150

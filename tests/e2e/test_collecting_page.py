@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from accord.collect.sheet import Opinion, Rater, Sheet
 from accord.core.types import Conversation
-from tests.cli.small import environment
+from tests.e2e.pages import block, type_all
 
-PAGE = (Path(__file__).parents[2] / "docs" / "collecting-preferences.md").read_text()
+PAGE = "collecting-preferences.md"
 PEOPLE = ("Ada", "Bea", "Cyd")
-
-
-def block(language: str) -> str:
-    found = re.search(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
 
 
 @pytest.mark.slow
@@ -36,36 +26,23 @@ def test_the_ten_commands(tmp_path: Path) -> None:
     for name, lines in (("ready", rows), ("known", known)):
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (tmp_path / f"{name}.jsonl").write_text(text)
-    commands = block("sh").splitlines()
+    commands = block(PAGE, "sh").splitlines()
     assert len(commands) == 11  # making a workspace, and ten more
-    typed = [f'accord() {{ "{sys.executable}" -m accord.cli "$@"; }}', "set -e"]
-    for command in commands:
-        if command.startswith("accord rate "):
-            plain = command.split("#")[0].strip()
-            keys = "7\\n1\\n" * 10  # the same key for all would be found out
-            typed += [f"printf '{keys}' | {plain} --name {who} > ../{who}" for who in PEOPLE]
-        else:
-            typed.append(command)
-    place = {k: v for k, v in environment().items() if k != "ACCORD_DATABASE_URL"}
-    done = subprocess.run(
-        ["bash", "-c", "\n".join(typed)],
-        cwd=tmp_path,
-        env={**place, "COLUMNS": "100", "PATH": os.environ["PATH"]},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=300,
+    keys = "7\\n1\\n" * 10  # the same key for all would be found out
+    shown = type_all(
+        commands,
+        tmp_path,
+        lambda rate: [f"printf '{keys}' | {rate} --name {who} > ../{who}" for who in PEOPLE],
     )
-    assert done.returncode == 0, done.stderr
-    assert "12 rows: 12 new work tasks" in done.stdout
-    assert "work: 36 answers of people, 0 to go" in done.stdout
-    assert "36 preferences as 'pilot'" in done.stdout
-    assert "each as it was written" in done.stdout
+    assert "12 rows: 12 new work tasks" in shown
+    assert "work: 36 answers of people, 0 to go" in shown
+    assert "36 preferences as 'pilot'" in shown
+    assert "each as it was written" in shown
 
 
 def test_the_rater_of_ones_own() -> None:
     made: dict[str, object] = {}
-    exec(block("python"), made)
+    exec(block(PAGE, "python"), made)
     shortest = made["Shortest"]
     assert isinstance(shortest, type)
     rater: Rater = shortest()

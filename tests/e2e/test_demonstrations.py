@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +10,10 @@ import pytest
 from accord.core.types import Demonstration
 from accord.pipeline.workspace import Workspace
 from accord.store.datasets import Dataset
-from tests.cli.small import environment
 from tests.cli.workplace import rate
+from tests.e2e.pages import block, type_all
 from tests.e2e.small import make, manifest, run
 
-PAGE = (Path(__file__).parents[2] / "docs" / "collecting-demonstrations.md").read_text()
 SETTINGS = """\
 recipe = "smollm2"
 model = "model"
@@ -48,35 +43,20 @@ def typed() -> str:
 def test_the_eight_commands(tmp_path: Path) -> None:
     """In one shell, as a reader would; where people sit, two do."""
     ask(tmp_path / "ask.jsonl")
-    found = re.search(r"^```sh\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    commands = found[1].splitlines()
+    commands = block("collecting-demonstrations.md", "sh").splitlines()
     assert len(commands) == 9  # making a workspace, and eight more
     (tmp_path / "ada").write_text(typed())
     (tmp_path / "bea").write_text("x1no\n\n" + "a\n\n" * (PROMPTS - 1) + "q")
-    said = [f'accord() {{ "{sys.executable}" -m accord.cli "$@"; }}', "set -e"]
-    for command in commands:
-        if command.startswith("accord rate "):
-            plain = command.split("#")[0].strip()
-            said += [f"{plain} --name {who} < ../{who}" for who in ("ada", "bea")]
-        else:
-            said.append(command)
-    place = {k: v for k, v in environment().items() if k != "ACCORD_DATABASE_URL"}
-    done = subprocess.run(
-        ["bash", "-c", "\n".join(said)],
-        cwd=tmp_path,
-        env={**place, "COLUMNS": "100", "PATH": os.environ["PATH"]},
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=300,
+    shown = type_all(
+        commands,
+        tmp_path,
+        lambda rate: [f"{rate} --name {who} < ../{who}" for who in ("ada", "bea")],
     )
-    assert done.returncode == 0, done.stderr
-    assert f"{PROMPTS} rows: {PROMPTS} new work tasks" in done.stdout
-    assert f"texts {PROMPTS} written: {PROMPTS - 1} accepted, 1 rejected" in done.stdout
-    assert "2 rejections" in done.stdout
-    assert f"{PROMPTS - 1} demonstrations as 'voices'" in done.stdout
-    assert "each follows from a text in the log" in done.stdout
+    assert f"{PROMPTS} rows: {PROMPTS} new work tasks" in shown
+    assert f"texts {PROMPTS} written: {PROMPTS - 1} accepted, 1 rejected" in shown
+    assert "2 rejections" in shown
+    assert f"{PROMPTS - 1} demonstrations as 'voices'" in shown
+    assert "each follows from a text in the log" in shown
 
 
 @pytest.mark.slow

@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import random
-import subprocess
-import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from accord.store import database as module
 from accord.store.database import open_database
 from accord.store.event import Event
 from accord.store.judgements import current
 from accord.store.log import event_at, size
 from accord.store.verifying import verify_database
+from tests.killing import kill_in_a_loop
 
-
-def kill_in_a_loop(place: str, *, rounds: int, processes: int, threads: int, seed: int) -> int:
-    """Start submitting processes, kill them all at a random moment, check; returns submissions."""
-    draws = random.Random(seed)
-    acknowledged: dict[str, int] = {}
-    for round_ in range(rounds):
-        running = [start(place, f"{round_}.{n}", threads) for n in range(processes)]
-        try:
-            first = [process.stdout.readline() for process in running if process.stdout]
-            time.sleep(draws.uniform(0, 0.4))
-        finally:
-            for process in running:
-                process.kill()
-        for process, line in zip(running, first, strict=True):
-            # The same reader to the end: `communicate` would pass over what it has read ahead.
-            assert process.stdout is not None
-            assert process.stderr is not None
-            with process:
-                rest, errors = process.stdout.read(), process.stderr.read()
-            assert errors == ""
-            for text in (line + rest).splitlines():
-                key, seq = text.split()
-                assert acknowledged.setdefault(key, int(seq)) == int(seq)
-        check(place, acknowledged)
-    return len(acknowledged)
-
-
-def start(place: str, name: str, threads: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("submitting.py"), place, name, str(threads)],
-        env={**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+PROGRAM = Path(__file__).with_name("submitting.py")
 
 
 def check(place: str, acknowledged: dict[str, int]) -> None:
@@ -76,13 +37,29 @@ def check(place: str, acknowledged: dict[str, int]) -> None:
                 assert found == "ok"
 
 
+def killed(place: str, *, rounds: int, processes: int, threads: int, seed: int) -> int:
+    """Submissions acknowledged, by somebody new in each round."""
+    return kill_in_a_loop(
+        PROGRAM,
+        place,
+        check,
+        rounds=rounds,
+        processes=processes,
+        threads=threads,
+        seed=seed,
+        others=rounds,
+        longest=0.4,
+    )
+
+
 def test_a_killed_process_loses_nothing(tmp_path: Path) -> None:
     place = str(tmp_path / "accord.db")
-    assert kill_in_a_loop(place, rounds=3, processes=1, threads=2, seed=0) >= 3
+    made = killed(place, rounds=3, processes=1, threads=2, seed=0)
+    assert made >= 3
 
 
 @pytest.mark.slow
 def test_fifty_clients_killed_in_a_loop_lose_nothing(place: str) -> None:
-    made = kill_in_a_loop(place, rounds=12, processes=5, threads=10, seed=1)
+    made = killed(place, rounds=12, processes=5, threads=10, seed=1)
     print(f"{made} submissions acknowledged over 12 kills of 50 clients")
     assert made >= 60

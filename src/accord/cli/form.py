@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from enum import Enum, auto
 
 from rich.console import RenderableType
 
 from accord.cli.dialogue import BACKS, Dialogue
-from accord.cli.keys import END, ENTER
-from accord.cli.sheets import Pages, more_told, printable, task
+from accord.cli.keyed import KeyedForm
+from accord.cli.keys import ENTER
+from accord.cli.sheets import printable, task
 from accord.collect.assigning import Lease
 from accord.collect.ballot import LETTERS, Ballot
 from accord.collect.sheet import LEAST_RATING, MOST_RATING, Opinion
 from accord.core.errors import DataError
 
-LONGEST_PAUSE = 60.0
-"""Seconds between two keys that count as looking at the task; the rest was a pause."""
 SKIPS = ("cannot judge it", "not my language", "unreadable", "upsetting", "other")
 FLAGS = ("harmful", "personal data", "says what wrote it", "broken text", "off topic", "other")
 OTHER = "other"
@@ -28,13 +24,6 @@ OTHER = "other"
 MOST_SIGNS = 200
 """Of a flag's own words."""
 OWN_WORDS = "in your own words, one line (Enter leaves it):"
-
-
-class Wish(Enum):
-    """What a rater may want instead of saying something of a task."""
-
-    END = auto()
-    UNDO = auto()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,20 +43,20 @@ class Extras:
         return told + (["reason given"] if self.rationale else [])
 
 
-class Form:
+class Form(KeyedForm):
     """One task in front of one rater."""
+
+    back = "Enter goes back to the task"
 
     def __init__(
         self, dialogue: Dialogue, lease: Lease, *, heading: str, guide: RenderableType, again: bool
     ) -> None:
         """`guide` are the guidelines; `again` for the last task, shown to be corrected."""
-        self._dialogue, self._keys = dialogue, dialogue.keys
-        self._lease, self._heading, self._guide, self._again = lease, heading, guide, again
-        self._opened = datetime.now(UTC)
+        super().__init__(dialogue, heading=heading, guide=guide, again=again)
+        self._lease = lease
         self._letters = LETTERS[: len(lease.sheet.responses)]
         self._ballot = Ballot(k=len(self._letters))
         self._extras = Extras()
-        self._seconds = 0.0
 
     @property
     def begun(self) -> bool:
@@ -79,41 +68,12 @@ class Form:
         """The order that was handed in."""
         return self._ballot.whole().told()
 
-    def ask(self) -> Opinion | Wish:
-        """Show the task, page by page where it is long, and take what is said of it."""
-        sheet, console = self._lease.sheet, self._dialogue.console
-        shown = task(console, sheet, heading=self._heading, again=self._again)
-        pages = self._dialogue.pages(shown)
-        while True:
-            key = self._pressed(pages)
-            if key in (END, "q"):
-                return Wish.END
-            if key == "u" and not self.begun:
-                return Wish.UNDO
-            if pages.left and key in (ENTER, " "):
-                self._dialogue.turn(pages)
-            elif key in (ENTER, "s"):
-                said = self._handed_in() if key == ENTER else self._skipped()
-                if said is not None:
-                    return said
-            elif key == "?":
-                self._dialogue.read_through(self._guide, then="Enter goes back to the task")
-                if self._keys.live:
-                    pages = self._dialogue.pages(shown)
-            else:
-                self._change(key)
+    def _shown(self) -> RenderableType:
+        console = self._dialogue.console
+        return task(console, self._lease.sheet, heading=self._heading, again=self._again)
 
-    def _pressed(self, pages: Pages) -> str:
-        self._dialogue.typed(self._status(pages))
-        began = time.monotonic()
-        key = self._keys.read()
-        self._seconds += min(time.monotonic() - began, LONGEST_PAUSE)
-        return key.lower()
-
-    def _status(self, pages: Pages) -> str:
-        more = [more_told(pages)] if pages.left else []
-        told = [self._ballot.told(), *self._extras.told(), *more]
-        return "   ".join(part for part in told if part)
+    def _so_far(self) -> list[str]:
+        return [self._ballot.told(), *self._extras.told()]
 
     # ---- what is handed in -----------------------------------------------------------------------
 

@@ -11,8 +11,6 @@ from accord.cli.keys import END, ENTER, stopped_later
 from accord.core.errors import AccordError, ConflictError, DataError, StoreError
 
 Done = TypeVar("Done")
-UNDO_OR_END = "u undoes the last one, Enter ends"
-"""What is left to do where no task is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 
 from rich.console import RenderableType
 
 from accord.cli.dialogue import BACKS, Dialogue
-from accord.cli.form import (
-    LONGEST_PAUSE,
-    OWN_WORDS,
-    Wish,
-    ask_flag,
-    ask_ratings,
-    ask_reason,
-    ask_skip,
-)
-from accord.cli.keys import END, ENTER
-from accord.cli.sheets import Pages, more_told
+from accord.cli.form import OWN_WORDS, ask_flag, ask_ratings, ask_reason, ask_skip
+from accord.cli.keyed import KeyedForm
 from accord.cli.text_sheets import text_task
 from accord.collect.sheet import Opinion
 from accord.collect.text_leases import TextLease
@@ -60,8 +49,10 @@ class Review:
         return ", ".join(said + (["own words"] if self.rationale else []))
 
 
-class ReviewForm:
+class ReviewForm(KeyedForm):
     """One text in front of one reviewer."""
+
+    back = "Enter goes back to the text"
 
     def __init__(
         self,
@@ -73,9 +64,8 @@ class ReviewForm:
         again: bool = False,
     ) -> None:
         """`guide` are the guidelines; `again` for the last text, shown to be corrected."""
-        self._dialogue, self._keys = dialogue, dialogue.keys
-        self._lease, self._heading, self._guide, self._again = lease, heading, guide, again
-        self._opened, self._seconds = datetime.now(UTC), 0.0
+        super().__init__(dialogue, heading=heading, guide=guide, again=again)
+        self._lease = lease
         self._now = Review()
 
     @property
@@ -88,30 +78,12 @@ class ReviewForm:
         """What was handed in."""
         return self._now.told()
 
-    def ask(self) -> Opinion | Wish:
-        """Show the text, and take what is said of it."""
-        shown = text_task(
-            self._dialogue.console, self._lease, self._legend(), heading=self._heading
-        )
-        pages = self._dialogue.pages(shown)
-        while True:
-            key = self._pressed(pages)
-            if key in (END, "q"):
-                return Wish.END
-            if key == "u" and not self.begun:
-                return Wish.UNDO
-            if pages.left and key in (ENTER, " "):
-                self._dialogue.turn(pages)
-            elif key in (ENTER, "s"):
-                said = self._handed_in() if key == ENTER else self._skipped()
-                if said is not None:
-                    return said
-            elif key == "?":
-                self._dialogue.read_through(self._guide, then="Enter goes back to the text")
-                if self._keys.live:
-                    pages = self._dialogue.pages(shown)
-            else:
-                self._change(key)
+    def _shown(self) -> RenderableType:
+        console = self._dialogue.console
+        return text_task(console, self._lease, self._legend(), heading=self._heading)
+
+    def _so_far(self) -> list[str]:
+        return [self._now.told()]
 
     def _legend(self) -> list[str]:
         return [
@@ -127,14 +99,6 @@ class ReviewForm:
             "Enter hands in",
             "q end",
         ]
-
-    def _pressed(self, pages: Pages) -> str:
-        more = more_told(pages) if pages.left else ""
-        self._dialogue.typed("   ".join(part for part in (self._now.told(), more) if part))
-        began = time.monotonic()
-        key = self._keys.read()
-        self._seconds += min(time.monotonic() - began, LONGEST_PAUSE)
-        return key.lower()
 
     def _handed_in(self) -> Opinion | None:
         now = self._now

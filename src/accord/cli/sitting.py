@@ -7,22 +7,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
-from rich.console import RenderableType
-
 import accord
 from accord.cli.dialogue import Dialogue
-from accord.cli.form import Form, Wish
-from accord.cli.keeping import UNDO_OR_END, keep
-from accord.cli.sheets import counted, guidelines, heading_of, lesson
+from accord.cli.form import Form
+from accord.cli.keeping import keep
+from accord.cli.keyed import Wish
+from accord.cli.sheets import counted, heading_of, lesson
+from accord.cli.turns import Turns
 from accord.collect.answering import Answered, answer, correct
 from accord.collect.assigning import Lease, count_left, lease_of, newest_answer, next_task, release
 from accord.collect.campaign import Campaign
 from accord.collect.lessons import Feedback
 from accord.collect.sheet import Opinion
-from accord.core.errors import ConflictError, StoreError
+from accord.core.errors import StoreError
 from accord.store.database import Database
 from accord.store.judgements import Verdict
-from accord.store.registry import guideline_text
 
 UI = f"terminal {accord.__version__}"
 
@@ -38,45 +37,18 @@ class _Last:
     """Whether this sitting counted it; another one did otherwise."""
 
 
-class Sitting:
+class Sitting(Turns[Lease]):
     """One rater at one terminal."""
+
+    nothing = "there is nothing to judge for you now"
 
     def __init__(
         self, database: Database, campaign: Campaign, rater: str, dialogue: Dialogue
     ) -> None:
-        self._database, self._campaign, self._rater = database, campaign, rater
-        self._dialogue = dialogue
-        with database.read() as connection:
-            words = guideline_text(connection, campaign.settings.guideline)
-        self._guide: RenderableType = guidelines(words)
+        super().__init__(database, campaign, rater, dialogue)
         self._last: _Last | None = None
         self._form: Form | None = None
-        self._ended = False
-        self.judged = self.skipped = self.corrected = self.refused = self.lessons = 0
-
-    def work(self, *, most: int) -> None:
-        """Task after task, until there is none, `most` are done, or the rater ends it.
-
-        Raises ConflictError where the campaign hands out no task, or none to this rater, from the
-        beginning. Ctrl-C ends it as q does.
-        """
-        try:
-            while not self._ended and (not most or self._done < most):
-                lease = self._next()
-                if lease is None:
-                    if not self._stays():
-                        return
-                    self._undo()
-                    continue
-                try:
-                    self._one(lease)
-                except BaseException:
-                    self._give_back(lease)
-                    raise
-                if self._ended:
-                    self._give_back(lease)
-        except KeyboardInterrupt:
-            self._ended = True
+        self.judged = self.skipped = self.corrected = self.lessons = 0
 
     def summary(self) -> str:
         """What was done, for the rater."""
@@ -98,42 +70,27 @@ class Sitting:
     @property
     def begun(self) -> bool:
         """Whether anything was said in it."""
-        return bool(self._done + self.corrected + self.refused)
+        return bool(self._count + self.corrected + self.refused)
 
     @property
-    def _done(self) -> int:
+    def _count(self) -> int:
         return self.judged + self.skipped + self.lessons
 
-    def _next(self) -> Lease | None:
-        try:
-            lease = next_task(self._database, self._campaign, self._rater)
-        except ConflictError as error:
-            if not self.begun:
-                raise
-            kept = "" if self.refused else "; what you handed in was kept"
-            self._dialogue.say(f"{error.what}: {error.got}{kept}")
-            self._ended = True
-            return None
-        if lease is None:
-            self._dialogue.say("there is nothing to judge for you now")
-        return lease
+    @property
+    def _undoable(self) -> bool:
+        return self._last is not None
 
-    def _stays(self) -> bool:
-        """Whether somebody for whom there is no task would take back the last answer."""
-        can = self._last is not None and not self._ended
-        return can and self._dialogue.waits_for("u", UNDO_OR_END)
+    def _lease(self) -> Lease | None:
+        return next_task(self._database, self._campaign, self._rater)
 
     def _one(self, lease: Lease) -> None:
         """One task, until an answer was handed in or the sitting ends."""
-        if not lease.sheet.number and not self.begun:
-            self._dialogue.say("the guidelines; ? shows them again", style="dim")
-            if not self._dialogue.read_through(self._guide, then="Enter goes on to the first task"):
-                self._ended = True
-                return
+        if not self._introduced(lease.sheet.number):
+            return
         if lease.lesson:
             heading = "a lesson: say what you think, then read what is right"
         else:
-            heading = heading_of(self._done + 1, self._left())
+            heading = heading_of(self._count + 1, self._left())
         form = self._open(lease, heading=heading, again=False)
         key = uuid4().hex
         while not self._ended:
@@ -165,7 +122,7 @@ class Sitting:
             self._teach(form, done, done.feedback)
             return
         self._last = _Last(lease, done.seq, said.verdict)
-        self._count(said.verdict, 1)
+        self._add(said.verdict, 1)
         self._tell("handed in", form, said, done)
 
     def _teach(self, form: Form, done: Answered, told: Feedback) -> None:
@@ -200,8 +157,8 @@ class Sitting:
                 return
             self._last = _Last(last.lease, done.seq, said.verdict, last.here)
             if last.here:
-                self._count(last.verdict, -1)
-                self._count(said.verdict, 1)
+                self._add(last.verdict, -1)
+                self._add(said.verdict, 1)
             self.corrected += 1
             self._tell("corrected", form, said, done)
 
@@ -218,7 +175,7 @@ class Sitting:
         self._form = form
         return form
 
-    def _count(self, verdict: Verdict, change: int) -> None:
+    def _add(self, verdict: Verdict, change: int) -> None:
         if verdict is Verdict.SKIP:
             self.skipped += change
         else:

@@ -10,15 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
-from rich.console import RenderableType
-
 from accord.cli.dialogue import Dialogue
 from accord.cli.drafts import Drafts
-from accord.cli.form import Wish
-from accord.cli.keeping import UNDO_OR_END, keep
+from accord.cli.keeping import keep
+from accord.cli.keyed import Wish
 from accord.cli.review_form import ReviewForm
-from accord.cli.sheets import counted, guidelines, heading_of
+from accord.cli.sheets import counted, heading_of
 from accord.cli.sitting import UI
+from accord.cli.turns import Turns
 from accord.cli.writing_form import Said, WritingForm
 from accord.collect.answering import Answered, answer, correct
 from accord.collect.assigning import newest_answer, release
@@ -30,7 +29,6 @@ from accord.collect.writing import HandedIn, check_replaceable, hand_in, newest_
 from accord.core.errors import ConflictError, DataError, StoreError
 from accord.store.database import Database
 from accord.store.judgements import Verdict
-from accord.store.registry import guideline_text
 
 _COUNTED = {TaskKind.WRITE: "written", TaskKind.EDIT: "made better", TaskKind.REVIEW: "reviewed"}
 
@@ -53,8 +51,10 @@ class _Last:
         return self.skipped and self.lease.kind is not TaskKind.REVIEW
 
 
-class TextSitting:
+class TextSitting(Turns[TextLease]):
     """One person at one terminal."""
+
+    nothing = "there is nothing to write or review for you now"
 
     def __init__(
         self,
@@ -64,46 +64,17 @@ class TextSitting:
         dialogue: Dialogue,
         drafts: Drafts,
     ) -> None:
-        self._database, self._campaign, self._rater = database, campaign, rater
-        self._dialogue, self._drafts = dialogue, drafts
-        with database.read() as connection:
-            words = guideline_text(connection, campaign.settings.guideline)
-        self._guide: RenderableType = guidelines(words)
+        super().__init__(database, campaign, rater, dialogue)
+        self._drafts = drafts
         self._last: _Last | None = None
         self._draft = ""
-        self._ended = False
         self._done = dict.fromkeys((*_COUNTED.values(), "skipped", "replaced"), 0)
-        self._refused = 0
-
-    def work(self, *, most: int) -> None:
-        """Task after task, until there is none, `most` are done, or the rater ends it.
-
-        Raises ConflictError where the campaign hands out no task, or none to this rater, from the
-        beginning. Ctrl-C ends it as q does.
-        """
-        try:
-            while not self._ended and (not most or self._count < most):
-                lease = self._next()
-                if lease is None:
-                    if not self._stays():
-                        return
-                    self._undo()
-                    continue
-                try:
-                    self._one(lease)
-                except BaseException:
-                    self._give_back(lease)
-                    raise
-                if self._ended:
-                    self._give_back(lease)
-        except KeyboardInterrupt:
-            self._ended = True
 
     def summary(self) -> str:
         """What was done, for the rater."""
         told = ", ".join(f"{n} {what}" for what, n in self._done.items())
-        if self._refused:
-            told += f", {self._refused} not kept"
+        if self.refused:
+            told += f", {self.refused} not kept"
         if self._last is not None:
             told += f"; your last receipt is event {self._last.seq}"
         return told + self._draft
@@ -111,30 +82,18 @@ class TextSitting:
     @property
     def begun(self) -> bool:
         """Whether anything was said in it."""
-        return bool(sum(self._done.values()) + self._refused)
+        return bool(sum(self._done.values()) + self.refused)
 
     @property
     def _count(self) -> int:
         return sum(n for what, n in self._done.items() if what != "replaced")
 
-    def _next(self) -> TextLease | None:
-        try:
-            lease = next_text(self._database, self._campaign, self._rater)
-        except ConflictError as error:
-            if not self.begun:
-                raise
-            kept = "" if self._refused else "; what you handed in was kept"
-            self._dialogue.say(f"{error.what}: {error.got}{kept}")
-            self._ended = True
-            return None
-        if lease is None:
-            self._dialogue.say("there is nothing to write or review for you now")
-        return lease
+    @property
+    def _undoable(self) -> bool:
+        return self._last is not None and not self._last.stands
 
-    def _stays(self) -> bool:
-        """Whether somebody for whom there is no task would take back what they said last."""
-        can = self._last is not None and not self._last.stands and not self._ended
-        return can and self._dialogue.waits_for("u", UNDO_OR_END)
+    def _lease(self) -> TextLease | None:
+        return next_text(self._database, self._campaign, self._rater)
 
     def _give_back(self, lease: TextLease) -> None:
         """Let others have the task, unless something was begun: it stays theirs for its time."""
@@ -146,11 +105,8 @@ class TextSitting:
 
     def _one(self, lease: TextLease) -> None:
         """One task, until something was handed in or the sitting ends."""
-        if not lease.number and not self.begun:
-            self._dialogue.say("the guidelines; ? shows them again", style="dim")
-            if not self._dialogue.read_through(self._guide, then="Enter goes on to the first task"):
-                self._ended = True
-                return
+        if not self._introduced(lease.number):
+            return
         form = self._form(lease, heading_of(self._count + 1, self._left()))
         key = uuid4().hex
         while not self._ended:
@@ -199,7 +155,7 @@ class TextSitting:
         if sent.done is None:
             if isinstance(sent.refused, DataError):
                 return False
-            self._refused += 1
+            self.refused += 1
             return True
         self._drafts.remove(lease.task)
         self._last = _Last(lease, sent.done.seq, said.text, skipped=False)
@@ -215,7 +171,7 @@ class TextSitting:
         )
         self._ended = self._ended or sent.ended
         if sent.done is None:
-            self._refused += 1
+            self.refused += 1
             return
         skipped = said.verdict is Verdict.SKIP
         if skipped:
@@ -293,7 +249,7 @@ class TextSitting:
             if sent.done is None and isinstance(sent.refused, DataError):
                 continue
             if sent.done is None:
-                self._refused += 1
+                self.refused += 1
                 return
             self._last = _Last(last.lease, sent.done.seq, new, skipped=False, here=last.here)
             self._done["replaced"] += 1
@@ -316,7 +272,7 @@ class TextSitting:
         )
         self._ended = self._ended or sent.ended
         if sent.done is None:
-            self._refused += 1
+            self.refused += 1
             return
         skipped = said.verdict is Verdict.SKIP
         for was, change in ((last.skipped, -1), (skipped, 1)) if last.here else ():

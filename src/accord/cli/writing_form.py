@@ -16,7 +16,8 @@ from rich.console import RenderableType
 from accord.cli.dialogue import BACKS, Dialogue
 from accord.cli.drafts import Drafts
 from accord.cli.editor import edit
-from accord.cli.form import LONGEST_PAUSE, Wish, ask_skip
+from accord.cli.form import ask_skip
+from accord.cli.keyed import LONGEST_PAUSE, Wish
 from accord.cli.keys import END, ENTER
 from accord.cli.sheets import Pages, counted, more_told
 from accord.cli.text_sheets import changes, panel, text_task
