@@ -21,6 +21,8 @@ from accord.core.errors import DataError
 Floats = NDArray[np.float64]
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3)
 """What `fit_pairs_by_folds` chooses from."""
+RIDGE_PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""What `fit_ridge_by_folds` chooses from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,6 +57,34 @@ def fit_ridge(features_ID: ArrayLike, target_I: ArrayLike, *, penalty: float) ->
     gram = z.T @ z + penalty * len(z) * np.eye(z.shape[1])
     weights = cho_solve(cho_factor(gram), z.T @ (target - middle))
     return Linear(mean_D=mean, scale_D=scale, weights_D=weights, bias=middle)
+
+
+def fit_ridge_by_folds(
+    features_ID: ArrayLike,
+    target_I: ArrayLike,
+    *,
+    penalties: Sequence[float] = RIDGE_PENALTIES,
+    folds: int = 4,
+) -> Linear:
+    """`fit_ridge` under the penalty of least squared error on rows it was not fitted on.
+
+    Row i is in fold i modulo `folds`. Raises DataError as `fit_ridge`, and for fewer than two rows
+    a fold.
+    """
+    features, target = _checked(features_ID, target_I, min(penalties))
+    if len(target) < 2 * folds:
+        raise DataError("folds need two rows each", got=f"{len(target)} rows, {folds} folds")
+    fold = np.arange(len(target)) % folds
+
+    def lost(penalty: float) -> float:
+        total = 0.0
+        for number in range(folds):
+            out = fold == number
+            made = fit_ridge(features[~out], target[~out], penalty=penalty)
+            total += float(np.square(made(features[out]) - target[out]).sum())
+        return total
+
+    return fit_ridge(features, target, penalty=min(penalties, key=lost))
 
 
 def fit_logistic(
