@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from accord.core.errors import DataError
-from accord.stats.linear import PENALTIES, fit_logistic, fit_pairs, fit_pairs_by_folds, fit_ridge
+from accord.stats.linear import (
+    PENALTIES,
+    RIDGE_PENALTIES,
+    fit_logistic,
+    fit_pairs,
+    fit_pairs_by_folds,
+    fit_ridge,
+    fit_ridge_by_folds,
+)
 
 
 def drawn(seed: int, rows: int = 60, columns: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -77,6 +85,20 @@ def test_folds_choose_the_penalty_that_loses_least_elsewhere() -> None:
     assert chosen(clear) < 0.05
     with pytest.raises(DataError, match="as many clusters as folds"):
         fit_pairs_by_folds(first, second, clear, clusters=["one"] * 120)
+
+
+def test_ridge_by_folds_chooses_as_cross_validation_does() -> None:
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(80, 20))
+    for target, expected in (
+        (features @ rng.normal(size=20), min(RIDGE_PENALTIES)),
+        (rng.normal(size=80), max(RIDGE_PENALTIES)),
+    ):
+        found = fit_ridge_by_folds(features, target)
+        same = fit_ridge(features, target, penalty=expected)
+        assert np.array_equal(found.weights_D, same.weights_D)
+    with pytest.raises(DataError, match="two rows each"):
+        fit_ridge_by_folds(features[:7], target[:7])
 
 
 def test_a_soft_label_by_hand() -> None:

@@ -25,7 +25,7 @@ PENALTY = 0.003
 """Of both models of who wrote a text."""
 KNOWN_SHARE, SHAPED_SHARE = 0.5, 0.02
 """What the made-up texts weigh together, of 1, for the model of state and signs and for that of
-signs alone: the second is to speak up only where it is sure, as it doubts plain texts more often."""
+signs alone: it doubts plain texts more often, and is to speak up only where it is sure."""
 PRAISED, PANNED = 0.8, 0.4
 """Quantiles of the ratings above and below which texts tell which words praise."""
 FEWEST = 40
