@@ -19,11 +19,12 @@ from accord.core.types import (
     Feedback,
     Message,
     Prompt,
+    RatedResponse,
     Speaker,
     Split,
 )
 
-Row = Comparison | Demonstration | Prompt | Feedback
+Row = Comparison | Demonstration | Prompt | Feedback | RatedResponse
 """What a data set holds."""
 
 _SALT = "accord split 1"
@@ -86,9 +87,9 @@ class Splitter:
         """
         if self.unit is Unit.PROMPT:
             return self._part([[m.role, m.content] for m in opening(row)])
-        if not isinstance(row, Comparison | Feedback):
+        if isinstance(row, Prompt):
             raise ConfigError(
-                'only comparisons and feedback can be split by response: use unit "prompt"',
+                'prompts have no response to be split by: use unit "prompt"',
                 got=type(row).__name__,
             )
         parts = {self.of_response(text) for text in responses_of(row)}
@@ -107,25 +108,32 @@ class Splitter:
 
 
 def opening(row: Row) -> tuple[Message, ...]:
-    """What decides a row's split by prompt: its messages up to the first of the user."""
-    conversation = conversation_of(row)
-    for index, message in enumerate(conversation.messages):
+    """What decides a row's split by prompt: its messages up to the first of the user, and the
+    opening of an answer where it follows that one."""
+    messages = conversation_of(row).messages
+    for index, message in enumerate(messages):
         if message.role is Speaker.USER:
-            return conversation.messages[: index + 1]
-    return conversation.messages
+            following = messages[index + 1 : index + 2]
+            begun = len(following) == 1 and following[0].role is Speaker.OPENING
+            return messages[: index + 1 + begun]
+    return messages
 
 
 def conversation_of(row: Row) -> Conversation:
     """What a row says before its responses: the prompt, or a demonstration as a whole."""
-    return row.prompt if isinstance(row, Comparison | Feedback) else row.conversation
+    if isinstance(row, Comparison | Feedback | RatedResponse):
+        return row.prompt
+    return row.conversation
 
 
 def responses_of(row: Row) -> tuple[str, ...]:
-    """The responses that stand beside a row's conversation: none for demonstrations and prompts."""
+    """The responses of a row: of a demonstration its last message, of a prompt none."""
     match row:
         case Comparison():
             return row.responses
-        case Feedback():
+        case Feedback() | RatedResponse():
             return (row.response,)
+        case Demonstration():
+            return (row.conversation.messages[-1].content,)
         case _:
             return ()

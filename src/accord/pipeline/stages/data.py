@@ -15,6 +15,7 @@ from accord.core.types import (
     Feedback,
     Message,
     Prompt,
+    RatedResponse,
     Split,
 )
 from accord.pipeline.stage import StageContext
@@ -223,7 +224,7 @@ def _prompt_of(row: Row) -> Prompt | None:
     match row:
         case Prompt():
             return row
-        case Comparison() | Feedback():
+        case Comparison() | Feedback() | RatedResponse():
             return Prompt(conversation=row.prompt, source=row.source)
         case _:
             question = question_of(row.conversation)
