@@ -7,7 +7,6 @@ from random import Random
 from typing import TypeVar
 
 from accord.core.errors import DataError
-from accord.core.protocols import RewardFn
 from accord.core.types import (
     Comparison,
     Conversation,
@@ -19,7 +18,6 @@ from accord.core.types import (
     Split,
 )
 from accord.pipeline.stage import StageContext
-from accord.rewards.gold import GrammarGold
 from accord.store.datasets import Dataset
 from accord.store.splits import Row, Unit, opening, responses_of
 from accord.text import grammar
@@ -133,19 +131,6 @@ def drawn(rows: Iterable[T], n: int, *, seed: int) -> list[T]:
         elif (place := rng.randrange(number + 1)) < n:
             kept[place] = row
     return kept
-
-
-def gold(context: StageContext) -> RewardFn | None:
-    """The truth to watch, where the settings name one."""
-    match context.config.gold:
-        case "grammar":
-            return GrammarGold()
-        case "vader":
-            from accord.rewards.vader import VaderScore
-
-            return VaderScore()
-        case _:
-            return None
 
 
 def question_of(conversation: Conversation) -> Conversation | None:
