@@ -23,31 +23,21 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from accord.core.errors import ConfigError, ModelError
 from accord.core.hashing import digest, file_digest
 from accord.core.machine import Machine
+from accord.models.attention import RAGGED, register_ragged
 from accord.models.bars import no_bars
 from accord.models.joint import made_joint
-from accord.models.ragged import Ragged, ragged_attention
+from accord.models.ragged import Ragged
 from accord.models.soundness import check_head, packs_right
 
 log = logging.getLogger(__name__)
 
-RAGGED = "accord_ragged"
 ADAPTER_FILE = "adapter_model.safetensors"
-
-
-def _no_mask(*_: object, **__: object) -> None:
-    """Ragged attention needs no mask: sequences never meet."""
-
-
-def _register_ragged() -> None:
-    AttentionInterface.register(RAGGED, ragged_attention)
-    AttentionMaskInterface.register(RAGGED, cast(Any, _no_mask))
 
 
 def folder_digest(folder: Path) -> str:
@@ -68,7 +58,7 @@ class Backbone:
     """
 
     def __init__(self, model: PreTrainedModel, *, machine: Machine, digest: str) -> None:
-        _register_ragged()
+        register_ragged()
         self.model = model.eval()
         self.machine = machine
         self.digest = digest
