@@ -1,12 +1,13 @@
 """Attention over sequences that lie in one row, each by itself, and over a sampler's cache.
 
+A row may hold once what all its sequences start with: see `accord.models.ragged.Folded`.
+
 Shape letters: N = tokens of the row; T = tokens of one sequence; G = query heads; H = key heads;
 D = head size; R = rows of the sampler's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from accord.core.errors import ModelError
+from accord.models.ragged import Folded
 
 RAGGED = "accord_ragged"
 """The name of `ragged_attention` among transformers' implementations."""
@@ -77,7 +79,7 @@ def ragged_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    ragged_lengths: Sequence[int],
+    ragged: Folded,
     scaling: float | None = None,
     **more: object,
 ) -> tuple[Tensor, None]:
@@ -89,15 +91,16 @@ def ragged_attention(
     asked = [name for name in BEYOND if more.get(name) is not None]
     if asked:
         raise ModelError("packed attention does not compute this", got=", ".join(asked))
-    parts = [
-        causal(q, k, v, scaling=scaling)
-        for q, k, v in zip(
-            query.split(list(ragged_lengths), dim=2),
-            key.split(list(ragged_lengths), dim=2),
-            value.split(list(ragged_lengths), dim=2),
-            strict=True,
-        )
-    ]
+    start, *own = zip(
+        *(x.split([ragged.prefix, *ragged.lengths], dim=2) for x in (query, key, value)),
+        strict=True,
+    )
+    parts = [] if ragged.prefix else [start[0]]
+    for part in own:
+        # The common start's own attention comes out of the first sequence's.
+        joined = (torch.cat(pair, dim=2) for pair in zip(start, part, strict=True))
+        attended = causal(*joined, scaling=scaling)
+        parts.append(attended[:, :, ragged.prefix if parts else 0 :])
     return torch.cat(parts, dim=2).transpose(1, 2), None
 
 

@@ -1,7 +1,8 @@
 """Batches of sequences of different lengths, without a pad in them.
 
-Shape letters: N = real tokens of all sequences, one after the other; B = sequences; T = longest
-length; M = trained targets. A target is a token whose prediction is read one row before it.
+Shape letters: N = real tokens of all sequences, one after the other; R = tokens that are run;
+B = sequences; T = longest length; P = tokens that all sequences start with; M = trained targets;
+D = hidden size. A target is a token whose prediction is read one row before it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import torch
 from torch import Tensor
 
 from accord.core.errors import ModelError
+
+LEAST = 8
+"""Tokens that all sequences of a batch must start with, for these to be run once."""
 
 
 class Masked(Protocol):
@@ -73,6 +77,13 @@ class Ragged:
         """Index into N of each sequence's last token."""
         return torch.tensor(self.lengths, device=self.ids_N.device).cumsum(0) - 1
 
+    def shared_start(self) -> int:
+        """Tokens that all sequences start with; each keeps at least one behind them."""
+        most = min(self.lengths) - 1
+        firsts_B = self.last_rows_B + 1 - torch.tensor(self.lengths, device=self.ids_N.device)
+        ids_BP = self.ids_N[firsts_B[:, None] + torch.arange(most, device=firsts_B.device)]
+        return int((ids_BP == ids_BP[0]).all(0).long().cumprod(0).sum())
+
     def padded(self, side: str = "right") -> tuple[Tensor, Tensor, Tensor]:
         """`(ids_BT, positions_BT, real_BT)` with zeros for pads on the named side."""
         B, T = len(self.lengths), max(self.lengths)
@@ -83,6 +94,66 @@ class Ragged:
         real_BT = index_T < lengths_B if side == "right" else index_T >= T - lengths_B
         ids_BT[real_BT], positions_BT[real_BT] = self.ids_N, self.positions_N
         return ids_BT, positions_BT, real_BT
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A batch as it is run: what all its sequences start with once, then what is each one's own.
+
+    Causal attention makes the states of a common start the same in all sequences.
+    `ids_R`, `positions_R` as in `Ragged`; `prefix` tokens of the common start, 0 where the batch
+    has none of `LEAST`; `lengths` own tokens a sequence; `rows_N` index into R of each real token.
+    """
+
+    ids_R: Tensor
+    positions_R: Tensor
+    prefix: int
+    lengths: tuple[int, ...]
+    rows_N: Tensor
+
+    @classmethod
+    def of(cls, batch: Ragged) -> Folded:
+        """Fold `batch`: as it is where its sequences have no start in common."""
+        prefix = batch.shared_start() if len(batch.lengths) > 1 else 0
+        if prefix < LEAST:
+            prefix = 0
+        run_N = batch.positions_N >= prefix
+        run_N[:prefix] = True
+        rows_N = run_N.cumsum(0) - 1
+        return cls(
+            ids_R=batch.ids_N[run_N],
+            positions_R=batch.positions_N[run_N],
+            prefix=prefix,
+            lengths=tuple(length - prefix for length in batch.lengths),
+            rows_N=torch.where(batch.positions_N < prefix, batch.positions_N, rows_N),
+        )
+
+    def unfolded(self, hidden_RD: Tensor) -> Tensor:
+        """`[R, D]` of what was run as `[N, D]` of all real tokens."""
+        if not self.prefix:
+            return hidden_RD
+        unfolded: Tensor = _Unfold.apply(hidden_RD, self)  # type: ignore[no-untyped-call]
+        return unfolded
+
+
+class _Unfold(torch.autograd.Function):
+    """Rows by index, with a gradient that is added up in one order.
+
+    That of plain indexing is added up by several threads in any order: weights that were trained
+    twice from one seed would differ in their last bits.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden_RD: Tensor, folded: Folded) -> Tensor:
+        ctx.folded = folded
+        return hidden_RD[folded.rows_N]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        folded, (slope_ND,) = ctx.folded, gradients
+        first_N = folded.rows_N < folded.prefix
+        first_BPD = slope_ND[first_N].view(len(folded.lengths), folded.prefix, -1)
+        return torch.cat((first_BPD.sum(0), slope_ND[~first_N])), None
 
 
 def micro_batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
