@@ -6,12 +6,11 @@ fall into the same part in every data set with the same fractions.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
 from accord.core.errors import ConfigError
-from accord.core.hashing import canonical_json
+from accord.core.hashing import place
 from accord.core.types import (
     Comparison,
     Conversation,
@@ -28,8 +27,6 @@ Row = Comparison | Demonstration | Prompt | Feedback | RatedResponse
 """What a data set holds."""
 
 _SALT = "accord split 1"
-_HEX_DIGITS = 13
-"""52 bits of a hash: as many as a float64 holds exactly."""
 
 
 class Unit(StrEnum):
@@ -100,11 +97,10 @@ class Splitter:
         return self._part(text)
 
     def _part(self, words: object) -> Split:
-        sha = hashlib.sha256((_SALT + canonical_json(words)).encode())
-        place = int(sha.hexdigest()[:_HEX_DIGITS], 16) / 16**_HEX_DIGITS
-        if place < self.test:
+        at = place(words, salt=_SALT)
+        if at < self.test:
             return Split.TEST
-        return Split.DEV if place < self.test + self.dev else Split.TRAIN
+        return Split.DEV if at < self.test + self.dev else Split.TRAIN
 
 
 def opening(row: Row) -> tuple[Message, ...]:
