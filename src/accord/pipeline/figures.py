@@ -53,15 +53,13 @@ _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
         "nats",
         Measure.OTHER,
         Better.NEITHER,
-        "Log-probability of a token of the answer under the base model: text that the base finds "
-        "very unlikely, or very likely, is seldom good text.",
+        "Log-probability of a token under the base model: text that it finds very unlikely is odd.",
     ),
     "distinct": (
         "share",
         Measure.OTHER,
         Better.UP,
-        "Different pairs of neighbouring words among all of them, over one answer a prompt: it "
-        "falls where answers become alike.",
+        "Different pairs of neighbouring words, of one answer a prompt: it falls if they get alike.",
     ),
     "repeated": (
         "share",

@@ -15,13 +15,23 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accord.collect.films import FilmParts, film_parts, gap_pairs, openings, paired_snippets
+from accord.collect.films import DATA_SHA256, FilmParts, film_openings, film_parts
 from accord.collect.rated import DERIVED, Rated, soft_label
-from accord.core.types import Comparison, Conversation, Demonstration, Prompt, RatedResponse, Split
+from accord.collect.rated_pairs import gap_pairs, human_ceiling, paired_snippets
+from accord.core.types import (
+    Comparison,
+    Conversation,
+    Demonstration,
+    Message,
+    Prompt,
+    RatedResponse,
+    Speaker,
+    Split,
+)
 from accord.pipeline.workspace import Workspace
 from accord.store.datasets import Row, write_dataset
 from accord.store.splits import Splitter, Unit
@@ -61,7 +71,7 @@ def bring_films(workspace: Workspace, archive: Path, sets: FilmSets) -> dict[str
     Raises DataError where `archive` is not what was promised, WorkspaceError where the disk
     refuses.
     """
-    parts = film_parts(archive, seed=sets.seed)
+    parts = film_parts(archive, seed=sets.seed, sha256=DATA_SHA256)
     asked = Conversation.of(sets.asked, system=sets.system)
     rewarded = [*parts.reward, *parts.reward_test]
     split = Splitter(unit=Unit.RESPONSE, dev=TESTED)
@@ -70,11 +80,24 @@ def bring_films(workspace: Workspace, archive: Path, sets: FilmSets) -> dict[str
     train = _some(train, sets.reward_texts, sets.seed)
     shown = _some(parts.demonstrations, sets.demonstrations, sets.seed)
     best = sorted(train, key=lambda one: (-_mean(one), one.text))[: sets.best]
-    pairs = [*_train_pairs(train, asked, sets.seed), *_test_pairs(test, asked, sets)]
+    tested = gap_pairs(test, least=LEAST_GAP, count=sets.test_pairs, seed=sets.seed)
+    learnt = paired_snippets(train, seed=sets.seed)
+    pairs = [
+        *(_derived(train[first], train[second], asked) for first, second in learnt),
+        *(_derived(test[first], test[second], asked) for first, second in tested),
+    ]
+    ceiling = human_ceiling(test, tested)
+    notes = {
+        "human_ceiling": {"value": ceiling.estimate, "low": ceiling.low, "high": ceiling.high},
+        "texts": {"train": len(train), "dev": len(test)},
+        "least_gap": LEAST_GAP,
+    }
     return {
         **_write(workspace, "films", "demonstrations", _told(shown, asked), unit="response"),
         **_write(workspace, "films-best", "demonstrations", _told(best, asked), unit="response"),
-        **_write(workspace, "films-pairs", "preferences", pairs, unit="response", dev=TESTED),
+        **_write(
+            workspace, "films-pairs", "preferences", pairs, unit="response", dev=TESTED, notes=notes
+        ),
         **_write(workspace, "films", "prompts", _prompts(parts, asked), dev=HELD_OUT),
         **_write(workspace, "films-judge", "ratings", _rated(parts.judge, sets.judge, asked, sets)),
         **_write(
@@ -91,11 +114,12 @@ def _write(
     *,
     unit: str = "prompt",
     dev: float = 0.0,
+    notes: Mapping[str, object] | None = None,
 ) -> dict[str, int]:
     workspace.artifacts.mkdir(exist_ok=True)
     written = workspace.artifacts / f".{name}-{kind}"
     shutil.rmtree(written, ignore_errors=True)  # of a run that was killed
-    made = write_dataset(written, rows, kind=kind, source=SOURCE, unit=unit, dev=dev)
+    made = write_dataset(written, rows, kind=kind, source=SOURCE, unit=unit, dev=dev, notes=notes)
     folder = workspace.artifacts / f"{name}-{kind}-{made.digest[:16]}"
     if folder.exists():
         shutil.rmtree(written)
@@ -110,9 +134,7 @@ def _told(rated: Iterable[Rated], asked: Conversation) -> Iterator[Row]:
         yield Demonstration(conversation=asked.answered(one.text), source=SOURCE)
 
 
-def _rated(
-    rated: Sequence[Rated], most: int, asked: Conversation, sets: FilmSets
-) -> Iterator[Row]:
+def _rated(rated: Sequence[Rated], most: int, asked: Conversation, sets: FilmSets) -> Iterator[Row]:
     for one in _some(rated, most, sets.seed):
         yield RatedResponse(
             prompt=asked, response=one.text, ratings=tuple(map(float, one.ratings)), source=SOURCE
@@ -122,29 +144,14 @@ def _rated(
 def _prompts(parts: FilmParts, asked: Conversation) -> Iterator[Row]:
     """Openings of demonstrations to train on, and of other texts to be held out."""
     split = Splitter(dev=HELD_OUT)
-    known = openings(parts.demonstrations)
-    met = {_folded(opening) for opening in known}
-    fresh = [opening for opening in openings(parts.evaluation) if _folded(opening) not in met]
-    for wanted, found in ((Split.TRAIN, known), (Split.DEV, fresh)):
-        for opening in found:
-            (user,) = (m.content for m in asked.messages if m.role == "user")
-            (system,) = (m.content for m in asked.messages if m.role == "system")
-            conversation = Conversation.of(user, system=system, opening=opening)
+    found = film_openings(parts)
+    for wanted, begun in ((Split.TRAIN, found.training), (Split.DEV, found.evaluation)):
+        for opening in begun:
+            last = Message(role=Speaker.OPENING, content=opening)
+            conversation = Conversation((*asked.messages, last))
             prompt = Prompt(conversation=conversation, source=SOURCE)
             if split.split(prompt) is wanted:
                 yield prompt
-
-
-def _train_pairs(rated: Sequence[Rated], asked: Conversation, seed: int) -> Iterator[Row]:
-    for first, second in paired_snippets(rated, seed=seed):
-        yield _derived(rated[first], rated[second], asked)
-
-
-def _test_pairs(rated: Sequence[Rated], asked: Conversation, sets: FilmSets) -> Iterator[Row]:
-    for first, second in gap_pairs(
-        rated, least=LEAST_GAP, count=sets.test_pairs, seed=sets.seed
-    ):
-        yield _derived(rated[first], rated[second], asked)
 
 
 def _derived(first: Rated, second: Rated, asked: Conversation) -> Comparison:
@@ -160,10 +167,6 @@ def _derived(first: Rated, second: Rated, asked: Conversation) -> Comparison:
 
 def _mean(rated: Rated) -> float:
     return sum(rated.ratings) / len(rated.ratings)
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.lower().split())
 
 
 def _some(rated: Sequence[Rated], most: int, seed: int) -> list[Rated]:

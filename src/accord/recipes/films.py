@@ -35,6 +35,14 @@ PEOPLE = {
 """Simulated raters; a rating's standard deviation around a text's mean is about 1.2."""
 
 
+SIZES = {"demonstrations": 700, "best": 500, "reward_texts": 2400}
+"""Texts of each part that are used in ten minutes; the others are there to be added."""
+ROUND = 48
+"""Prompts of the first round, which the reward model learns from."""
+MORE = 208
+"""Prompts of the second round, which DPO alone learns from, beside the first."""
+
+
 def films() -> PipelineConfig:
     """SFT, judge, reward model, PPO and evaluation of SmolLM2-135M in ten minutes on two cores."""
     adapter = AdapterSettings(rank=8, alpha=16)
@@ -75,9 +83,7 @@ def films() -> PipelineConfig:
             minibatches=2,
             adapter=adapter,
             kl=KLSettings(coefficient=0.03, budget=10.0),
-            optimizer=OptimizerSettings(
-                learning_rate=1e-3, schedule=Schedule.LINEAR, epsilon=1e-5
-            ),
+            optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.LINEAR, epsilon=1e-5),
         ),
         dpo=DPOConfig(max_tokens=128, adapter=adapter),
         eval=EvalConfig(

@@ -101,7 +101,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 name=name,
                 kind=KINDS[name],
                 config=_config(name, config),
-                body=_lazily("sft", name=name) if name == "top" else _lazily(name),
+                body=_lazily("sft", made="top") if name == "top" else _lazily(name),
                 inputs=inputs,
                 seed=config.seed,
             )
@@ -165,7 +165,7 @@ def _inputs(
             judge = _judge(made, name, config)
             return (*start, "reward", *judge, *_prompts(made, config, workspace))
         case _:
-            policies = [stage for stage in ("top", "ppo", "dpo") if stage in made]
+            policies: list[str] = [stage for stage in ("top", "ppo", "dpo") if stage in made]
             reward = [stage for stage in ("reward",) if stage in made]
             policies += _judge(made, name, config)
             # Whatever was trained on is looked at: its prompts are not held out.

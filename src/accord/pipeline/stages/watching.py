@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accord.core.errors import ConfigError
 from accord.core.protocols import RewardFn
 from accord.core.types import Conversation
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.roles import Roles
 from accord.rewards.gold import GrammarGold
 from accord.rewards.judge import RatingJudge
-from accord.rewards.vader import VaderScore, has_vader
+from accord.rewards.vader import VaderScore
 
 Measure = Callable[[Sequence[Conversation], Sequence[str]], Mapping[str, NDArray[np.float64]]]
 
@@ -56,14 +58,20 @@ def _alone(truth: RewardFn) -> Measure:
 
 
 def _judged(context: StageContext, roles: Roles) -> Measure:
-    judge = RatingJudge.load(context.input("judge").folder, roles.bare(), roles.template)
-    vader = VaderScore() if has_vader() else None
+    judge = RatingJudge.load(
+        context.input("judge").folder,
+        backbone=roles.backbone(roles.base),
+        tokenizer=roles.tokenizer,
+    )
+    vader = None
+    with suppress(ConfigError):  # where the package is not installed
+        vader = VaderScore()
 
     def measure(
         prompts: Sequence[Conversation], answers: Sequence[str]
     ) -> dict[str, NDArray[np.float64]]:
-        read = judge.read(prompts, answers)
-        found = {"gold": read.grade, "written": read.written, "start_logp": read.logp_per_token}
+        said = judge.grade(answers)
+        found = {"gold": said.grade, "written": said.written, "start_logp": said.logp_per_token}
         if vader is not None:  # beside the judge, as the grader that words of praise fool
             found["vader"] = np.array(vader(prompts, answers), dtype=float)
         return found
