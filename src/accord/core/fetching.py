@@ -283,7 +283,8 @@ def different(archive: Archive, where: str, *, got: object) -> DownloadError:
         f"{archive.requirement} arrived different from what was promised",
         got=got,
         where=where,
-        do="try again; if it stays so, ask whoever runs the package index that pip is set to use",
+        do="try again: a connection that broke off looks like this too; if it stays so, ask "
+        "whoever runs the package index that pip is set to use",
     )
 
 
