@@ -42,6 +42,8 @@ LEAST_GAP = 1.0
 HELD_OUT = 0.5
 """Share of all possible openings that is held out. Which ones is decided by their words, and the
 text behind a held-out one is no demonstration: half of both parts stays unused for it."""
+TRIED = 0.25
+"""Share of the judge's texts that it is tried on."""
 TESTED = 0.18
 """Share of the reward model's texts that it is tried on."""
 
@@ -60,8 +62,6 @@ class FilmSets:
     """Texts in training comparisons, each in one."""
     test_pairs: int = 2500
     raters: int = 600
-    judge: int = 2300
-    """Rated texts that the judge may read; a part of them tries it."""
     seed: int = 0
 
 
@@ -99,7 +99,14 @@ def bring_films(workspace: Workspace, archive: Path, sets: FilmSets) -> dict[str
             workspace, "films-pairs", "preferences", pairs, unit="response", dev=TESTED, notes=notes
         ),
         **_write(workspace, "films", "prompts", _prompts(parts, asked), dev=HELD_OUT),
-        **_write(workspace, "films-judge", "ratings", _rated(parts.judge, sets.judge, asked, sets)),
+        **_write(
+            workspace,
+            "films-judge",
+            "ratings",
+            _rated(parts.judge, len(parts.judge), asked, sets),
+            unit="response",
+            dev=TRIED,
+        ),
         **_write(
             workspace, "films-raters", "ratings", _rated(parts.raters, sets.raters, asked, sets)
         ),

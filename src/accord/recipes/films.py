@@ -66,7 +66,7 @@ def films() -> PipelineConfig:
             adapter=adapter,
             optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE),
         ),
-        judge=JudgeConfig(texts=1500, made_up=80, max_tokens=128),
+        judge=JudgeConfig(texts=1500, max_tokens=128),
         reward=RewardConfig(
             epochs=1,
             batch_prompts=8,

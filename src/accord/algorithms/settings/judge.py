@@ -17,15 +17,18 @@ class JudgeConfig:
 
     texts: int = 2000
     """Rated responses it is fitted on, drawn by `seed`; all where there are fewer."""
-    made_up: int = 100
+    made_up: int = 60
     """Texts made up in each way, which it learns to tell from written ones."""
+    tried: int = 40
+    """Texts made up in each way that it is tried on, out of held-out responses."""
     max_tokens: int = 512
-    """Responses of more tokens, prompt included, are left out and counted."""
+    """Texts of more tokens are left out and counted."""
     seed: int = 0
     """Which texts, and what is made up of them."""
 
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
-        at_least("texts", self.texts, 20)
+        at_least("texts", self.texts, 40)
         at_least("made_up", self.made_up, 10)
+        at_least("tried", self.tried, 1)
         at_least("max_tokens", self.max_tokens, 2)

@@ -83,6 +83,14 @@ def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
     _tell_trained(context, "comparisons", kept_back)
 
 
+def ratings(context: StageContext, split: Split) -> Iterator[RatedResponse]:
+    """Rated responses of one split, in the order of the sets."""
+    for dataset in _sets(context, "ratings"):
+        for row in dataset.rows(split):
+            if isinstance(row, RatedResponse):
+                yield row
+
+
 def prompts(context: StageContext, *, held_out: bool) -> Iterator[Prompt]:
     """Different prompts of the training or the held-out side, in the order of the sets.
 
