@@ -42,6 +42,11 @@ SAMPLES: dict[str, Callable[[int], dict[str, object]]] = {
         "completion": [{"role": "assistant", "content": f"answer {i}"}],
         "label": i % 3 == 0,
     },
+    "prompt-response-ratings": lambda i: {
+        "prompt": f"question {i}",
+        "response": f"answer {i}",
+        "ratings": [i % 5, 3, -1.5],
+    },
     "pandalm": lambda i: {
         "instruction": f"do {i}",
         "input": "",

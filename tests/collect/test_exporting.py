@@ -354,3 +354,15 @@ def test_a_frozen_set_comes_back_to_its_digest(file_database: Database, tmp_path
     done = export_dataset(made.folder, tmp_path / "p.jsonl", format="trl-paired")
     assert (done.rows, done.left_out) == (24, {"tied": 12})
     assert {row["rater"] for row in read(tmp_path / "p.jsonl")} == set(people[1:])
+
+
+def test_an_opening_goes_to_trl_inside_the_answers(tmp_path: Path) -> None:
+    row = Comparison(
+        prompt=Conversation.of("Hi", opening="It is"), responses=(" blue", " red"), tiers=(0, 1)
+    )
+    write_dataset(tmp_path / "set", [row], kind="preferences", source="t", dev=0)
+    export_dataset(tmp_path / "set", tmp_path / "pairs.jsonl", format="trl-paired")
+    made = json.loads((tmp_path / "pairs.jsonl").read_text())
+    assert made["prompt"] == [{"role": "user", "content": "Hi"}]
+    assert made["chosen"] == [{"role": "assistant", "content": "It is blue"}]
+    assert made["rejected"] == [{"role": "assistant", "content": "It is red"}]

@@ -20,6 +20,7 @@ from accord.core.types import (
     Feedback,
     Message,
     Prompt,
+    RatedResponse,
     Speaker,
 )
 from tests.collect.test_exports_of_others import EXPORTED
@@ -88,6 +89,19 @@ GOOD: dict[str, tuple[dict[str, object], Row | Unjudged | Explained]] = {
         {"prompt": [SYSTEM, ASKED], "completion": [SAID], "label": False, "source": "me"},
         Feedback(
             prompt=Conversation.of("Hi", system="Short."), response="Blue", good=False, source="me"
+        ),
+    ),
+    "ratings of a response that goes on from an opening": (
+        {
+            "prompt": [ASKED, {"role": "opening", "content": "Light "}],
+            "response": "blue",
+            "ratings": [3, 4.5],
+        },
+        RatedResponse(
+            prompt=Conversation.of("Hi", opening="Light "),
+            response="blue",
+            ratings=(3, 4.5),
+            source="f",
         ),
     ),
     "votes that agree": (

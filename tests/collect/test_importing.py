@@ -19,7 +19,15 @@ from accord.collect import reading
 from accord.collect.importing import ImportReport, RowReader, import_file, read_rows
 from accord.collect.records import Rejected
 from accord.core.errors import AccordError, ConfigError, DataError, WorkspaceError
-from accord.core.types import Comparison, Conversation, Demonstration, Feedback, Prompt, Split
+from accord.core.types import (
+    Comparison,
+    Conversation,
+    Demonstration,
+    Feedback,
+    Prompt,
+    RatedResponse,
+    Split,
+)
 from accord.store.datasets import Dataset
 from accord.store.manifest import DatasetKind
 from tests.collect.samples import SAMPLES, VOTED, array, instances, is_part, items_of, lines
@@ -35,7 +43,7 @@ def used(report: ImportReport) -> int:
 
 
 def kind_of(item: object) -> DatasetKind:
-    assert isinstance(item, Comparison | Demonstration | Feedback | Prompt)
+    assert isinstance(item, Comparison | Demonstration | Feedback | Prompt | RatedResponse)
     return DatasetKind.of(item)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 import tempfile
 from collections.abc import Callable
 from itertools import product
@@ -14,9 +15,11 @@ from hypothesis import strategies as st
 from accord.collect.importing import import_rows
 from accord.collect.rated import (
     DERIVED,
+    INNER,
     Part,
     Rated,
     RatedReader,
+    data_digest,
     derived_comparisons,
     rated_snippets,
     shuffled,
@@ -24,6 +27,7 @@ from accord.collect.rated import (
 )
 from accord.collect.records import Rejected
 from accord.core.errors import ConfigError, DataError
+from accord.core.hashing import file_digest
 from accord.core.types import Comparison, Conversation
 from accord.store.datasets import Dataset, write_dataset
 from accord.store.splits import Splitter, Unit
@@ -82,6 +86,20 @@ def test_another_archive_is_one_clear_error(tmp_path: Path, case: str) -> None:
         list(rated_snippets(path))
     with pytest.raises(DataError, match="No such file"):
         list(rated_snippets(tmp_path / "gone.tar.gz"))
+
+
+def test_the_digest_is_that_of_the_data_in_either_archive(tmp_path: Path) -> None:
+    whole = archive(tmp_path, texts(3), said(3))
+    with tarfile.open(whole) as files:
+        inner = files.extractfile(f"vaderSentiment-3.3.2/additional_resources/{INNER}")
+        assert inner is not None
+        (tmp_path / "inner.tar.gz").write_bytes(inner.read())
+    known = file_digest(tmp_path / "inner.tar.gz")
+    assert data_digest(whole) == data_digest(tmp_path / "inner.tar.gz") == known
+    (tmp_path / "f.tar.gz").write_bytes(b"nonsense")
+    for name in ("f.tar.gz", "gone.tar.gz"):
+        with pytest.raises(DataError, match=name):
+            data_digest(tmp_path / name)
 
 
 @settings(max_examples=100)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.core.hashing import CHUNK, canonical_json, digest, file_digest, plain
+from accord.core.hashing import CHUNK, canonical_json, digest, file_digest, place, plain
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 finite = scalars.filter(lambda x: not (isinstance(x, float) and math.isinf(x)))
@@ -113,3 +113,14 @@ def test_file_digest_is_of_all_bytes(tmp_path: Path, size: int) -> None:
     path = tmp_path / "file"
     path.write_bytes(content[:size])
     assert file_digest(path) == hashlib.sha256(content[:size]).hexdigest()
+
+
+def test_places_are_spread_evenly_and_kept() -> None:
+    assert place("a", salt="s") == int(hashlib.sha256(b's"a"').hexdigest()[:13], 16) / 16**13
+    found = [place(number, salt="s") for number in range(4000)]
+    assert 0 <= min(found) < 0.01 < 0.99 < max(found) < 1
+    tenths = [sum(int(10 * at) == tenth for at in found) for tenth in range(10)]
+    assert all(abs(count - 400) < 4 * 19 for count in tenths)
+    others = [place(number, salt="t") for number in range(4000)]
+    same = sum((one < 0.5) == (other < 0.5) for one, other in zip(found, others, strict=True))
+    assert abs(same - 2000) < 4 * 32

@@ -21,6 +21,7 @@ from accord.core.types import (
     Message,
     Pair,
     Prompt,
+    RatedResponse,
     Response,
     SamplingSettings,
     Speaker,
@@ -53,7 +54,48 @@ def test_an_unknown_role_is_refused_with_the_known_ones() -> None:
     with pytest.raises(DataError, match="unknown role") as caught:
         Message(role="robot", content="x")  # type: ignore[arg-type]
     assert "'robot'" in str(caught.value)
-    assert "system, user or assistant" in str(caught.value)
+    assert "system, user, assistant or, at the end of a prompt, opening" in str(caught.value)
+
+
+def test_an_answer_goes_on_from_its_opening() -> None:
+    prompt = Conversation.of("Which colour?", system="Short.", opening="Light ")
+    assert prompt.awaits_answer
+    assert prompt.opening == "Light "
+    assert prompt.asked == Conversation.of("Which colour?", system="Short.").messages
+    assert prompt.answered("blue").messages[-1] == Message(
+        role=Speaker.ASSISTANT, content="Light blue"
+    )
+    assert ASK.opening == ""
+    assert ASK.asked == ASK.messages
+    assert prompt.digest != Conversation.of("Which colour?", system="Short.").digest
+
+
+@pytest.mark.parametrize(
+    "roles", [("opening",), ("user", "opening", "user"), ("user", "assistant")]
+)
+def test_an_opening_stands_last_and_follows_a_question(roles: tuple[str, ...]) -> None:
+    said = [Message(role=Speaker(role), content="x") for role in roles]
+    if roles[-1] == "assistant":
+        said.append(Message(role=Speaker.OPENING, content="x"))
+    with pytest.raises(DataError, match="an opening must be the last message"):
+        Conversation(tuple(said))
+
+
+def test_a_demonstration_has_its_answer() -> None:
+    said = (*ASK.answered("Blue.").messages, Message(role=Speaker.USER, content="And?"))
+    begun = Conversation((*said, Message(role=Speaker.OPENING, content="Re")))
+    with pytest.raises(DataError, match="its answer is not there"):
+        Demonstration(conversation=begun)
+
+
+def test_a_rated_response_has_ratings() -> None:
+    row = RatedResponse(prompt=ASK, response="Blue.", ratings=(1, 2, 4))
+    assert row.mean == pytest.approx(7 / 3)
+    for ratings in ((), (math.nan,)):
+        with pytest.raises(DataError, match="at least one"):
+            RatedResponse(prompt=ASK, response="Blue.", ratings=ratings)
+    with pytest.raises(DataError, match="is empty"):
+        RatedResponse(prompt=ASK, response=" ", ratings=(1.0,))
 
 
 @pytest.mark.parametrize("content", [None, 3, ["x"]])
@@ -114,7 +156,7 @@ def test_a_prompt_is_named_by_its_words_and_not_by_its_source() -> None:
 
 
 def test_a_prompt_waits_for_an_answer() -> None:
-    with pytest.raises(DataError, match="must end with a user"):
+    with pytest.raises(DataError, match="must end with a message of the user"):
         Prompt(conversation=ASK.answered("Blue."))
 
 

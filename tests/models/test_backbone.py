@@ -14,12 +14,14 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM
 
 from accord.core.errors import ConfigError, ModelError
+from accord.models import ragged
 from accord.models.backbone import ADAPTER_FILE, Backbone, folder_digest
 from accord.models.bars import no_bars
 from accord.models.ragged import Ragged
 from accord.models.role import Role
 from tests.models.workshop import (
     Folders,
+    alike,
     furthest,
     load,
     perturb,
@@ -127,6 +129,69 @@ def test_packing_and_padding_side_change_no_gradient(folder_of: Folders) -> None
         found.append(take_gradients(role.trained()))
     assert furthest(found[0], found[1]) < 1e-5
     assert furthest(found[0], found[2]) < 1e-5
+
+
+def unshared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ragged, "LEAST", 1 << 30)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "olmoe"])
+def test_a_common_start_is_run_once_with_the_same_numbers_and_gradients(
+    folder_of: Folders, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = {"num_experts": 4, "num_experts_per_tok": 2} if kind == "olmoe" else {}
+    backbone = with_adapters(folder_of(kind, **few), "sft")
+    batch = Ragged.of(alike(3, 10, (9, 1, 12, 4)))
+    pull = torch.randn(batch.tokens, 32, generator=torch.Generator().manual_seed(0))
+    ran: list[int] = []
+    backbone.decoder.register_forward_pre_hook(
+        lambda _, __, given: ran.append(given["inputs_embeds"].shape[:2].numel()), with_kwargs=True
+    )
+
+    def found(*, packing: bool) -> dict[str, Tensor]:
+        backbone.activate(("sft",))
+        out = backbone.hidden(batch, packing=packing)
+        (out * pull).sum().backward()
+        return {"hidden": out.detach()} | take_gradients(Role(backbone, ("sft",)).trained())
+
+    shared, padded = found(packing=True), found(packing=False)
+    unshared(monkeypatch)
+    packed = found(packing=True)
+    assert ran == [10 + 9 + 1 + 12 + 4, 4 * 22, batch.tokens]
+    # Gradients are many times larger than states: each by itself.
+    for other in (packed, padded):
+        for name, tensor in shared.items():
+            assert furthest({name: tensor}, {name: other[name]}) < 2e-5, name
+
+
+def test_a_common_start_changes_no_bit_in_bfloat16_and_gradients_by_rounding(
+    folder_of: Folders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone = with_adapters(folder_of("llama"), "sft", dtype="bfloat16")
+    backbone.activate(("sft",))
+    batch = Ragged.of(alike(3, 21, (9, 1, 12, 40)))
+    pull = torch.randn(batch.tokens, 32, generator=torch.Generator().manual_seed(0))
+    found = []
+    for _ in range(2):
+        last, inner = backbone.hidden_after(batch, 1)
+        (last * pull).sum().backward()
+        gradients = take_gradients(Role(backbone, ("sft",)).trained())
+        found.append((last.detach(), inner.detach(), gradients))
+        unshared(monkeypatch)
+    (last, inner, gradients), (plain_last, plain_inner, plain) = found
+    assert torch.equal(last, plain_last)
+    assert torch.equal(inner, plain_inner)
+    assert furthest(gradients, plain) < 0.03
+
+
+def test_the_same_batch_twice_gives_the_same_gradients_to_the_bit(folder_of: Folders) -> None:
+    backbone = with_adapters(folder_of("llama"), "sft")
+    role, batch = Role(backbone, ("sft",)), Ragged.of(alike(3, 20, (9, 30, 12, 40, 25)))
+    found = []
+    for _ in range(3):
+        role.logprobs(batch)[0].sum().backward()
+        found.append(take_gradients(role.trained()))
+    assert all(torch.equal(found[0][n], again[n]) for again in found[1:] for n in again)
 
 
 def test_a_copied_adapter_is_a_second_one(tiny_folder: Path) -> None:

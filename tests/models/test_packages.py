@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,12 +22,12 @@ from accord.core.errors import DownloadError
 from accord.models.packages import (
     SMOLLM2,
     ModelPackage,
-    cache_folder,
     package_folder,
     smollm2_folder,
 )
 from accord.models.tiny import END, PAD, TEMPLATE, make_tiny
 from accord.text.tokenizer import TextTokenizer
+from tests.core.indexes import left_in, pip_alone, serving
 from tests.interrupting import heard
 
 PACKAGE = replace(
@@ -133,16 +129,8 @@ def little(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, 
 
 
 @pytest.fixture(autouse=True)
-def pip_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pip with no index, no settings of this machine and no second try."""
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_RETRIES", "0")
-    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
-
-
-def left_in(cache: Path) -> list[str]:
-    return sorted(p.name for p in cache.iterdir() if not p.name.endswith(".lock"))
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    pip_alone(monkeypatch)
 
 
 def test_a_package_becomes_a_model_folder_with_the_same_model(
@@ -233,48 +221,12 @@ def test_no_index_is_one_clear_error(tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-class Index(http.server.BaseHTTPRequestHandler):
-    """A package index that breaks off in the middle of the file, or stops there and waits."""
-
-    hang = False
-
-    def do_GET(self) -> None:
-        if not self.path.endswith(".whl"):
-            page = f'<html><body><a href="/{WHEEL}">{WHEEL}</a></body></html>'.encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(page)))
-            self.end_headers()
-            self.wfile.write(page)
-            return
-        self.send_response(200)
-        self.send_header("Content-Type", "application/octet-stream")
-        self.send_header("Content-Length", "3000000")
-        self.end_headers()
-        self.wfile.write(b"\0" * 1_500_000)
-        if self.hang:
-            self.rfile.read(1)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def serving(*, hang: bool) -> Iterator[str]:
-    handler = type("Handler", (Index,), {"hang": hang})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/simple"
-        server.shutdown()
-
-
 def test_a_connection_that_breaks_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
     monkeypatch.setenv("PIP_RESUME_RETRIES", "0")
-    with serving(hang=False) as url:
+    with serving(WHEEL) as (url, _):
         monkeypatch.setenv("PIP_INDEX_URL", url)
         with pytest.raises(DownloadError, match="could not be fetched"):
             package_folder(PACKAGE, tmp_path)
@@ -325,7 +277,7 @@ def test_a_killed_process_leaves_no_model_and_the_next_one_succeeds(
 ) -> None:
     index, package = little
     cache = tmp_path / "cache"
-    with serving(hang=True) as url:
+    with serving(WHEEL, hang=True) as (url, _):
         status = interrupted(package, cache, tmp_path / "scripts", url, signal.SIGKILL)
     assert status == -signal.SIGKILL
     assert left_in(cache) == [f".{package.folder_name}.partial"]
@@ -345,7 +297,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path: Path, told: signal.Handle
 
 
 def _interrupt_and_look(tmp_path: Path) -> None:
-    with serving(hang=True) as url:
+    with serving(WHEEL, hang=True) as (url, _):
         status = interrupted(PACKAGE, tmp_path / "cache", tmp_path / "scripts", url, signal.SIGINT)
     assert status == -signal.SIGINT
     assert left_in(tmp_path / "cache") == []
@@ -363,13 +315,6 @@ def test_a_cache_that_cannot_be_a_folder_is_one_clear_error(tmp_path: Path) -> N
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DownloadError, match="cache folder cannot be written"):
         package_folder(PACKAGE, tmp_path / "file" / "cache")
-
-
-def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ACCORD_CACHE", "/somewhere/else")
-    assert cache_folder() == Path("/somewhere/else")
-    monkeypatch.delenv("ACCORD_CACHE")
-    assert cache_folder() == Path.home() / ".cache" / "accord"
 
 
 @pytest.mark.slow

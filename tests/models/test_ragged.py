@@ -1,4 +1,4 @@
-"""Ragged batches by hand, their padded forms, how they are cut, and attention inside sequences."""
+"""Ragged batches by hand, their padded forms, how they are cut, and a common start run once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from accord.core.errors import ModelError
-from accord.models.ragged import Ragged, micro_batches, pad, ragged_attention
+from accord.models.ragged import LEAST, Folded, Ragged, micro_batches, pad
 from accord.text.tokenized import Tokenized, TokenRows
 
 TWO = [
@@ -77,31 +76,65 @@ def test_pad_puts_the_fill_behind() -> None:
     assert pad(flat, [1, 2], fill=-1).tolist() == [[1.0, -1.0], [2.0, 3.0]]
 
 
-def test_attention_stays_inside_a_sequence_and_groups_heads() -> None:
-    torch.manual_seed(0)
-    lengths, heads, groups, size = (3, 5, 1), 2, 3, 4
-    query = torch.randn(1, heads * groups, sum(lengths), size)
-    key, value = torch.randn(2, 1, heads, sum(lengths), size)
-    out, weights = ragged_attention(
-        torch.nn.Module(), query, key, value, None, ragged_lengths=lengths, scaling=0.3
-    )
-    assert weights is None
-    start = 0
-    for length in lengths:
-        here = slice(start, start := start + length)
-        k, v = (x[:, :, here].repeat_interleave(groups, 1) for x in (key, value))
-        scores = query[:, :, here] @ k.transpose(-1, -2) * 0.3
-        hidden = torch.ones(length, length).triu(1).bool()
-        want = scores.masked_fill(hidden, float("-inf")).softmax(-1) @ v
-        torch.testing.assert_close(out[:, here], want.transpose(1, 2))
+START = tuple(range(50, 50 + LEAST))
 
 
-def test_attention_that_is_more_than_plain_is_refused() -> None:
-    x = torch.randn(1, 2, 4, 4)
-    with pytest.raises(ModelError, match="packed attention"):
-        ragged_attention(torch.nn.Module(), x, x, x, None, ragged_lengths=(4,), softcap=30.0)
-    plain, _ = ragged_attention(
-        torch.nn.Module(), x, x, x, None, ragged_lengths=(4,), sliding_window=None
-    )
-    want = F.scaled_dot_product_attention(x, x, x, is_causal=True).transpose(1, 2)
-    torch.testing.assert_close(plain, want)
+def untrained(*ids: tuple[int, ...]) -> Ragged:
+    return Ragged.of([Tokenized(row, (False,) * len(row)) for row in ids])
+
+
+def test_a_common_start_is_folded_by_hand() -> None:
+    batch = untrained((*START, 1, 2), (*START, 3), (*START, 1, 3, 4))
+    folded = Folded.of(batch)
+    assert folded.prefix == LEAST
+    assert folded.lengths == (2, 1, 3)
+    assert folded.ids_R.tolist() == [*START, 1, 2, 3, 1, 3, 4]
+    assert folded.positions_R.tolist() == [*range(LEAST), 8, 9, 8, 8, 9, 10]
+    first = list(range(LEAST))
+    assert folded.rows_N.tolist() == [*first, 8, 9, *first, 10, *first, 11, 12, 13]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ((*START, 1, 2),),
+        ((*START[1:], 1), (*START[1:], 2)),
+        ((*START, 1), (9, *START[1:], 1)),
+        (START, START),  # each keeps a token of its own: one less than enough is left
+    ],
+)
+def test_what_has_no_common_start_is_run_as_it_is(
+    ids: tuple[tuple[int, ...], ...],
+) -> None:
+    batch = untrained(*ids)
+    folded = Folded.of(batch)
+    assert folded.prefix == 0
+    assert folded.lengths == batch.lengths
+    assert torch.equal(folded.ids_R, batch.ids_N)
+    assert torch.equal(folded.positions_R, batch.positions_N)
+    hidden = torch.randn(batch.tokens, 3)
+    assert folded.unfolded(hidden) is hidden
+
+
+token = st.integers(0, 1)
+
+
+@given(start=st.lists(token, max_size=12), own=st.lists(st.lists(token, min_size=1), min_size=1))
+def test_unfolding_gives_the_batch_back(start: list[int], own: list[list[int]]) -> None:
+    batch = untrained(*((*start, *row) for row in own))
+    folded = Folded.of(batch)
+    assert torch.equal(folded.ids_R[folded.rows_N], batch.ids_N)
+    assert torch.equal(folded.positions_R[folded.rows_N], batch.positions_N)
+    assert len(folded.ids_R) == folded.prefix + sum(folded.lengths)
+    assert min(folded.lengths) >= 1
+    assert folded.prefix == 0 or folded.prefix >= LEAST
+    assert folded.prefix >= len(start) or len(start) < LEAST or len(own) == 1
+
+
+def test_the_gradient_of_unfolding_is_that_of_taking_rows() -> None:
+    folded = Folded.of(untrained(*((*START, *row) for row in ((1, 2), (3,), (4, 5, 6)))))
+    hidden = torch.randn(len(folded.ids_R), 3, dtype=torch.float64, requires_grad=True)
+    pull = torch.randn(len(folded.rows_N), 3, dtype=torch.float64)
+    (ours,) = torch.autograd.grad((folded.unfolded(hidden) * pull).sum(), hidden)
+    (plain,) = torch.autograd.grad((hidden[folded.rows_N] * pull).sum(), hidden)
+    torch.testing.assert_close(ours, plain)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch import Tensor
 from accord.core.errors import ModelError
 from accord.models import soundness
 from accord.models.backbone import Backbone
-from accord.models.ragged import Ragged
+from accord.models.ragged import Folded, Ragged
 from tests.models.workshop import Folders, load, machine, rows, true_logits
 
 PACKED = {
@@ -95,6 +97,45 @@ def test_packing_that_lets_sequences_see_each_other_is_not_used(
 
     monkeypatch.setattr(Backbone, "_packed", leaky)
     assert not load(folder_of("llama"), dtype).packs
+
+
+def _restarted(folded: Folded) -> Folded:
+    """Positions of what follows a common start that begin anew."""
+    own = torch.cat([torch.arange(n) for n in folded.lengths])
+    return replace(folded, positions_R=torch.cat((folded.positions_R[: folded.prefix], own)))
+
+
+def _miscut(folded: Folded) -> Folded:
+    """Sequences that end where others do."""
+    return replace(folded, lengths=folded.lengths[::-1])
+
+
+def _misplaced(folded: Folded) -> Folded:
+    """States handed to the wrong tokens of what is each one's own."""
+    own = folded.rows_N >= folded.prefix
+    rows = folded.rows_N.clone()
+    rows[own] = rows[own].flip(0)
+    return replace(folded, rows_N=rows)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("spoilt", [_restarted, _miscut, _misplaced])
+def test_a_common_start_that_changes_states_is_not_used(
+    folder_of: Folders,
+    dtype: str,
+    spoilt: Callable[[Folded], Folded],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backbone = load(folder_of("llama"), dtype)
+    assert soundness.packs_right(backbone)
+    real = Folded.of
+
+    def wrong(batch: Ragged) -> Folded:
+        folded = real(batch)
+        return spoilt(folded) if folded.prefix else folded
+
+    monkeypatch.setattr(Folded, "of", wrong)
+    assert not soundness.packs_right(backbone)
 
 
 def test_a_token_whose_embedding_is_zero_is_no_fault(folder_of: Folders) -> None:

@@ -131,6 +131,18 @@ def rows(seed: int, lengths: Iterable[int], *, vocabulary: int = VOCABULARY) -> 
     return made
 
 
+def alike(seed: int, start: int, lengths: Iterable[int]) -> list[Tokenized]:
+    """Random rows whose first `start` tokens are the same; `lengths` tokens follow, all trained."""
+    (first,) = rows(seed, (start,))
+    own = rows(seed + 1, lengths)
+    # Exactly so many in common: what follows differs at once.
+    heads = [(i % VOCABULARY,) for i in range(len(own))]
+    return [
+        Tokenized(first.ids + head + row.ids[1:], (False,) * start + (True,) * len(row))
+        for head, row in zip(heads, own, strict=True)
+    ]
+
+
 def take_gradients(parameters: Iterable[tuple[str, nn.Parameter]]) -> dict[str, Tensor]:
     """Gradients by name, taken away from their parameters."""
     found = {}

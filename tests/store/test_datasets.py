@@ -25,6 +25,7 @@ from accord.core.types import (
     Feedback,
     Message,
     Prompt,
+    RatedResponse,
     Speaker,
     Split,
 )
@@ -272,21 +273,26 @@ def test_no_response_stands_in_two_splits_by_response(tmp_path: Path) -> None:
     assert manifest.rows + manifest.split_across == len(rows)
 
 
-def test_feedback_splits_by_response_as_comparisons_do(tmp_path: Path) -> None:
+def test_whatever_has_a_response_splits_by_it_alike(tmp_path: Path) -> None:
     asked = Conversation.of("Which is kinder?")
     thumbs = [Feedback(prompt=asked, response=f"text {i}", good=i % 2 == 0) for i in range(100)]
     pairs = [
         Comparison(prompt=asked, responses=(f"text {i}", f"text {i}"), tiers=(0, 0))
         for i in range(100)
     ]
+    told = [Demonstration(conversation=asked.answered(f"text {i}")) for i in range(100)]
+    rated = [
+        RatedResponse(prompt=asked, response=f"text {i}", ratings=(i, 0.5)) for i in range(100)
+    ]
     devs = []
-    for kind, rows in (("feedback", thumbs), ("preferences", pairs)):
+    kinds = {"feedback": thumbs, "preferences": pairs, "demonstrations": told, "ratings": rated}
+    for kind, rows in kinds.items():
         folder = tmp_path / kind
         manifest = write_dataset(folder, rows, kind=kind, source="s", unit="response", dev=0.3)
         assert (manifest.rows, manifest.split_across) == (100, 0)
         Dataset(folder).verify()
         devs.append([rows.index(row) for row in Dataset(folder).rows(Split.DEV)])
-    assert devs[0] == devs[1]
+    assert devs[0] == devs[1] == devs[2] == devs[3]
     assert 15 <= len(devs[0]) <= 45
 
 
@@ -299,7 +305,7 @@ def test_a_changed_thumb_is_found(tmp_path: Path) -> None:
 
 
 def test_only_rows_with_responses_are_split_by_response(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="only comparisons and feedback"):
+    with pytest.raises(ConfigError, match="prompts have no response"):
         write_dataset(
             tmp_path / "d",
             [Prompt(conversation=Conversation.of("q"))],

@@ -161,6 +161,37 @@ def test_an_answer_follows_what_the_sampler_was_given(
     assert made.answer_text(row.ids[len(prefix) : -1]) == kept
 
 
+@pytest.mark.parametrize("name", GOOD)
+@given(
+    question=plain, opening=plain, answer=st.text(alphabet=st.characters(codec="utf-8"), max_size=9)
+)
+def test_an_answer_goes_on_from_its_opening(
+    name: str, question: str, opening: str, answer: str
+) -> None:
+    if any(mark in opening + answer for mark in (*MARKS, "<|eot|>")):
+        return
+    made = template(name)
+    prompt = Conversation.of(question, opening=opening)
+    row = made.tokenize_answer(prompt, answer)
+    prefix = made.prompt_ids(prompt)
+    assert list(row.ids[: len(prefix)]) == prefix
+    assert row.mask == (False,) * len(prefix) + (True,) * (len(row.ids) - len(prefix))
+    whole = made.tokenize_answer(Conversation.of(question), opening + answer)
+    decode = made.tokenizer.decode
+    assert decode(row.ids, keep_special=True) == decode(whole.ids, keep_special=True)
+    kept = answer.rstrip() if name == "headers" else answer
+    assert made.answer_text(row.ids[len(prefix) :]) == kept
+
+
+def test_an_opening_by_hand() -> None:
+    made = template("brackets")
+    prompt = Conversation.of("Hi", opening="Blue")
+    assert made.render(prompt, generation_prompt=True) == "<s>[INST] Hi [/INST] Blue"
+    assert trained(made, made.tokenize_answer(prompt, " sky")) == " sky </s>"
+    with pytest.raises(DataError, match="no answer to train on"):
+        made.tokenize(prompt)
+
+
 def test_chatml_by_hand() -> None:
     made = template("chatml")
     encode = made.tokenizer.encode

@@ -24,7 +24,12 @@ WIDE = 100
 GAP = "   "
 """What stands between two keys of the legend."""
 UNSHOWN = "\N{REPLACEMENT CHARACTER}"
-_WHO = {Speaker.SYSTEM: "system", Speaker.USER: "user", Speaker.ASSISTANT: "assistant"}
+_WHO = {
+    Speaker.SYSTEM: "system",
+    Speaker.USER: "user",
+    Speaker.ASSISTANT: "assistant",
+    Speaker.OPENING: "assistant (each answer goes on from here)",
+}
 
 
 def printable(text: str) -> str:

@@ -24,6 +24,7 @@ from accord.core.types import (
     Demonstration,
     Feedback,
     Prompt,
+    RatedResponse,
     Split,
 )
 from accord.store.columns import MESSAGES
@@ -113,7 +114,8 @@ def _records(
         if row.weight == 0:
             tally[WEIGHTLESS] += 1
         else:
-            yield _thumb(row, [{"role": "assistant", "content": row.response}])
+            asked = _messages(row.prompt, opened=False)
+            yield _thumb(row, _answer(row.prompt, row.response)) | {"prompt": asked}
 
 
 def _own(row: Row) -> dict[str, object]:
@@ -131,6 +133,13 @@ def _own(row: Row) -> dict[str, object]:
             }
         case Feedback():
             return _thumb(row, row.response)
+        case RatedResponse():
+            return {
+                "prompt": _messages(row.prompt),
+                "response": row.response,
+                "ratings": list(row.ratings),
+                "source": row.source,
+            }
         case Demonstration():
             return {"messages": _messages(row.conversation), "source": row.source}
         case Prompt():
@@ -173,9 +182,9 @@ def _pairs(
         if row.margin and not margin:
             tally[MARGIN] += 1
         yield {
-            "prompt": _messages(row.prompt),
-            "chosen": [{"role": "assistant", "content": row.responses[better]}],
-            "rejected": [{"role": "assistant", "content": row.responses[worse]}],
+            "prompt": _messages(row.prompt, opened=False),
+            "chosen": _answer(row.prompt, row.responses[better]),
+            "rejected": _answer(row.prompt, row.responses[worse]),
             **({"margin": float(row.margin)} if margin else {}),
             "label": pair.label if first else 1 - pair.label,
             "weight": row.training_weight / len(pairs),
@@ -184,8 +193,14 @@ def _pairs(
         }
 
 
-def _messages(conversation: Conversation) -> list[dict[str, str]]:
-    return [{"role": m.role.value, "content": m.content} for m in conversation.messages]
+def _messages(conversation: Conversation, *, opened: bool = True) -> list[dict[str, str]]:
+    """TRL knows no opening: without it, `_answer` has it."""
+    said = conversation.messages if opened else conversation.asked
+    return [{"role": m.role.value, "content": m.content} for m in said]
+
+
+def _answer(prompt: Conversation, response: str) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": prompt.opening + response}]
 
 
 _NEEDS = {
@@ -199,6 +214,7 @@ READS = {
     DatasetKind.DEMONSTRATIONS: "conversations",
     DatasetKind.PROMPTS: "prompt",
     DatasetKind.FEEDBACK: "prompt-completion-label",
+    DatasetKind.RATINGS: "prompt-response-ratings",
 }
 """Format that the own rows of a kind are read with."""
 
@@ -245,6 +261,12 @@ _OWN: dict[DatasetKind, dict[str, pa.DataType]] = {
     DatasetKind.DEMONSTRATIONS: {"messages": MESSAGES, "source": _TEXT},
     DatasetKind.PROMPTS: {"prompt": MESSAGES, "source": _TEXT},
     DatasetKind.FEEDBACK: {"prompt": MESSAGES, "completion": _TEXT, **_JUDGED},
+    DatasetKind.RATINGS: {
+        "prompt": MESSAGES,
+        "response": _TEXT,
+        "ratings": pa.list_(_NUMBER),
+        "source": _TEXT,
+    },
 }
 
 

@@ -21,7 +21,7 @@ from accord.collect.records import Record, Rejected, Unusable, listed
 from accord.core.disk import Guarded
 from accord.core.errors import ConfigError, DataError
 from accord.core.hashing import digest, file_digest
-from accord.core.types import Comparison, Feedback
+from accord.core.types import Comparison, Feedback, RatedResponse
 from accord.store.manifest import DatasetKind, DatasetManifest
 from accord.store.splits import Splitter, Unit, unit_of
 from accord.store.writing import DatasetWriter
@@ -312,8 +312,8 @@ def _words(row: Row) -> object:
     """What makes two rows duplicates: prompt and responses in any order, whatever the label."""
     if isinstance(row, Comparison):
         return ["comparison", row.prompt.digest, sorted(row.responses)]
-    if isinstance(row, Feedback):
-        return ["feedback", row.prompt.digest, row.response]
+    if isinstance(row, Feedback | RatedResponse):
+        return [type(row).__name__, row.prompt.digest, row.response]
     return [type(row).__name__, row.conversation.digest]
 
 

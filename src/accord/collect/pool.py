@@ -220,7 +220,7 @@ def _texts(connection: Connection) -> Iterator[tuple[str, str | None, str]]:
     )
     for row in connection.execution_options(yield_per=1000).execute(found):
         said = json.loads(row.body)
-        users = [m["content"] for m in said if m["role"] == Speaker.USER]
+        users = [m["content"] for m in said if m["role"] in (Speaker.USER, Speaker.OPENING)]
         yield row.id, row.cluster, "\n".join(users or [m["content"] for m in said])
 
 

@@ -8,6 +8,7 @@ says so, and it is never called a ranking.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
@@ -137,6 +138,18 @@ def rated_snippets(archive: Path, part: Part = Part.MOVIES) -> Iterator[Rated | 
         yield Rejected(row, f"has ratings and no text: {ascii(left)[:60]}", "text")
 
 
+def data_digest(archive: Path) -> str:
+    """SHA-256 of the data in an archive, as 64 hexadecimal digits: of the inner archive's bytes,
+    whether it lies in a source distribution or alone. Raises DataError as `rated_snippets`.
+    """
+    try:
+        return hashlib.sha256(_packed(archive)).hexdigest()
+    except OSError as error:
+        raise _unreadable(archive, error.strerror or error) from None
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise _unreadable(archive, error) from None
+
+
 def soft_label(first: Sequence[float], second: Sequence[float]) -> float:
     """P(a rating of the first > one of the second) + P(equal) / 2, over all pairs of ratings.
 
@@ -183,18 +196,19 @@ def derived_comparisons(
 @contextmanager
 def _data(archive: Path) -> Iterator[tarfile.TarFile]:
     """The inner archive, opened."""
+    with tarfile.open(fileobj=io.BytesIO(_packed(archive))) as files:
+        yield files
+
+
+def _packed(archive: Path) -> bytes:
+    """The inner archive."""
     with archive.open("rb") as file:
         packed = file.read(LARGEST + 1)
     if len(packed) > LARGEST:
         raise _unreadable(archive, f"more than {LARGEST >> 20} MiB")
     with tarfile.open(fileobj=io.BytesIO(packed)) as outer:
         inner = next((m for m in outer.getmembers() if m.name.rpartition("/")[2] == INNER), None)
-        if inner is None:
-            yield outer
-            return
-        packed = _content(outer, inner, archive)
-    with tarfile.open(fileobj=io.BytesIO(packed)) as files:
-        yield files
+        return packed if inner is None else _content(outer, inner, archive)
 
 
 def _lines(files: tarfile.TarFile, name: str, archive: Path) -> list[str]:

@@ -91,7 +91,7 @@ class Record:
         if isinstance(found, str):
             return filled(found, column)
         said = messages(found, column).messages
-        if len(said) > 1 and said[:-1] != prompt.messages:
+        if len(said) > 1 and said[:-1] not in (prompt.messages, prompt.asked):
             raise Unusable("is a list of messages that does not continue the prompt", column)
         if said[-1].role is not Speaker.ASSISTANT:
             raise Unusable("does not end with an assistant message", column)
@@ -180,7 +180,8 @@ def messages(value: object, column: str) -> Conversation:
         role = checked_text(fields["role"], f"{place}.role")
         if role not in set(Speaker):
             raise Unusable(
-                f"must be system, user or assistant, got {role[:MOST_SHOWN]!r}", f"{place}.role"
+                f"must be system, user, assistant or opening, got {role[:MOST_SHOWN]!r}",
+                f"{place}.role",
             )
         content = checked_text(fields["content"], f"{place}.content")
         said.append(Message(role=Speaker(role), content=content))

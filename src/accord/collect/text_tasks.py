@@ -68,6 +68,8 @@ def asked_for(row: object) -> tuple[Prompt, str | None]:
     """
     match row:
         case Prompt():
+            if row.conversation.opening:
+                raise Unusable("has an opening, and people write whole answers")
             return row, None
         case Demonstration():
             *before, last = row.conversation.messages

@@ -11,6 +11,8 @@ from enum import Enum
 from pathlib import Path
 
 CHUNK = 1 << 20
+_HEX_DIGITS = 13
+"""52 bits of a hash: as many as a float64 holds exactly."""
 
 
 def plain(value: object) -> object:
@@ -55,6 +57,15 @@ def canonical_json(value: object) -> str:
 def digest(value: object) -> str:
     """SHA-256 of the canonical JSON of `value`, as 64 hexadecimal digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def place(value: object, *, salt: str) -> float:
+    """Where `value` falls in [0, 1): evenly spread over different values, the same for equal ones.
+
+    Another salt gives places that have nothing to do with these.
+    """
+    sha = hashlib.sha256((salt + canonical_json(value)).encode())
+    return int(sha.hexdigest()[:_HEX_DIGITS], 16) / (1 << 4 * _HEX_DIGITS)
 
 
 def file_digest(path: Path) -> str:

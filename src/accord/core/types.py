@@ -12,16 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import combinations
 
+from accord.core.conversation import Conversation as Conversation
+from accord.core.conversation import Message as Message
+from accord.core.conversation import Speaker as Speaker
 from accord.core.errors import DataError
 from accord.core.hashing import digest
-
-
-class Speaker(StrEnum):
-    """Who says a message."""
-
-    SYSTEM = "system"
-    USER = "user"
-    ASSISTANT = "assistant"
 
 
 class StopReason(StrEnum):
@@ -42,74 +37,6 @@ class Split(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Message:
-    """One turn of a conversation. Text is kept as given: nothing is stripped."""
-
-    role: Speaker
-    content: str
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.role, Speaker):
-            try:
-                object.__setattr__(self, "role", Speaker(self.role))
-            except ValueError:
-                raise DataError(
-                    "a message has an unknown role",
-                    got=repr(self.role),
-                    do="use system, user or assistant",
-                ) from None
-        if not isinstance(self.content, str):
-            raise DataError("a message's content must be text", got=type(self.content).__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """An ordered tuple of messages: the one input format of all algorithms.
-
-    A system message may only come first; empty conversations are refused.
-    """
-
-    messages: tuple[Message, ...]
-
-    def __post_init__(self) -> None:
-        if not self.messages:
-            raise DataError("a conversation has no message", do="drop the row or fill it")
-        late = [m for m in self.messages[1:] if m.role is Speaker.SYSTEM]
-        if late:
-            raise DataError(
-                "a system message must be the first of its conversation", got=late[0].content[:60]
-            )
-
-    @classmethod
-    def of(cls, user: str, *, system: str | None = None) -> Conversation:
-        """A conversation of one user message, waiting for an answer."""
-        head = (Message(role=Speaker.SYSTEM, content=system),) if system is not None else ()
-        return cls((*head, Message(role=Speaker.USER, content=user)))
-
-    @property
-    def awaits_answer(self) -> bool:
-        """Whether the next turn is the assistant's."""
-        return self.messages[-1].role is not Speaker.ASSISTANT
-
-    @property
-    def digest(self) -> str:
-        """Content hash over roles and texts."""
-        return digest([[m.role, m.content] for m in self.messages])
-
-    def answered(self, text: str) -> Conversation:
-        """This conversation with one assistant message more.
-
-        Raises DataError where the last message is already the assistant's.
-        """
-        if not self.awaits_answer:
-            raise DataError(
-                "an answer was added to a conversation that does not wait for one",
-                got=self.messages[-1].content[:60],
-            )
-        return Conversation((*self.messages, Message(role=Speaker.ASSISTANT, content=text)))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
     """A conversation that waits for an answer, with where it came from."""
 
@@ -119,7 +46,7 @@ class Prompt:
     def __post_init__(self) -> None:
         if not self.conversation.awaits_answer:
             raise DataError(
-                "a prompt must end with a user or system message",
+                "a prompt must end with a message of the user's or the system's, or an opening",
                 got=self.conversation.messages[-1].content[:60],
                 do="move the last assistant message into the response",
             )
@@ -208,6 +135,11 @@ class Demonstration:
             raise DataError("a demonstration has no assistant message")
         if any(not m.content.strip() for m in said):
             raise DataError("a demonstration has an empty response", do="drop the row or fill it")
+        if self.conversation.opening:
+            raise DataError(
+                "a demonstration ends with an opening: its answer is not there",
+                got=self.conversation.opening[:60],
+            )
 
     @property
     def digest(self) -> str:
@@ -236,6 +168,35 @@ class Feedback:
             raise DataError("a thumb is up (true) or down (false)", got=repr(self.good)[:80])
         if not (math.isfinite(self.weight) and self.weight >= 0):
             raise DataError("a weight must be finite and at least 0", got=self.weight)
+
+    @property
+    def digest(self) -> str:
+        """Content hash over every field."""
+        return digest(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RatedResponse:
+    """One response to a prompt with the ratings that people gave it, each alone on one scale."""
+
+    prompt: Conversation
+    response: str
+    ratings: tuple[float, ...]
+    """In the unit of their scale; higher is better."""
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.prompt.awaits_answer:
+            raise DataError("the prompt of a rated response must wait for an answer")
+        if not self.response.strip():
+            raise DataError("a rated response is empty", do="drop the row or fill it")
+        if not self.ratings or not all(math.isfinite(one) for one in self.ratings):
+            raise DataError("ratings are finite numbers, at least one", got=list(self.ratings))
+
+    @property
+    def mean(self) -> float:
+        """Mean of the ratings."""
+        return math.fsum(self.ratings) / len(self.ratings)
 
     @property
     def digest(self) -> str:

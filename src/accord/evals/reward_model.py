@@ -54,6 +54,22 @@ class _Pairs:
         # Where everybody answered one prompt, what was asked about is what was drawn: several
         # judgements of the same responses are one draw.
         self.clusters = np.array(prompts if len(set(prompts)) > 1 else asked_of)
+        self.members = self._shared(prompts, asked_of)
+
+    def _shared(self, prompts: list[str], asked_of: list[str]) -> NDArray[np.intp] | None:
+        """Two numbers a pair, of its responses, where responses of one prompt stand in several
+        comparisons: then they are what was drawn, and not the comparisons. Else None."""
+        if len(set(prompts)) > 1:
+            return None
+        number: dict[str, int] = {}
+        texts = zip(self.first, self.second, strict=True)
+        pairs = [tuple(number.setdefault(t, len(number)) for t in pair) for pair in texts]
+        met: dict[int, set[str]] = {}
+        for pair, asked in zip(pairs, asked_of, strict=True):
+            for one in pair:
+                met.setdefault(one, set()).add(asked)
+        several = any(len(asked) > 1 for asked in met.values())
+        return np.array(pairs, dtype=np.intp) if several else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +79,13 @@ class _Judged:
     credit: NDArray[np.float64]
     weight: NDArray[np.float64]
     clusters: NDArray[np.str_]
+    members: NDArray[np.intp] | None = None
+    """The responses of each pair, where those are what was drawn."""
 
     def only(self, inside: NDArray[np.bool_]) -> _Judged:
         """Some of them."""
-        return _Judged(self.credit[inside], self.weight[inside], self.clusters[inside])
+        members = None if self.members is None else self.members[inside]
+        return _Judged(self.credit[inside], self.weight[inside], self.clusters[inside], members)
 
     @property
     def accuracy(self) -> float:
@@ -78,6 +97,9 @@ class _Judged:
         """Limits of the accuracy; None where one thing was drawn alone."""
         if len(set(self.clusters)) < 2:
             return None
+        if self.members is not None and (self.weight == self.weight[0]).all():
+            of_pairs = intervals.bootstrap_pairs(self.credit, self.members)
+            return [max(0.0, of_pairs.low), min(1.0, of_pairs.high)]
         # Only relations count; equal weights are none, so that nothing is rounded.
         equal = (self.weight == self.weight[0]).all()
         weight = None if equal else self.weight
@@ -109,7 +131,8 @@ def audit(
     clear = decided & (pairs.weight > 0)
     if not clear.any():
         return {}
-    judged = _Judged(credit[clear[decided]], pairs.weight[clear], pairs.clusters[clear])
+    members = None if pairs.members is None else pairs.members[clear]
+    judged = _Judged(credit[clear[decided]], pairs.weight[clear], pairs.clusters[clear], members)
     return {
         "pairs": int(clear.sum()),
         "ties": int((~decided).sum()),
@@ -171,9 +194,13 @@ def _over(
     credit, decided = ranking.pair_credit(probe_P, pairs.label)
     if len(set(judged.clusters)) < 2:
         return None
-    found = intervals.paired_difference(
-        judged.credit, credit[clear[decided]], clusters=judged.clusters, weight=judged.weight
-    )
+    other = credit[clear[decided]]
+    if judged.members is not None and (judged.weight == judged.weight[0]).all():
+        found = intervals.mean_of_pairs(judged.credit - other, judged.members)
+    else:
+        found = intervals.paired_difference(
+            judged.credit, other, clusters=judged.clusters, weight=judged.weight
+        )
     return {"value": found.estimate, "low": found.low, "high": found.high}
 
 

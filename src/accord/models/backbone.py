@@ -13,7 +13,7 @@ import json
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,31 +23,21 @@ from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoModelForCausalLM, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from accord.core.errors import ConfigError, ModelError
 from accord.core.hashing import digest, file_digest
 from accord.core.machine import Machine
+from accord.models.attention import RAGGED, register_ragged
 from accord.models.bars import no_bars
 from accord.models.joint import made_joint
-from accord.models.ragged import Ragged, ragged_attention
+from accord.models.ragged import Folded, Ragged
 from accord.models.soundness import check_head, packs_right
 
 log = logging.getLogger(__name__)
 
-RAGGED = "accord_ragged"
 ADAPTER_FILE = "adapter_model.safetensors"
-
-
-def _no_mask(*_: object, **__: object) -> None:
-    """Ragged attention needs no mask: sequences never meet."""
-
-
-def _register_ragged() -> None:
-    AttentionInterface.register(RAGGED, ragged_attention)
-    AttentionMaskInterface.register(RAGGED, cast(Any, _no_mask))
 
 
 def folder_digest(folder: Path) -> str:
@@ -68,7 +58,7 @@ class Backbone:
     """
 
     def __init__(self, model: PreTrainedModel, *, machine: Machine, digest: str) -> None:
-        _register_ragged()
+        register_ragged()
         self.model = model.eval()
         self.machine = machine
         self.digest = digest
@@ -292,31 +282,31 @@ class Backbone:
     def hidden(self, batch: Ragged, *, packing: bool = True, padding_side: str = "right") -> Tensor:
         """Last hidden states `[N, D]` of the real tokens, under the active adapters.
 
-        `packing` lays all sequences in one row with attention kept inside each; off, or where the
-        model cannot, they are padded on `padding_side`. Raises ConfigError on a sequence longer
-        than the model's context.
+        `packing` lays all sequences in one row with attention kept inside each, and runs what all
+        of them start with once; off, or where the model cannot, they are padded on `padding_side`.
+        Raises ConfigError on a sequence longer than the model's context.
         """
-        run, out = self._run(batch, packing=packing, padding_side=padding_side)
-        return cast(Tensor, out.last_hidden_state[run])
+        taken, out = self._run(batch, packing=packing, padding_side=padding_side)
+        return taken(out.last_hidden_state)
 
     def hidden_after(self, batch: Ragged, layers: int) -> tuple[Tensor, Tensor]:
         """(last hidden states, those after so many `layers`), both `[N, D]`.
 
         0 layers are the embeddings. Raises ConfigError as `hidden`, and where there are fewer.
         """
-        run, out = self._run(batch, output_hidden_states=True)
+        taken, out = self._run(batch, output_hidden_states=True)
         if not 0 <= layers < len(out.hidden_states):
             raise ConfigError(
                 "the model has fewer layers",
                 got=layers,
                 do=f"name 0 to {len(out.hidden_states) - 1}",
             )
-        return out.last_hidden_state[run], out.hidden_states[layers][run]
+        return taken(out.last_hidden_state), taken(out.hidden_states[layers])
 
     def _run(
         self, batch: Ragged, *, packing: bool = True, padding_side: str = "right", **asked: Any
-    ) -> tuple[Any, Any]:
-        """What picks the real tokens, and what the decoder gave."""
+    ) -> tuple[Callable[[Tensor], Tensor], Any]:
+        """What makes `[N, D]` of real tokens of the decoder's states, and what the decoder gave."""
         if max(batch.lengths) > self.context:
             raise ConfigError(
                 "a sequence is longer than the model's context",
@@ -325,9 +315,9 @@ class Backbone:
             )
         with torch.autocast(self.machine.device, dtype=torch.bfloat16, enabled=self.mixed):
             if packing and self.packs:
-                return 0, self._packed(batch, **asked)
+                return self._packed(batch, **asked)
             ids_BT, positions_BT, real_BT = batch.padded(padding_side)
-            return real_BT, self.decoder(
+            return (lambda states: states[real_BT]), self.decoder(
                 inputs_embeds=self.embed(ids_BT),
                 position_ids=positions_BT,
                 attention_mask=real_BT,
@@ -335,15 +325,15 @@ class Backbone:
                 **asked,
             )
 
-    def _packed(self, batch: Ragged, **asked: Any) -> Any:
-        config = self.config
+    def _packed(self, batch: Ragged, **asked: Any) -> tuple[Callable[[Tensor], Tensor], Any]:
+        config, folded = self.config, Folded.of(batch)
         usual, config._attn_implementation = config._attn_implementation, RAGGED
         try:
-            return self.decoder(
-                inputs_embeds=self.embed(batch.ids_N[None]),
-                position_ids=batch.positions_N[None],
+            return (lambda states: folded.unfolded(states[0])), self.decoder(
+                inputs_embeds=self.embed(folded.ids_R[None]),
+                position_ids=folded.positions_R[None],
                 use_cache=False,
-                ragged_lengths=batch.lengths,
+                ragged=folded,
                 **asked,
             )
         finally:  # whoever else runs this model meets it as it was

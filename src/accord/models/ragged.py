@@ -1,7 +1,8 @@
-"""Batches of sequences of different lengths, without a pad in them, and attention over them.
+"""Batches of sequences of different lengths, without a pad in them.
 
-Shape letters: N = real tokens of all sequences, one after the other; B = sequences; T = longest
-length; M = trained targets. A target is a token whose prediction is read one row before it.
+Shape letters: N = real tokens of all sequences, one after the other; R = tokens that are run;
+B = sequences; T = longest length; P = tokens that all sequences start with; M = trained targets;
+D = hidden size. A target is a token whose prediction is read one row before it.
 """
 
 from __future__ import annotations
@@ -12,18 +13,11 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from accord.core.errors import ModelError
 
-BEYOND = ("sliding_window", "softcap", "s_aux")
-"""What transformers hands to attention that is not plain: a window, capped scores, sinks."""
-
-SLOTS = 32
-"""Keys that attention is given at a time. The processor's kernel takes what is left over of its
-vectors one by one, with another exponential: what a token gets would depend on how many follow."""
-QUERIES = 4
-"""Fewest queries that the processor's kernel sums in the order in which it sums many."""
+LEAST = 8
+"""Tokens that all sequences of a batch must start with, for these to be run once."""
 
 
 class Masked(Protocol):
@@ -83,6 +77,13 @@ class Ragged:
         """Index into N of each sequence's last token."""
         return torch.tensor(self.lengths, device=self.ids_N.device).cumsum(0) - 1
 
+    def shared_start(self) -> int:
+        """Tokens that all sequences start with; each keeps at least one behind them."""
+        most = min(self.lengths) - 1
+        firsts_B = self.last_rows_B + 1 - torch.tensor(self.lengths, device=self.ids_N.device)
+        ids_BP = self.ids_N[firsts_B[:, None] + torch.arange(most, device=firsts_B.device)]
+        return int((ids_BP == ids_BP[0]).all(0).long().cumprod(0).sum())
+
     def padded(self, side: str = "right") -> tuple[Tensor, Tensor, Tensor]:
         """`(ids_BT, positions_BT, real_BT)` with zeros for pads on the named side."""
         B, T = len(self.lengths), max(self.lengths)
@@ -93,6 +94,66 @@ class Ragged:
         real_BT = index_T < lengths_B if side == "right" else index_T >= T - lengths_B
         ids_BT[real_BT], positions_BT[real_BT] = self.ids_N, self.positions_N
         return ids_BT, positions_BT, real_BT
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A batch as it is run: what all its sequences start with once, then what is each one's own.
+
+    Causal attention makes the states of a common start the same in all sequences.
+    `ids_R`, `positions_R` as in `Ragged`; `prefix` tokens of the common start, 0 where the batch
+    has none of `LEAST`; `lengths` own tokens a sequence; `rows_N` index into R of each real token.
+    """
+
+    ids_R: Tensor
+    positions_R: Tensor
+    prefix: int
+    lengths: tuple[int, ...]
+    rows_N: Tensor
+
+    @classmethod
+    def of(cls, batch: Ragged) -> Folded:
+        """Fold `batch`: as it is where its sequences have no start in common."""
+        prefix = batch.shared_start() if len(batch.lengths) > 1 else 0
+        if prefix < LEAST:
+            prefix = 0
+        run_N = batch.positions_N >= prefix
+        run_N[:prefix] = True
+        rows_N = run_N.cumsum(0) - 1
+        return cls(
+            ids_R=batch.ids_N[run_N],
+            positions_R=batch.positions_N[run_N],
+            prefix=prefix,
+            lengths=tuple(length - prefix for length in batch.lengths),
+            rows_N=torch.where(batch.positions_N < prefix, batch.positions_N, rows_N),
+        )
+
+    def unfolded(self, hidden_RD: Tensor) -> Tensor:
+        """`[R, D]` of what was run as `[N, D]` of all real tokens."""
+        if not self.prefix:
+            return hidden_RD
+        unfolded: Tensor = _Unfold.apply(hidden_RD, self)  # type: ignore[no-untyped-call]
+        return unfolded
+
+
+class _Unfold(torch.autograd.Function):
+    """Rows by index, with a gradient that is added up in one order.
+
+    That of plain indexing is added up by several threads in any order: weights that were trained
+    twice from one seed would differ in their last bits.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden_RD: Tensor, folded: Folded) -> Tensor:
+        ctx.folded = folded
+        return hidden_RD[folded.rows_N]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        folded, (slope_ND,) = ctx.folded, gradients
+        first_N = folded.rows_N < folded.prefix
+        first_BPD = slope_ND[first_N].view(len(folded.lengths), folded.prefix, -1)
+        return torch.cat((first_BPD.sum(0), slope_ND[~first_N])), None
 
 
 def micro_batches(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
@@ -117,75 +178,3 @@ def pad(flat_M: Tensor, counts: Sequence[int], fill: float = 0.0) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(
         list(flat_M.split(list(counts))), batch_first=True, padding_value=fill
     )
-
-
-def whole_slots(tokens: int) -> int:
-    """`tokens` rounded up to whole groups of `SLOTS`."""
-    return -(-tokens // SLOTS) * SLOTS
-
-
-def steady(value: Tensor) -> bool:
-    """Whether attention over `value` must be laid out with care to give a token the same bits.
-
-    In float32 what the order of sums changes is far below what is looked at; other devices' kernels
-    follow other rules.
-    """
-    return value.dtype is torch.bfloat16 and value.device.type == "cpu"
-
-
-def causal(query: Tensor, key: Tensor, value: Tensor, *, scaling: float | None = None) -> Tensor:
-    """Causal attention of one sequence: `[1, G, T, D]` queries, `[1, H, T, D]` keys and values.
-
-    In bfloat16 on a processor zeros that no token sees are laid behind them, up to whole groups of
-    `SLOTS`: then a token gets the same bits whatever comes behind it, and in sampling.
-    """
-    tokens = query.shape[2]
-    if steady(value):
-        behind = (0, 0, 0, whole_slots(tokens) - tokens)
-        query, key, value = (F.pad(x.to(value.dtype), behind) for x in (query, key, value))
-    attended = F.scaled_dot_product_attention(
-        query, key, value, is_causal=True, scale=scaling, enable_gqa=True
-    )
-    return attended[:, :, :tokens]
-
-
-def next_attention(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-    """Attention of each row's newest token over its slots: `[R, H, G, D] -> [R, H, G, D]`.
-
-    The G query heads of a key head are G rows of one attention: no key is repeated in memory.
-    """
-    heads = query.shape[2]
-    if steady(values) and heads < QUERIES:
-        query = F.pad(query, (0, 0, 0, QUERIES - heads))
-    return F.scaled_dot_product_attention(query, keys, values, attn_mask=bias)[:, :, :heads]
-
-
-def ragged_attention(
-    module: torch.nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    ragged_lengths: Sequence[int],
-    scaling: float | None = None,
-    **more: object,
-) -> tuple[Tensor, None]:
-    """Causal attention inside each sequence of one packed row: `[1, H, N, D] -> [1, N, H, D]`.
-
-    Registered with transformers as an attention implementation; grouped key heads are never
-    repeated in memory. Raises ModelError for a layer that asks for more than plain attention.
-    """
-    asked = [name for name in BEYOND if more.get(name) is not None]
-    if asked:
-        raise ModelError("packed attention does not compute this", got=", ".join(asked))
-    parts = [
-        causal(q, k, v, scaling=scaling)
-        for q, k, v in zip(
-            query.split(list(ragged_lengths), dim=2),
-            key.split(list(ragged_lengths), dim=2),
-            value.split(list(ragged_lengths), dim=2),
-            strict=True,
-        )
-    ]
-    return torch.cat(parts, dim=2).transpose(1, 2), None

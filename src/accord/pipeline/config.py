@@ -9,6 +9,7 @@ from typing import Literal
 
 from accord.algorithms.settings import (
     DPOConfig,
+    JudgeConfig,
     PPOConfig,
     PretrainConfig,
     RewardConfig,
@@ -17,7 +18,7 @@ from accord.algorithms.settings import (
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.core.errors import ConfigError
 
-STAGES = ("pretrain", "sft", "compare", "reward", "ppo", "dpo", "eval")
+STAGES = ("pretrain", "sft", "top", "compare", "judge", "reward", "ppo", "dpo", "eval")
 """Every stage there is, in the order in which a full pipeline runs them."""
 
 
@@ -65,13 +66,19 @@ class EvalConfig:
     prompts: int = 128
     """Held-out prompts; all of them where there are fewer."""
     samples: int = 4
-    """Answers a prompt and policy."""
+    """Answers a prompt of the policy that training starts from, and that best-of-n picks from."""
+    arm_samples: int | None = None
+    """Answers a prompt of every other policy; None: as many as `samples`."""
     max_tokens: int = 48
     """Longest answer, in tokens, the stop token included."""
     temperature: float = 1.0
     """Sampling temperature."""
     best_of: tuple[int, ...] = (1, 2, 4)
     """The n of best-of-n, each at most `samples`."""
+    instead: str = ""
+    """An instruction that asks for what training is after. Where it is given it is put in place of
+    the last user message, to the policy that training starts from and to the base model: two
+    baselines that cost no training. Empty: no such baselines."""
     seed: int = 0
     """Choice of prompts and sampling."""
 
@@ -79,6 +86,8 @@ class EvalConfig:
         at_least("eval.seed", self.seed, 0)
         at_least("eval.prompts", self.prompts, 2)
         at_least("eval.samples", self.samples, 1)
+        if self.arm_samples is not None:
+            at_least("eval.arm_samples", self.arm_samples, 1)
         at_least("eval.max_tokens", self.max_tokens, 1)
         above("eval.temperature", self.temperature, 0)
         for n in self.best_of:
@@ -104,14 +113,21 @@ class WorldConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
-    """Which imported data sets are used; empty means all of that kind."""
+    """Which imported data sets are used; empty means all of that kind. `round-*` names all sets
+    whose names begin so."""
 
     demonstrations: tuple[str, ...] = ()
     """Names of demonstration sets, as `accord import --name` gave them."""
+    top: tuple[str, ...] = ()
+    """Names of the demonstration sets of the stage `top`, which needs some named."""
     preferences: tuple[str, ...] = ()
     """Names of preference sets."""
+    dpo: tuple[str, ...] = ()
+    """Names of the preference sets of DPO; empty: those of `preferences`."""
     prompts: tuple[str, ...] = ()
     """Names of prompt sets."""
+    ratings: tuple[str, ...] = ()
+    """Names of sets of rated responses, which the judge is made of."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,8 +153,13 @@ class PipelineConfig:
     """Next-token prediction from scratch."""
     sft: SFTConfig = field(default_factory=SFTConfig)
     """Supervised fine-tuning on demonstrations."""
+    top: SFTConfig = field(default_factory=SFTConfig)
+    """Supervised fine-tuning of the base on the best demonstrations alone: a baseline for what is
+    learned from judgements."""
     compare: CompareConfig = field(default_factory=CompareConfig)
     """Comparisons by simulated raters, where a known truth exists."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    """A grader made of rated responses, for evaluation alone."""
     reward: RewardConfig = field(default_factory=RewardConfig)
     """The reward model."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
@@ -151,9 +172,9 @@ class PipelineConfig:
     """Which imported data sets are used."""
     world: WorldConfig | None = None
     """The tiny world in place of imported data; None reads what was imported."""
-    gold: Literal["none", "grammar", "vader"] = "none"
-    """A known truth that is watched and reported and never trained on: the tiny world's formula, or
-    the sentiment score of the package vaderSentiment."""
+    gold: Literal["none", "grammar", "vader", "judge"] = "none"
+    """A truth that is watched and reported and never trained on: the tiny world's formula, the
+    sentiment score of the package vaderSentiment, or the judge of the stage of that name."""
 
     def __post_init__(self) -> None:
         if not self.model:

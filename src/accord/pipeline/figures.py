@@ -49,7 +49,41 @@ _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
         "Mean length of an answer, stop token included.",
     ),
     "stopped": ("share", Measure.OTHER, Better.UP, "Answers that ended by the stop token."),
+    "start_logp": (
+        "nats",
+        Measure.OTHER,
+        Better.NEITHER,
+        "Log-probability of a token under the base model: text that it finds very unlikely is odd.",
+    ),
+    "distinct": (
+        "share",
+        Measure.OTHER,
+        Better.UP,
+        "Different pairs of neighbouring words, of one answer a prompt: it falls if they get alike.",
+    ),
+    "repeated": (
+        "share",
+        Measure.OTHER,
+        Better.DOWN,
+        "Runs of three words that the same answer said before.",
+    ),
+    "written": (
+        "share",
+        Measure.OTHER,
+        Better.UP,
+        "How probable the judge finds it that somebody wrote the text.",
+    ),
+    "vader": (
+        "score",
+        Measure.OTHER,
+        Better.NEITHER,
+        "Sentiment by the package vaderSentiment: a list of words, which a list of words fools.",
+    ),
 }
+
+
+_JUDGED = ("score", "gold")
+"""What policies are compared by, other than with the start."""
 
 
 def eval_figures(evaluation: Mapping[str, Any]) -> tuple[EvalFigure, ...]:
@@ -67,12 +101,19 @@ def eval_figures(evaluation: Mapping[str, Any]) -> tuple[EvalFigure, ...]:
         for name in _MEASURES
         if name in measured and name != "kl"
     ]
-    return (*levels, *changes, *_best_of(evaluation["best_of"], before, n))
+    duels = [
+        _figure(name, policy, measured[name], n=n, versus=other)
+        for policy, others in in_order(evaluation.get("duels", {}), before)
+        for other, measured in others.items()
+        for name in _JUDGED
+        if name in measured
+    ]
+    return (*levels, *changes, *duels, *_best_of(evaluation["best_of"], before, n))
 
 
 def in_order(measured: Mapping[str, Any], before: str) -> list[tuple[str, Any]]:
-    """What was measured of each policy, in the order in which policies are trained."""
-    names = (before, *STAGES)
+    """What was measured of each policy: the start, baselines, then in the order of training."""
+    names = (before, *(name for name in measured if name not in STAGES), *STAGES)
     return sorted(measured.items(), key=lambda item: names.index(item[0]))
 
 
@@ -106,8 +147,8 @@ def _figure(
         name=name,
         policy=policy,
         value=value["value"],
-        low=value["low"],
-        high=value["high"],
+        low=value.get("low"),
+        high=value.get("high"),
         unit=unit,
         meaning=meaning,
         versus=versus,

@@ -8,7 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from accord.pipeline.config import PipelineConfig
+from accord.recipes.films import films
 from accord.recipes.smollm2 import smollm2
 from accord.recipes.tiny import tiny
 
-RECIPES: dict[str, Callable[[], PipelineConfig]] = {"smollm2": smollm2, "tiny": tiny}
+RECIPES: dict[str, Callable[[], PipelineConfig]] = {
+    "films": films,
+    "smollm2": smollm2,
+    "tiny": tiny,
+}

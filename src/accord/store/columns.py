@@ -14,6 +14,7 @@ from accord.core.types import (
     Feedback,
     Message,
     Prompt,
+    RatedResponse,
     Speaker,
     Split,
 )
@@ -48,6 +49,10 @@ _OWN = {
         pa.field("good", pa.bool_(), False),
         pa.field("weight", pa.float64(), False),
     ),
+    DatasetKind.RATINGS: (
+        pa.field("response", pa.string(), False),
+        pa.field("ratings", pa.list_(pa.float64()), False),
+    ),
 }
 
 
@@ -80,6 +85,8 @@ def to_record(row: Row, split: Split) -> dict[str, object]:
         }
     elif isinstance(row, Feedback):
         record |= {"response": row.response, "good": row.good, "weight": float(row.weight)}
+    elif isinstance(row, RatedResponse):
+        record |= {"response": row.response, "ratings": [float(one) for one in row.ratings]}
     return record
 
 
@@ -117,6 +124,13 @@ def from_record(record: Mapping[str, Any], kind: DatasetKind) -> Row:
                 response=record["response"],
                 good=record["good"],
                 weight=record["weight"],
+                source=record["source"],
+            )
+        case DatasetKind.RATINGS:
+            return RatedResponse(
+                prompt=conversation,
+                response=record["response"],
+                ratings=tuple(record["ratings"]),
                 source=record["source"],
             )
         case DatasetKind.PREFERENCES:

@@ -35,10 +35,10 @@ def write_dataset(
 ) -> DatasetManifest:
     """Write `rows` as the data set `folder`, which must not exist yet, and return its manifest.
 
-    `kind` is "preferences", "demonstrations", "prompts" or "feedback"; `dev` and `test` are the
-    shares of units that those splits hold, `unit` what never stands in two of them ("prompt" or
-    "response"). Rows are read once. Raises DataError for no row, a row of another kind or text
-    that is no Unicode, WorkspaceError where the disk refuses; nothing half-written stays.
+    `kind` is "preferences", "demonstrations", "prompts", "feedback" or "ratings"; `dev` and `test`
+    are the shares of units that those splits hold, `unit` what never stands in two of them
+    ("prompt" or "response"). Rows are read once. Raises DataError for no row, a row of another kind
+    or text that is no Unicode, WorkspaceError where the disk refuses; nothing half-written stays.
     """
     splitter = Splitter(unit=unit_of(unit), dev=dev, test=test)
     with DatasetWriter(

@@ -10,7 +10,14 @@ from pathlib import Path
 
 from accord.core.errors import ConfigError, DataError, WorkspaceError
 from accord.core.hashing import plain
-from accord.core.types import Comparison, Demonstration, Feedback, Prompt, Split
+from accord.core.types import (
+    Comparison,
+    Demonstration,
+    Feedback,
+    Prompt,
+    RatedResponse,
+    Split,
+)
 from accord.store.splits import Row, Unit
 
 MANIFEST = "manifest.json"
@@ -26,6 +33,7 @@ class DatasetKind(StrEnum):
     DEMONSTRATIONS = "demonstrations"
     PROMPTS = "prompts"
     FEEDBACK = "feedback"
+    RATINGS = "ratings"
 
     @property
     def row_type(self) -> type[Row]:
@@ -39,6 +47,8 @@ class DatasetKind(StrEnum):
                 return Prompt
             case DatasetKind.FEEDBACK:
                 return Feedback
+            case DatasetKind.RATINGS:
+                return RatedResponse
 
     @classmethod
     def of(cls, row: Row) -> DatasetKind:

@@ -6,12 +6,11 @@ fall into the same part in every data set with the same fractions.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
 from accord.core.errors import ConfigError
-from accord.core.hashing import canonical_json
+from accord.core.hashing import place
 from accord.core.types import (
     Comparison,
     Conversation,
@@ -19,16 +18,15 @@ from accord.core.types import (
     Feedback,
     Message,
     Prompt,
+    RatedResponse,
     Speaker,
     Split,
 )
 
-Row = Comparison | Demonstration | Prompt | Feedback
+Row = Comparison | Demonstration | Prompt | Feedback | RatedResponse
 """What a data set holds."""
 
 _SALT = "accord split 1"
-_HEX_DIGITS = 13
-"""52 bits of a hash: as many as a float64 holds exactly."""
 
 
 class Unit(StrEnum):
@@ -86,9 +84,9 @@ class Splitter:
         """
         if self.unit is Unit.PROMPT:
             return self._part([[m.role, m.content] for m in opening(row)])
-        if not isinstance(row, Comparison | Feedback):
+        if isinstance(row, Prompt):
             raise ConfigError(
-                'only comparisons and feedback can be split by response: use unit "prompt"',
+                'prompts have no response to be split by: use unit "prompt"',
                 got=type(row).__name__,
             )
         parts = {self.of_response(text) for text in responses_of(row)}
@@ -99,33 +97,39 @@ class Splitter:
         return self._part(text)
 
     def _part(self, words: object) -> Split:
-        sha = hashlib.sha256((_SALT + canonical_json(words)).encode())
-        place = int(sha.hexdigest()[:_HEX_DIGITS], 16) / 16**_HEX_DIGITS
-        if place < self.test:
+        at = place(words, salt=_SALT)
+        if at < self.test:
             return Split.TEST
-        return Split.DEV if place < self.test + self.dev else Split.TRAIN
+        return Split.DEV if at < self.test + self.dev else Split.TRAIN
 
 
 def opening(row: Row) -> tuple[Message, ...]:
-    """What decides a row's split by prompt: its messages up to the first of the user."""
-    conversation = conversation_of(row)
-    for index, message in enumerate(conversation.messages):
+    """What decides a row's split by prompt: its messages up to the first of the user, and the
+    opening of an answer where it follows that one."""
+    messages = conversation_of(row).messages
+    for index, message in enumerate(messages):
         if message.role is Speaker.USER:
-            return conversation.messages[: index + 1]
-    return conversation.messages
+            following = messages[index + 1 : index + 2]
+            begun = len(following) == 1 and following[0].role is Speaker.OPENING
+            return messages[: index + 1 + begun]
+    return messages
 
 
 def conversation_of(row: Row) -> Conversation:
     """What a row says before its responses: the prompt, or a demonstration as a whole."""
-    return row.prompt if isinstance(row, Comparison | Feedback) else row.conversation
+    if isinstance(row, Comparison | Feedback | RatedResponse):
+        return row.prompt
+    return row.conversation
 
 
 def responses_of(row: Row) -> tuple[str, ...]:
-    """The responses that stand beside a row's conversation: none for demonstrations and prompts."""
+    """The responses of a row: of a demonstration its last message, of a prompt none."""
     match row:
         case Comparison():
             return row.responses
-        case Feedback():
+        case Feedback() | RatedResponse():
             return (row.response,)
+        case Demonstration():
+            return (row.conversation.messages[-1].content,)
         case _:
             return ()

@@ -67,14 +67,18 @@ class ChatTemplate:
         return digest([self.source, self.tokenizer.digest, NOW.isoformat()])
 
     def render(self, conversation: Conversation, generation_prompt: bool = False) -> str:
-        """The text of `conversation`; with `generation_prompt` an assistant turn is opened.
+        """The text of `conversation`; with `generation_prompt` an assistant turn is opened, and
+        begun where the conversation has an opening.
 
         Raises TemplateError where the template refuses the conversation.
         """
-        return self._text(conversation.messages, generation_prompt=generation_prompt)
+        text = self._text(conversation.asked, generation_prompt=generation_prompt)
+        begun = self._turn.lead + conversation.opening if conversation.opening else ""
+        return text + begun if generation_prompt else text
 
     def prompt_ids(self, conversation: Conversation) -> list[int]:
-        """Tokens that a sampler continues: the conversation and an opened assistant turn.
+        """Tokens that a sampler continues: the conversation and an opened assistant turn, with the
+        conversation's opening where it has one.
 
         Raises DataError where the conversation does not wait for an answer or says a stop token.
         """
@@ -95,6 +99,11 @@ class ChatTemplate:
         Raises TemplateError where the template rewrites earlier turns or leaves one untrained, and
         DataError where a message says a stop token.
         """
+        if conversation.opening:
+            raise DataError(
+                "a conversation that ends with an opening has no answer to train on",
+                got=conversation.opening[:60],
+            )
         self._refuse_stop_inside(conversation)
         text, blocks = self._renderer.render(conversation.messages, generation_prompt=False)
         turns = sum(message.role is Speaker.ASSISTANT for message in conversation.messages)
@@ -112,7 +121,8 @@ class ChatTemplate:
         return self._masked(text, spans)
 
     def tokenize_answer(self, prompt: Conversation, answer: str) -> Tokenized:
-        """`prompt_ids(prompt)` and then the answer, which alone is masked in.
+        """`prompt_ids(prompt)` and then the answer, which alone is masked in; what the prompt
+        opened it with is not.
 
         The ids end at the stop token: what the template prints after it is cut, as a sampler would
         never see it. Raises like `tokenize`.
@@ -120,7 +130,12 @@ class ChatTemplate:
         conversation = prompt.answered(answer)
         self._refuse_stop_inside(conversation)
         text = self.render(conversation)
-        start, end = self._span(prompt.messages, text)
+        start, end = self._span(prompt.asked, text)
+        if prompt.opening:
+            opened = self.render(prompt, generation_prompt=True)
+            if not text.startswith(opened):
+                raise self._rewritten(opened, text)
+            start = len(opened)
         return self._masked(text[:end], [(start, end)])
 
     def answer_text(self, ids: Sequence[int]) -> str:

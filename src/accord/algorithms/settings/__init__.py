@@ -2,6 +2,7 @@
 
 from accord.algorithms.settings.adapter import AdapterSettings as AdapterSettings
 from accord.algorithms.settings.direct import DPOConfig as DPOConfig
+from accord.algorithms.settings.judge import JudgeConfig as JudgeConfig
 from accord.algorithms.settings.language import PretrainConfig as PretrainConfig
 from accord.algorithms.settings.language import SFTConfig as SFTConfig
 from accord.algorithms.settings.optimizer import OptimizerSettings as OptimizerSettings

@@ -7,9 +7,16 @@ from dataclasses import dataclass
 
 from accord.collect.records import Record, Rejected, Unusable, checked_text, finite
 from accord.core.errors import DataError
-from accord.core.types import Comparison, Conversation, Demonstration, Feedback, Prompt
+from accord.core.types import (
+    Comparison,
+    Conversation,
+    Demonstration,
+    Feedback,
+    Prompt,
+    RatedResponse,
+)
 
-Row = Comparison | Demonstration | Prompt | Feedback
+Row = Comparison | Demonstration | Prompt | Feedback | RatedResponse
 """What a row of a data set becomes."""
 
 

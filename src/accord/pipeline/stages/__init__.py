@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from accord.algorithms.settings import (
     DPOConfig,
+    JudgeConfig,
     PPOConfig,
     PretrainConfig,
     RewardConfig,
@@ -26,7 +28,7 @@ from accord.pipeline.config import (
     PipelineConfig,
     WorldConfig,
 )
-from accord.pipeline.stage import Body, Stage, StageContext
+from accord.pipeline.stage import Artifact, Body, Stage, StageContext
 from accord.pipeline.stages.origin import fingerprint, model_folder, portable
 from accord.pipeline.workspace import Workspace
 
@@ -34,7 +36,9 @@ KINDS = {
     "base": "model",
     "pretrain": "model",
     "sft": "policy",
+    "top": "policy",
     "compare": "preferences",
+    "judge": "judge",
     "reward": "reward model",
     "ppo": "policy",
     "dpo": "policy",
@@ -61,6 +65,7 @@ class StageConfig:
         | PretrainConfig
         | SFTConfig
         | CompareConfig
+        | JudgeConfig
         | RewardConfig
         | PPOConfig
         | DPOConfig
@@ -96,7 +101,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 name=name,
                 kind=KINDS[name],
                 config=_config(name, config),
-                body=_lazily(name),
+                body=_lazily("sft", made="top") if name == "top" else _lazily(name),
                 inputs=inputs,
                 seed=config.seed,
             )
@@ -138,6 +143,10 @@ def _inputs(
     match name:
         case "sft":
             return (base, *_data("demonstrations", config, workspace))
+        case "top":
+            return (base, *_top(config, workspace))
+        case "judge":
+            return (base, *_data("ratings", config, workspace))
         case "compare":
             if config.world is None or config.gold != "grammar":
                 raise ConfigError(
@@ -150,13 +159,15 @@ def _inputs(
             shown = _data("demonstrations", config, workspace, needed=False)
             return (*start, *_preferences(made, config, workspace), *shown)
         case "dpo":
-            return (*start, *_preferences(made, config, workspace))
+            return (*start, *_preferences(made, config, workspace, of="dpo"))
         case "ppo":
             _require("reward", made, name)
-            return (*start, "reward", *_prompts(made, config, workspace))
+            judge = _judge(made, name, config)
+            return (*start, "reward", *judge, *_prompts(made, config, workspace))
         case _:
-            policies = [stage for stage in ("ppo", "dpo") if stage in made]
+            policies: list[str] = [stage for stage in ("top", "ppo", "dpo") if stage in made]
             reward = [stage for stage in ("reward",) if stage in made]
+            policies += _judge(made, name, config)
             # Whatever was trained on is looked at: its prompts are not held out.
             trained = [
                 name
@@ -165,6 +176,24 @@ def _inputs(
             ]
             asked = _prompts(made, config, workspace)
             return tuple(dict.fromkeys((*start, *reward, *policies, *asked, *trained)))
+
+
+def _top(config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
+    if not config.data.top:
+        raise ConfigError(
+            "stage top needs to know which demonstrations are the best",
+            got="no data.top",
+            do='name sets in accord.toml: [data] and top = ["best"]',
+        )
+    return _data("demonstrations", config, workspace, of="top")
+
+
+def _judge(made: list[str], name: str, config: PipelineConfig) -> tuple[str, ...]:
+    """The judge, where it is what is watched."""
+    if config.gold != "judge":
+        return ()
+    _require("judge", made, name)
+    return ("judge",)
 
 
 def _require(stage: str, made: list[str], name: str) -> None:
@@ -177,13 +206,20 @@ def _require(stage: str, made: list[str], name: str) -> None:
 
 
 def _data(
-    kind: str, config: PipelineConfig, workspace: Workspace, *, needed: bool = True
+    kind: str,
+    config: PipelineConfig,
+    workspace: Workspace,
+    *,
+    of: str | None = None,
+    needed: bool = True,
 ) -> tuple[str, ...]:
-    """Names of the imported sets of one kind; none where the tiny world gives the data."""
+    """Names of the imported sets of one kind; none where the tiny world gives the data.
+
+    `of` is the setting that names them, where that is not the kind's own.
+    """
     if config.world is not None:
         return ()
-    named = getattr(config.data, kind)
-    found = [workspace.dataset(kind, name) for name in named] if named else workspace.datasets(kind)
+    found = _found(kind, getattr(config.data, of or kind), workspace)
     if not found and needed:
         ways = ["accord import FILE", "name a recipe that brings its own data"]
         if kind == "demonstrations":  # only this stage cannot do without them
@@ -197,8 +233,27 @@ def _data(
     return tuple(artifact.name for artifact in found)
 
 
-def _preferences(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
-    return ("compare",) if "compare" in made else _data("preferences", config, workspace)
+def _found(kind: str, named: tuple[str, ...], workspace: Workspace) -> list[Artifact]:
+    """The sets of these names, or of names of these forms; of no names, all there are."""
+    there = workspace.datasets(kind)
+    if not named:
+        return list(there)
+    found: list[Artifact] = []
+    for name in named:
+        if any(mark in name for mark in "*?["):
+            found += [a for a in there if fnmatchcase(a.name.partition("/")[2], name)]
+        else:
+            found.append(workspace.dataset(kind, name))
+    return found
+
+
+def _preferences(
+    made: list[str], config: PipelineConfig, workspace: Workspace, *, of: str = "preferences"
+) -> tuple[str, ...]:
+    if "compare" in made:
+        return ("compare",)
+    own = of if getattr(config.data, of) else "preferences"
+    return _data("preferences", config, workspace, of=own)
 
 
 def _prompts(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
@@ -206,9 +261,7 @@ def _prompts(made: list[str], config: PipelineConfig, workspace: Workspace) -> t
     if config.world is not None:
         return ()
     for kind in ("prompts", "preferences", "demonstrations"):
-        named = getattr(config.data, kind)
-        found = [workspace.dataset(kind, n) for n in named] if named else workspace.datasets(kind)
-        if found:
+        if found := _found(kind, getattr(config.data, kind), workspace):
             return tuple(artifact.name for artifact in found)
     raise ConfigError(
         "there are no prompts to answer", where=workspace.root, do="accord import FILE"

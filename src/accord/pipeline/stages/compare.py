@@ -11,6 +11,7 @@ from accord.core.types import Comparison, SamplingSettings
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.roles import Roles
+from accord.pipeline.stages.watching import watched
 from accord.store.datasets import write_dataset
 
 CHUNK = 64
@@ -20,10 +21,10 @@ CHUNK = 64
 def body(context: StageContext) -> Iterator[Row]:
     """Sample K answers a prompt, let a rater rank them, and leave a preference set."""
     config = context.config.own
-    truth = data.gold(context)
+    roles = Roles(context)
+    truth = watched(context, roles)
     if truth is None:
         raise ConfigError("simulated raters need a known truth", do='set gold = "grammar"')
-    roles = Roles(context)
     sampler = roles.sampler(roles.start())
     asked = data.drawn(
         data.prompts(context, held_out=False), config.prompts, seed=context.seed + config.seed

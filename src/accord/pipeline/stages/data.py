@@ -7,7 +7,6 @@ from random import Random
 from typing import TypeVar
 
 from accord.core.errors import DataError
-from accord.core.protocols import RewardFn
 from accord.core.types import (
     Comparison,
     Conversation,
@@ -15,10 +14,10 @@ from accord.core.types import (
     Feedback,
     Message,
     Prompt,
+    RatedResponse,
     Split,
 )
 from accord.pipeline.stage import StageContext
-from accord.rewards.gold import GrammarGold
 from accord.store.datasets import Dataset
 from accord.store.splits import Row, Unit, opening, responses_of
 from accord.text import grammar
@@ -84,6 +83,14 @@ def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
     _tell_trained(context, "comparisons", kept_back)
 
 
+def ratings(context: StageContext, split: Split) -> Iterator[RatedResponse]:
+    """Rated responses of one split, in the order of the sets."""
+    for dataset in _sets(context, "ratings"):
+        for row in dataset.rows(split):
+            if isinstance(row, RatedResponse):
+                yield row
+
+
 def prompts(context: StageContext, *, held_out: bool) -> Iterator[Prompt]:
     """Different prompts of the training or the held-out side, in the order of the sets.
 
@@ -132,19 +139,6 @@ def drawn(rows: Iterable[T], n: int, *, seed: int) -> list[T]:
         elif (place := rng.randrange(number + 1)) < n:
             kept[place] = row
     return kept
-
-
-def gold(context: StageContext) -> RewardFn | None:
-    """The truth to watch, where the settings name one."""
-    match context.config.gold:
-        case "grammar":
-            return GrammarGold()
-        case "vader":
-            from accord.rewards.vader import VaderScore
-
-            return VaderScore()
-        case _:
-            return None
 
 
 def question_of(conversation: Conversation) -> Conversation | None:
@@ -223,7 +217,7 @@ def _prompt_of(row: Row) -> Prompt | None:
     match row:
         case Prompt():
             return row
-        case Comparison() | Feedback():
+        case Comparison() | Feedback() | RatedResponse():
             return Prompt(conversation=row.prompt, source=row.source)
         case _:
             question = question_of(row.conversation)

@@ -1,50 +1,37 @@
-"""Held-out evaluation: every policy answers the same prompts, measured with intervals.
+"""Held-out evaluation: every policy and baseline answers the same prompts, with intervals.
 
-Shape letters:  M = answer tokens of a micro-batch.
+Shape letters:  P = prompts.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from accord.core.protocols import Row
-from accord.core.types import Completion, Prompt, SamplingSettings, StopReason
+from accord.core.types import Prompt
 from accord.evals.policies import Answers, best_of, compare, summarise
-from accord.models.ragged import Ragged, micro_batches
-from accord.models.role import Role
 from accord.pipeline.config import start_among
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages import data
+from accord.pipeline.stages.arms import TRAINED, Asked, Measured, arms, measure
 from accord.pipeline.stages.fitting import asked_prompts
-from accord.pipeline.stages.ppo import score
 from accord.pipeline.stages.roles import Roles
-from accord.text.tokenized import Tokenized
+from accord.pipeline.stages.watching import watched
+from accord.stats.diversity import distinct
 
 SHOWN = 12
-"""Prompts whose answers are kept for the report."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What all policies are asked, and with what the answers are measured."""
-
-    prompts: list[Prompt]
-    ids: list[list[int]]
-    reference: Role
-    reward: Role | None
+"""Prompts whose answers are kept for the report, of each kind: the first drawn, and those where
+the policy gained and lost most."""
+EXTREMES = 4
 
 
 def body(context: StageContext) -> Iterator[Row]:
     """Sample each policy on the held-out prompts and leave figures, intervals and answers."""
     config = context.config.own
     roles = Roles(context)
-    reference = roles.start()
     prompts, ids = asked_prompts(
         context,
         roles,
@@ -53,97 +40,113 @@ def body(context: StageContext) -> Iterator[Row]:
         at_most=config.prompts,
         seed=context.seed + config.seed,
     )
-    reward = roles.reward() if "reward" in context.inputs else None
-    asked = _Asked(prompts, ids, reference, reward)
+    asked = Asked(
+        prompts=prompts,
+        ids=ids,
+        reference=roles.start(),
+        reward=roles.reward() if "reward" in context.inputs else None,
+        watched=watched(context, roles),
+    )
     before = start_among(context.inputs)
-    after = [name for name in ("ppo", "dpo") if name in context.inputs]
-    context.total(1 + len(after))
-    measured: dict[str, Answers] = {}
-    texts: dict[str, list[str]] = {}
-    for done, name in enumerate((before, *after), start=1):
-        policy = reference if name == before else roles.trained(name)
-        measured[name], texts[name] = _measure(context, roles, policy, asked)
-        yield {"progress": done / (1 + len(after))}
-    figures = {
-        "policies": {name: summarise(a) for name, a in measured.items()},
-        "changes": {name: compare(measured[before], measured[name]) for name in after},
-        "best_of": best_of(measured[before], config.best_of),
+    listed = list(arms(context, roles, before))
+    context.total(len(listed))
+    measured: dict[str, Measured] = {}
+    for done, arm in enumerate(listed, start=1):
+        measured[arm.name] = measure(context, roles, arm, asked)
+        yield {"progress": done / len(listed)}
+    measured |= _picked(measured[before], config.best_of)
+    figures = _figures(measured, before) | {
+        "best_of": best_of(measured[before].answers, config.best_of),
         "before": before,
         "prompts": len(prompts),
         "samples": config.samples,
     }
     context.note("evaluation", figures)
-    shown = _shown(asked, measured, texts)
     (context.output / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
+    shown = _shown(prompts, measured, before)
     (context.output / "answers.json").write_text(json.dumps(shown, indent=1) + "\n")
+    with (context.output / "texts.jsonl").open("w", encoding="utf-8") as file:
+        for p, prompt in enumerate(prompts):
+            said = {name: one.texts[p] for name, one in measured.items()}
+            messages = [[m.role.value, m.content] for m in prompt.conversation.messages]
+            file.write(json.dumps({"prompt": messages, "answers": said}) + "\n")
 
 
-def _measure(
-    context: StageContext, roles: Roles, policy: Role, asked: _Asked
-) -> tuple[Answers, list[str]]:
-    config = context.config.own
-    said = roles.sampler(policy).sample(
-        asked.ids,
-        n=config.samples,
-        settings=SamplingSettings(temperature=config.temperature, max_tokens=config.max_tokens),
-        seed=context.seed + config.seed,
-    )
-    answers = [answer for group in said for answer in group]
-    prompts = [p for p in range(len(asked.ids)) for _ in range(config.samples)]
-    rows = [_row(asked.ids[p], answer) for p, answer in zip(prompts, answers, strict=True)]
-    texts = [roles.template.answer_text(answer.tokens) for answer in answers]
-    truth = data.gold(context)
-    tokens = context.machine.micro_batch_tokens
-    known = truth([asked.prompts[p].conversation for p in prompts], texts) if truth else None
-    judged = score(asked.reward, rows, tokens) if asked.reward else None
-    drift = _logprobs(policy, rows, config.temperature, tokens) - _logprobs(
-        asked.reference, rows, config.temperature, tokens
-    )
-    shape = (len(asked.ids), config.samples)
-    measured = Answers(
-        kl=drift.reshape(shape),
-        length=np.array([len(a.tokens) for a in answers], dtype=float).reshape(shape),
-        stopped=np.array([a.stop is StopReason.STOP for a in answers], dtype=float).reshape(shape),
-        score=None if judged is None else np.array(judged).reshape(shape),
-        gold=None if known is None else np.array(known, dtype=float).reshape(shape),
-    )
-    return measured, texts
+def _picked(start: Measured, sizes: tuple[int, ...]) -> dict[str, Measured]:
+    """The best by score of all that the start policy said, as an arm; none without a score."""
+    n = max(sizes, default=1)
+    if n < 2 or start.answers.score is None:
+        return {}
+    best_P = start.answers.score[:, :n].argmax(1)
+    texts = [[said[best]] for said, best in zip(start.texts, best_P, strict=True)]
+    return {f"best of {n}": Measured(start.answers.picked(n), texts)}
 
 
-@torch.no_grad()
-def _logprobs(
-    role: Role, rows: Sequence[Tokenized], temperature: float, tokens: int
-) -> NDArray[np.float64]:
-    """Summed answer log-probabilities, one a row."""
-    sums: list[float] = []
-    for group in micro_batches([len(row) for row in rows], tokens):
-        ragged = Ragged.of([rows[i] for i in group], role.backbone.machine.device)
-        logp_M, _ = role.logprobs(ragged, temperature=temperature)
-        sums += [float(part.sum()) for part in logp_M.split(list(ragged.counts))]
-    return np.array(sums)
+def _figures(measured: Mapping[str, Measured], before: str) -> dict[str, object]:
+    """Levels, changes from the start, and what was trained against each baseline."""
+    trained = [name for name in measured if name in TRAINED]
+    baselines = [name for name in measured if name not in (before, *trained)]
+    answers = {name: one.answers for name, one in measured.items()}
+    return {
+        "policies": {
+            name: summarise(one) | {"distinct": _distinct(measured[name])}
+            for name, one in answers.items()
+        },
+        "changes": {
+            name: compare(answers[before], one) for name, one in answers.items() if name != before
+        },
+        "duels": {
+            name: {other: compare(answers[other], answers[name]) for other in baselines}
+            for name in trained
+        },
+        "baselines": baselines,
+    }
 
 
-def _row(prompt: Sequence[int], answer: Completion) -> Tokenized:
-    mask = (False,) * len(prompt) + (True,) * len(answer.tokens)
-    return Tokenized((*prompt, *answer.tokens), mask)
+def _distinct(one: Measured) -> dict[str, float]:
+    """Distinct pairs of words among the first answers: as many texts of every policy.
+
+    No interval: resampling prompts would draw texts twice, which is what this counts.
+    """
+    return {"value": distinct([said[0] for said in one.texts], 2)}
 
 
 def _shown(
-    asked: _Asked, measured: dict[str, Answers], texts: dict[str, list[str]]
+    prompts: list[Prompt], measured: Mapping[str, Measured], before: str
 ) -> list[dict[str, object]]:
-    """The first answer of every policy to the first prompts, with what was measured of it."""
+    """The first answer of every policy to some prompts, with what was measured of it."""
+    rows = [(p, "drawn by seed") for p in range(min(SHOWN, len(prompts)))]
+    last = next((name for name in ("ppo", "dpo", "top") if name in measured), None)
+    if last is not None:
+        gain_P = _gain(measured[before].answers, measured[last].answers)
+        order = [int(p) for p in gain_P.argsort() if p >= SHOWN]
+        rows += [(p, f"{last} gained most") for p in reversed(order[-EXTREMES:])]
+        rows += [(p, f"{last} lost most") for p in order[:EXTREMES] if p not in order[-EXTREMES:]]
     shown: list[dict[str, object]] = []
-    for p, prompt in enumerate(asked.prompts[:SHOWN]):
+    for p, why in rows:
         answers = [
             {
                 "policy": name,
-                "text": texts[name][p * answer.length.shape[1]],
-                "score": None if answer.score is None else float(answer.score[p, 0]),
-                "gold": None if answer.gold is None else float(answer.gold[p, 0]),
-                "stopped": bool(answer.stopped[p, 0]),
+                "text": one.texts[p][0],
+                "score": _first(one.answers.score, p),
+                "gold": _first(one.answers.gold, p),
+                "stopped": bool(one.answers.stopped[p, 0]),
             }
-            for name, answer in measured.items()
+            for name, one in measured.items()
         ]
-        messages = [f"{m.role}: {m.content}" for m in prompt.conversation.messages]
-        shown.append({"prompt": "\n".join(messages), "answers": answers})
+        messages = [f"{m.role}: {m.content}" for m in prompts[p].conversation.messages]
+        shown.append({"prompt": "\n".join(messages), "why": why, "answers": answers})
     return shown
+
+
+def _gain(before: Answers, after: Answers) -> NDArray[np.float64]:
+    """By how much the first answer is better, by the truth where it is known, else by score."""
+    old, new = (a.gold if a.gold is not None else a.score for a in (before, after))
+    if old is None or new is None:
+        return np.zeros(len(before.kl))
+    gain: NDArray[np.float64] = new[:, 0] - old[:, 0]
+    return gain
+
+
+def _first(value: NDArray[np.float64] | None, p: int) -> float | None:
+    return None if value is None else float(value[p, 0])

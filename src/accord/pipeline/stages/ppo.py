@@ -14,9 +14,9 @@ from accord.core.types import Completion, Prompt
 from accord.models.ragged import Ragged, micro_batches
 from accord.models.role import Role
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages import data
 from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.roles import Roles
+from accord.pipeline.stages.watching import watched
 from accord.text.tokenized import Tokenized
 
 
@@ -67,7 +67,7 @@ def _watch(
     context: StageContext, roles: Roles, prompts: list[Prompt]
 ) -> Callable[[Sequence[int], Sequence[Completion]], Row]:
     """Gold of the sampled answers, where a truth is known: seen, never trained on."""
-    truth = data.gold(context)
+    truth = watched(context, roles)
 
     def watch(asked: Sequence[int], answers: Sequence[Completion]) -> Row:
         if truth is None:

@@ -64,18 +64,23 @@ class Roles:
         Raises InvariantError where its stack is not the one the SFT artifact recorded.
         """
         if "sft" not in self.context.inputs:
-            return self._frozen(self.backbone(self.base), ())
+            return self.bare()
         artifact = self.context.input("sft")
         if (artifact.folder / "model").is_dir():
             return self._verified(self._frozen(self._whole(artifact), ()), artifact)
         return self._verified(self._stacked(self.backbone(self.base), (), artifact), artifact)
+
+    def bare(self) -> Role:
+        """The base without any adapter, frozen."""
+        return self._frozen(self.backbone(self.base), ())
 
     def trained(self, name: str) -> Role:
         """The frozen policy that stage `name` made. Raises InvariantError as `start` does."""
         artifact = self.context.input(name)
         if (artifact.folder / "model").is_dir():
             return self._verified(self._frozen(self._whole(artifact), ()), artifact)
-        start = self.start()
+        # What did not start from SFT has its adapter on the base alone.
+        start = self.start() if "sft" in artifact.manifest.inputs else self.bare()
         return self._verified(self._stacked(start.backbone, start.adapters, artifact), artifact)
 
     def trainable(self, name: str, settings: AdapterSettings, seed: int) -> Role:

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning on demonstrations."""
+"""Supervised fine-tuning on demonstrations: the stages `sft` and `top`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from accord.pipeline.stages.roles import Roles
 from accord.text.tokenized import TokenRows
 
 
-def body(context: StageContext) -> Iterator[Row]:
-    """Train an adapter (or all weights) to imitate, and leave it with its stack."""
+def body(context: StageContext, *, made: str = "sft") -> Iterator[Row]:
+    """Train an adapter (or all weights) to imitate, and leave it with its stack, as `made`."""
     config = context.config.own
     roles = Roles(context, packing=config.packing)
     rows, dev = _rows(context, roles)
-    policy = roles.trainable("sft", config.adapter, context.seed + config.seed)
+    policy = roles.trainable(made, config.adapter, context.seed + config.seed)
     state = fresh_state(policy.trained(), config.optimizer)
     context.track(state)
     steps = step_count(len(rows), config.batch_size, config.epochs)
@@ -37,7 +37,7 @@ def body(context: StageContext) -> Iterator[Row]:
         seed=context.seed + config.seed,
         micro_batch_tokens=context.machine.micro_batch_tokens,
     )
-    roles.save(policy, "sft")
+    roles.save(policy, made)
 
 
 def _rows(context: StageContext, roles: Roles) -> tuple[TokenRows, TokenRows]:

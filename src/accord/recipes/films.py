@@ -1,0 +1,92 @@
+"""Film reviews: a real small model, people's ratings, and what a sceptic would compare with."""
+
+from __future__ import annotations
+
+from accord.algorithms.settings import (
+    AdapterSettings,
+    DPOConfig,
+    JudgeConfig,
+    KLSettings,
+    OptimizerSettings,
+    PPOConfig,
+    RewardConfig,
+    Schedule,
+    SFTConfig,
+)
+from accord.collect.persona import PersonSettings
+from accord.pipeline.config import DataConfig, EvalConfig, PipelineConfig
+
+ASKED = "Review a film."
+"""What every snippet answers; prompts open the answer with three words of a snippet."""
+TOLD = "Write a very positive film review."
+"""What the prompting baselines are told in its place."""
+SYSTEM = "Critic."
+GUIDELINES = """\
+Four beginnings of a film review go on in different ways. Put first what is kinder to the film, and
+could stand in a newspaper. Call equal what you cannot tell apart.
+"""
+PEOPLE = {
+    "Ada": PersonSettings(temperature=0.5, seed=1),
+    "Ben": PersonSettings(temperature=0.8, seed=2),
+    "Cleo (falls for length)": PersonSettings(temperature=0.5, bias={"longer": 0.5}, seed=3),
+    "Dan (falls for the first)": PersonSettings(temperature=0.5, bias={"first": 0.4}, seed=4),
+    "Eve (does not look, 1 in 7)": PersonSettings(temperature=0.5, lapse=1 / 7, seed=5),
+}
+"""Simulated raters; a rating's standard deviation around a text's mean is about 1.2."""
+
+
+SIZES = {"demonstrations": 700, "best": 500, "reward_texts": 2400}
+"""Texts of each part that are used in ten minutes; the others are there to be added."""
+ROUND = 48
+"""Prompts of the first round, which the reward model learns from."""
+MORE = 208
+"""Prompts of the second round, which DPO alone learns from, beside the first."""
+
+
+def films() -> PipelineConfig:
+    """SFT, judge, reward model, PPO and evaluation of SmolLM2-135M in ten minutes on two cores."""
+    adapter = AdapterSettings(rank=8, alpha=16)
+    return PipelineConfig(
+        model="smollm2",
+        stages=("sft", "judge", "reward", "ppo", "eval"),
+        gold="judge",
+        checkpoint_every=10,
+        data=DataConfig(
+            demonstrations=("films",),
+            top=("films-best",),
+            preferences=("films-pairs", "round-*"),
+            dpo=("round-*",),
+            prompts=("films",),
+            ratings=("films-judge",),
+        ),
+        sft=SFTConfig(
+            epochs=1,
+            batch_size=16,
+            max_tokens=128,
+            adapter=adapter,
+            optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE),
+        ),
+        judge=JudgeConfig(texts=1500, max_tokens=128),
+        reward=RewardConfig(
+            epochs=1,
+            batch_prompts=8,
+            max_tokens=128,
+            adapter=adapter,
+            optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE),
+        ),
+        ppo=PPOConfig(
+            steps=14,
+            batch_prompts=32,
+            samples=2,
+            max_tokens=32,
+            epochs=1,
+            minibatches=2,
+            adapter=adapter,
+            kl=KLSettings(coefficient=0.03, budget=10.0),
+            optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.LINEAR, epsilon=1e-5),
+        ),
+        dpo=DPOConfig(max_tokens=128, adapter=adapter),
+        eval=EvalConfig(
+            prompts=300, samples=4, arm_samples=1, max_tokens=32, best_of=(1, 4), instead=TOLD
+        ),
+    )
