@@ -23,11 +23,11 @@ from accord.core.types import Response
 HELP = """\
 /again            another answer to the last message
 /back             take the last turn back
-/keep 1           where two answer: both go on from what the first one said (2: the second)
+/keep 1           both go on from what the first one said (2: the second)
 /new              forget the conversation
 /system TEXT      the system message from now on; without TEXT there is none
-/temperature 0.7  how freely answers are drawn; 0 takes the most probable token each time
-/save FILE        keep the conversation for `accord import`; never over a file that is there
+/temperature 0.7  how freely answers are drawn; 0 takes the likeliest token
+/save FILE        keep the conversation, for `accord import`, in a new file
 /help, /quit      Ctrl-C gives an answer up, Ctrl-D ends
 //...             a message that begins with /"""
 _SEQUENCE = re.compile("\x1b(?:\\[[0-9;?]*[ -/]*[@-~]|O.)")

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
-from accord.cli.sheets import WIDE, printable
+from accord.cli.sheets import WIDE, beside, printable
 from accord.core.types import Response, StopReason
 
 COLUMN = WIDE // 2
@@ -25,14 +24,11 @@ def show_row(console: Console, names: Sequence[str], answers: Sequence[Response]
     its lines unbroken.
     """
     if console.is_terminal and console.width >= COLUMN * len(answers):
-        table = Table.grid(expand=True, padding=(0, 1))
-        panels = []
-        for name, answer in zip(names, answers, strict=True):
-            table.add_column(ratio=1)
-            title = Text(name, style="bold")
-            panels.append(Panel(shown(answer), title=title, title_align="left"))
-        table.add_row(*panels)
-        console.print(table)
+        panels = [
+            Panel(shown(answer), title=Text(name, style="bold"), title_align="left")
+            for name, answer in zip(names, answers, strict=True)
+        ]
+        console.print(beside(panels))
         return
     for name, answer in zip(names, answers, strict=True):
         console.print(Text(f"{name}:", style="bold cyan"), soft_wrap=True)
@@ -41,7 +37,7 @@ def show_row(console: Console, names: Sequence[str], answers: Sequence[Response]
 
 def show(console: Console, answer: Response) -> None:
     """One answer, its lines unbroken."""
-    console.out(printable(answer.text), end="", highlight=False)
+    console.file.write(printable(answer.text))  # a console makes blanks of a tab
     console.out(ending(answer), style="dim", highlight=False)
 
 
