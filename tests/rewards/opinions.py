@@ -27,7 +27,7 @@ Made = TypeVar("Made")
 
 
 def opinions(count: int, *, seed: int) -> tuple[list[str], list[float]]:
-    """Texts that say two things of a film, and how far they like it, -2 to 2 with a little noise."""
+    """Texts that say two things of a film, and how far they like it, -2 to 2 with some noise."""
     rng = Random(seed)
     texts, ratings = [], []
     for _ in range(count):
