@@ -67,13 +67,15 @@ class FilmSets:
     seed: int = 0
 
 
-def bring_films(workspace: Workspace, archive: Path, sets: FilmSets) -> dict[str, int]:
+def bring_films(
+    workspace: Workspace, archive: Path, sets: FilmSets, *, sha256: str | None = DATA_SHA256
+) -> dict[str, int]:
     """Write and name the sets; rows of each, train and held out. What is there is replaced.
 
-    Raises DataError where `archive` is not what was promised, WorkspaceError where the disk
-    refuses.
+    `sha256` is what the data must have; None takes any. Raises DataError where `archive` is not
+    what was promised, WorkspaceError where the disk refuses.
     """
-    parts = film_parts(archive, seed=sets.seed, sha256=DATA_SHA256)
+    parts = film_parts(archive, seed=sets.seed, sha256=sha256)
     asked = Conversation.of(sets.asked, system=sets.system)
     rewarded = [*parts.reward, *parts.reward_test]
     split = Splitter(unit=Unit.RESPONSE, dev=TESTED)
