@@ -7,14 +7,14 @@ import torch
 from torch.nn import functional as F
 
 from accord.core.errors import ModelError
-from accord.models.attention import causal, ragged_attention
+from accord.models.attention import Layout, causal, ragged_attention
 from accord.models.ragged import Folded
 
 
-def laid(lengths: tuple[int, ...], prefix: int = 0) -> Folded:
+def laid(lengths: tuple[int, ...], prefix: int = 0) -> Layout:
     """Sequences of so many own tokens behind a common start; attention reads nothing else."""
     none = torch.zeros(0)
-    return Folded(none, none, prefix, lengths, none)
+    return Layout.of(Folded(none, none, prefix, lengths, none))
 
 
 def test_attention_stays_inside_a_sequence_and_groups_heads() -> None:

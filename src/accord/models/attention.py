@@ -8,6 +8,8 @@ D = head size; R = rows of the sampler's cache.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
@@ -17,32 +19,21 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface
 
 from accord.core.errors import ModelError
+from accord.models.blocks import (
+    LONGEST,
+    QUERIES,
+    Block,
+    BlockAttention,
+    blocks,
+    steady,
+    whole_slots,
+)
 from accord.models.ragged import Folded
 
 RAGGED = "accord_ragged"
 """The name of `ragged_attention` among transformers' implementations."""
 BEYOND = ("sliding_window", "softcap", "s_aux")
 """What transformers hands to attention that is not plain: a window, capped scores, sinks."""
-
-SLOTS = 32
-"""Keys that attention is given at a time. The processor's kernel takes what is left over of its
-vectors one by one, with another exponential: what a token gets would depend on how many follow."""
-QUERIES = 4
-"""Fewest queries that the processor's kernel sums in the order in which it sums many."""
-
-
-def whole_slots(tokens: int) -> int:
-    """`tokens` rounded up to whole groups of `SLOTS`."""
-    return -(-tokens // SLOTS) * SLOTS
-
-
-def steady(value: Tensor) -> bool:
-    """Whether attention over `value` must be laid out with care to give a token the same bits.
-
-    In float32 what the order of sums changes is far below what is looked at; other devices' kernels
-    follow other rules.
-    """
-    return value.dtype is torch.bfloat16 and value.device.type == "cpu"
 
 
 def causal(query: Tensor, key: Tensor, value: Tensor, *, scaling: float | None = None) -> Tensor:
@@ -72,6 +63,24 @@ def next_attention(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor) ->
     return F.scaled_dot_product_attention(query, keys, values, attn_mask=bias)[:, :, :heads]
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How sequences lie in one row, and in which blocks a processor attends to them.
+
+    There are no blocks on other devices, nor where a sequence is too long to gain by them.
+    """
+
+    folded: Folded
+    blocks: Sequence[Block] | None
+
+    @classmethod
+    def of(cls, folded: Folded) -> Layout:
+        """The layout of a folded batch, made once for all layers."""
+        short = folded.prefix + max(folded.lengths) <= LONGEST
+        on_cpu = folded.ids_R.device.type == "cpu"
+        return cls(folded, blocks(folded) if short and on_cpu else None)
+
+
 def ragged_attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -79,7 +88,7 @@ def ragged_attention(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    ragged: Folded,
+    ragged: Layout,
     scaling: float | None = None,
     **more: object,
 ) -> tuple[Tensor, None]:
@@ -91,17 +100,29 @@ def ragged_attention(
     asked = [name for name in BEYOND if more.get(name) is not None]
     if asked:
         raise ModelError("packed attention does not compute this", got=", ".join(asked))
+    if ragged.blocks is None or not steady(value):
+        return one_by_one(query, key, value, ragged.folded, scaling).transpose(1, 2), None
+    given = (x[0].transpose(0, 1).to(value.dtype) for x in (query, key, value))
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    attended = BlockAttention.apply(*given, ragged.blocks, scale)  # type: ignore[no-untyped-call]
+    return attended[None], None
+
+
+def one_by_one(
+    query: Tensor, key: Tensor, value: Tensor, folded: Folded, scaling: float | None = None
+) -> Tensor:
+    """Causal attention inside each sequence, one call each: `[1, G, N, D]` of such queries."""
     start, *own = zip(
-        *(x.split([ragged.prefix, *ragged.lengths], dim=2) for x in (query, key, value)),
+        *(x.split([folded.prefix, *folded.lengths], dim=2) for x in (query, key, value)),
         strict=True,
     )
-    parts = [] if ragged.prefix else [start[0]]
+    parts = [] if folded.prefix else [start[0]]
     for part in own:
         # The common start's own attention comes out of the first sequence's.
         joined = (torch.cat(pair, dim=2) for pair in zip(start, part, strict=True))
         attended = causal(*joined, scaling=scaling)
-        parts.append(attended[:, :, ragged.prefix if parts else 0 :])
-    return torch.cat(parts, dim=2).transpose(1, 2), None
+        parts.append(attended[:, :, folded.prefix if parts else 0 :])
+    return torch.cat(parts, dim=2)
 
 
 def _no_mask(*_: object, **__: object) -> None:

@@ -29,7 +29,7 @@ from transformers.pytorch_utils import Conv1D
 from accord.core.errors import ConfigError, ModelError
 from accord.core.hashing import digest, file_digest
 from accord.core.machine import Machine
-from accord.models.attention import RAGGED, register_ragged
+from accord.models.attention import RAGGED, Layout, register_ragged
 from accord.models.bars import no_bars
 from accord.models.joint import made_joint
 from accord.models.ragged import Folded, Ragged
@@ -333,7 +333,7 @@ class Backbone:
                 inputs_embeds=self.embed(folded.ids_R[None]),
                 position_ids=folded.positions_R[None],
                 use_cache=False,
-                ragged=folded,
+                ragged=Layout.of(folded),
                 **asked,
             )
         finally:  # whoever else runs this model meets it as it was

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from accord.models.attention import causal, next_attention, whole_slots
+from accord.models.attention import causal, next_attention
+from accord.models.blocks import whole_slots
 from accord.models.joint import stacked
 from accord.models.logprobs import logits
 from accord.models.role import Role
