@@ -135,7 +135,7 @@ def _drift(
     temperature: float,
 ) -> NDArray[np.float64]:
     """log(arm / reference) of each answer, in nats: by what it was drawn with, told or not."""
-    if arm.role is asked.reference and not arm.instead:
+    if arm.role.stack == asked.reference.stack and not arm.instead:
         return np.zeros(len(rows))
     drawn = np.array([sum(answer.logprobs) for answer in answers])
     return drawn - _logprobs(asked.reference, rows, temperature, tokens)
