@@ -68,7 +68,9 @@ def test_a_change_is_paired_by_prompt() -> None:
     before, after = answers(gold=SCORE), answers(score=SCORE + 0.5, kl=KL + 0.1)
     found = compare(before, after)
     assert set(found) == {"kl", "length", "stopped", "score"}  # gold was not measured after
-    assert found["score"] == pytest.approx({"value": 0.5, "low": 0.5, "high": 0.5})
+    assert found["score"] == pytest.approx(
+        {"value": 0.5, "low": 0.5, "high": 0.5, "detectable": 0.0}
+    )
     assert found["kl"]["value"] == pytest.approx(0.1)
     uneven = answers(score=SCORE + np.array([[0.0], [0.0], [3.0]]))
     shift = compare(before, uneven)["score"]
@@ -131,3 +133,56 @@ def test_more_than_was_sampled_is_refused() -> None:
 def test_measures_of_other_answers_are_refused(name: str) -> None:
     with pytest.raises(DataError, match=f"{name} has another shape"):
         answers(**{name: np.zeros((3, 3))})
+
+
+def test_the_best_of_four_is_a_policy_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    score, gold = rng.normal(size=(30, 6)), rng.normal(size=(30, 6))
+    shapes = {name: rng.random((30, 6)) for name in ("kl", "length", "stopped")}
+    start = Answers(**shapes, score=score, gold=gold, more={"vader": gold * 2})
+    picked = start.picked(4)
+    best = score[:, :4].argmax(1)
+    rows = np.arange(30)
+    assert picked.gold is not None
+    assert picked.gold[:, 0].tolist() == gold[rows, best].tolist()
+    assert picked.length[:, 0].tolist() == shapes["length"][rows, best].tolist()
+    assert picked.more["vader"][:, 0].tolist() == (2 * gold[rows, best]).tolist()
+    assert (picked.kl == math.log(4) - 3 / 4).all()
+    assert start.picked(1).gold[:, 0].tolist() == gold[:, 0].tolist()  # type: ignore[index]
+    for n in (0, 7):
+        with pytest.raises(DataError, match="n answers a prompt"):
+            start.picked(n)
+
+
+def test_policies_with_other_numbers_of_answers_are_paired_by_prompt() -> None:
+    alone = answers(**{n: v[:, :1] for n, v in answers().measures().items()})
+    found = compare(answers(), alone)["score"]
+    gains = SCORE[:, 0] - SCORE.mean(1)
+    whole = intervals.mean(gains)
+    assert (found["value"], found["low"], found["high"]) == (
+        whole.estimate,
+        whole.low,
+        whole.high,
+    )
+    one = Answers(**{n: v[:1] for n, v in answers().measures().items()})
+    other = Answers(**{n: v[:1, :1] for n, v in answers().measures().items()})
+    with pytest.raises(DataError, match="other prompts"):
+        compare(one, other)
+    with pytest.raises(DataError, match="other prompts"):
+        compare(answers(), one)
+
+
+def test_the_detectable_change_is_found_four_times_in_five() -> None:
+    """Where the true change is as large as is said, a test at 5% finds it with a power of .8."""
+    rng = np.random.default_rng(1)
+    nothing = np.zeros((400, 1))
+    flat = dict.fromkeys(("kl", "length", "stopped"), nothing)
+    noise = rng.normal(size=(2000, 400, 1))
+    before = Answers(**flat, score=nothing)
+    told = [compare(before, Answers(**flat, score=one))["score"] for one in noise[600:700]]
+    least = np.mean([one["detectable"] for one in told])
+    found = [
+        compare(before, Answers(**flat, score=one + least))["score"]["low"] > 0
+        for one in noise[:600]
+    ]
+    assert 0.73 < np.mean(found) < 0.87

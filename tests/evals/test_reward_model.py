@@ -122,7 +122,10 @@ def test_pairs_of_one_prompt_are_one_draw() -> None:
 
 
 def test_where_all_have_one_prompt_the_comparisons_are_what_was_drawn() -> None:
-    rows = planted(40, seed=2, prompts=1)
+    rows = [
+        replace(row, responses=(f"{row.responses[0]} {i}", f"{row.responses[1]} {i}"))
+        for i, row in enumerate(planted(40, seed=2, prompts=1))
+    ]
     lead = leads(rows) * np.array([1, -1] * 20)
     found: dict[str, Any] = audit(KNOWN, rows, lead)
     want = intervals.share([1.0, 0.0] * 20)
@@ -227,3 +230,37 @@ def test_a_probe_is_a_baseline_with_a_paired_lead() -> None:
     assert "linear probe" not in audit(KNOWN, HELD, leads(HELD))["baselines"]
     with pytest.raises(DataError, match="one lead a pair"):
         audit(KNOWN, HELD, leads(HELD), probe_P=probe[:-1])
+
+
+def test_where_responses_are_shared_they_are_what_was_drawn() -> None:
+    """Pairs of 40 texts, each in many: pairs as draws would be far too sure."""
+    rng = np.random.default_rng(0)
+    asked = Conversation.of("Say something.")
+    worth = rng.normal(size=40)
+    heard = worth + rng.normal(size=40)
+    texts = [f"text {i}" for i in range(40)]
+    rows, lead = [], []
+    for _ in range(400):
+        i, j = rng.choice(40, size=2, replace=False)
+        first = worth[i] > worth[j]
+        rows.append(
+            Comparison(
+                prompt=asked,
+                responses=(texts[i], texts[j]),
+                tiers=(0, 1) if first else (1, 0),
+            )
+        )
+        lead.append((heard[i] - heard[j]) * (1 if first else -1))
+    found: dict[str, Any] = audit([], rows, np.array(lead), probe_P=np.array(lead) * 0 + 1.0)
+    right = np.array(lead) > 0
+    pairs = [[texts.index(t) for t in row.responses] for row in rows]
+    whole = intervals.bootstrap_pairs(right.astype(float), pairs)
+    assert found["accuracy"] == pytest.approx(right.mean())
+    assert found["interval"] == [
+        pytest.approx(whole.low, abs=0.02),  # texts are numbered, and so drawn, another way
+        pytest.approx(min(1, whole.high), abs=0.02),
+    ]
+    apart = intervals.share(right.astype(float))
+    assert whole.high - whole.low > 1.5 * (apart.high - apart.low)
+    over = intervals.mean_of_pairs(right - 1.0, pairs)
+    assert found["over_probe"]["low"] == pytest.approx(over.low)
