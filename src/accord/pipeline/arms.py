@@ -12,6 +12,7 @@ _TRUTHS: dict[str, Truth] = {
     "judge": Truth(
         name="Judge's grade",
         said="the judge's grade",
+        subject="The judge's grade",
         short="grade",
         unit="rating points",
         meaning="What a grader made of people's ratings makes of an answer, in the points of those "
@@ -20,6 +21,7 @@ _TRUTHS: dict[str, Truth] = {
     "vader": Truth(
         name="VADER's sentiment",
         said="VADER's sentiment",
+        subject="VADER's sentiment",
         short="VADER",
         unit="score",
         meaning="Sentiment by the package vaderSentiment, -1 to 1. It counts words: a list of "

@@ -150,8 +150,11 @@ def eval_figures(
         for name in _JUDGED
         if name in measured
     ]
-    # What is an arm of its own is not told twice.
-    rows = [r for r in evaluation["best_of"] if f"{BEST}{r['n']}" not in evaluation["policies"]]
+    rows = [
+        row
+        for row in evaluation["best_of"]
+        if "levels" in row and f"{BEST}{row['n']}" not in evaluation["policies"]
+    ]  # Notes made long ago have no levels; what is an arm of its own is not told twice.
     return (*levels, *changes, *duels, *_best_of(rows, before, known, n))
 
 

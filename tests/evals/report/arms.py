@@ -59,6 +59,7 @@ KL = {"sft": 0.0, "sft told": 3.1, "base told": 8.2, "best of 4": 0.64, "top": 2
 TRUTH = Truth(
     name="Judge's grade",
     said="the judge's grade",
+    subject="The judge's grade",
     short="grade",
     unit="rating points",
     meaning="What a grader made of people's ratings makes of an answer.",

@@ -31,15 +31,12 @@ class Truth:
     """As a title."""
     said: str = "the truth"
     """Inside a sentence."""
+    subject: str = "The known truth (gold)"
+    """At the beginning of one."""
     short: str = "gold"
     """As a word beside a number, and as the name of its figures."""
     unit: str = "gold"
     meaning: str = "Mean known truth of an answer; the reward model never saw it."
-
-    @property
-    def subject(self) -> str:
-        """At the beginning of a sentence."""
-        return f"The {self.name[:1].lower()}{self.name[1:]}"
 
 
 class ArmKind(StrEnum):
