@@ -70,12 +70,22 @@ def test_quickstart_as_a_new_user(tmp_path: Path) -> None:
     folder = tmp_path / "accord-quickstart"
     assert "reward model: held-out accuracy" in done.stdout
     assert "best possible" in done.stdout
-    for policy in ("ppo", "dpo"):
-        figures = r"score [+-]\d+\.\d+ \[.*\], gold [+-]\d+\.\d+ \[.*\], KL \d+\.\d+ nats"
-        assert re.search(rf"^{policy} against sft: {figures}$", done.stdout, re.MULTILINE)
+    interval = r"[+-]\d\.\d\d \[[+-]\d\.\d\d, [+-]\d\.\d\d\]"
+    for policy in ("Best of 4", "PPO", "DPO"):
+        figures = rf"{interval} +{interval} +(<= )?\d+\.\d\d +\d+\.\d +\d+% +\d\.\d\d"
+        assert re.search(rf"^{policy} +{figures}$", done.stdout, re.MULTILINE)
     assert f"report: {folder / 'report.html'}" in done.stdout
+    (invited,) = re.findall(r"accord rate (\S+) --workspace accord-quickstart", done.stdout)
+    numbers = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert numbers["invitation"] == f"accord rate {invited}"
+    assert numbers["truth"]["short"] == "gold"
+    assert numbers["evaluation"]["changes"]["ppo"]["gold"] == changes(folder, "ppo")["gold"]
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "<svg" in page
+    for heading in ("Arms: what else would have done it?", "Known truth (gold)", "Drawn by seed"):
+        assert heading in page
+    assert "Can the judge be believed?" not in page
+    assert f"accord rate {invited}" in page
     assert not re.search(r"(src|href)=.https?:", page)
     for measure in MEASURES:
         found = changes(folder, "ppo")[measure]

@@ -13,9 +13,17 @@ import pytest
 from accord.algorithms.settings import KLSettings, PPOConfig
 from accord.core.errors import WorkspaceError
 from accord.evals.report.data import KLSpent, Measure
+from accord.evals.report.parts import Estimate
 from accord.evals.report.verdict import find
+from accord.pipeline.arms import truth_of
 from accord.pipeline.config import PipelineConfig
-from accord.pipeline.figures import eval_figures, kl_spent, reward_calibration, samples
+from accord.pipeline.figures import (
+    eval_figures,
+    judge_trial,
+    kl_spent,
+    reward_calibration,
+    samples,
+)
 from accord.pipeline.reporting import chain, gather, write_report
 from accord.pipeline.stage import Stage
 from accord.pipeline.workspace import Workspace
@@ -89,12 +97,102 @@ def test_levels_changes_and_best_of() -> None:
     assert list(dict.fromkeys(f.policy for f in levels)) == ["sft", "ppo"]
 
 
+def test_what_is_an_arm_is_not_told_twice_and_old_notes_are_read() -> None:
+    arm = {**EVALUATION["policies"], "best of 4": measured(1.0)}
+    changes = {**EVALUATION["changes"], "best of 4": measured(1.0)}
+    figures = eval_figures({**EVALUATION, "policies": arm, "changes": changes})
+    found = [f for f in figures if f.policy == "best of 4"]
+    assert {(f.name, f.versus) for f in found if f.versus} == {
+        (name, "sft") for name in ("length", "stopped", "score", "gold")
+    }
+    assert not [f for f in figures if "by score" in f.name]
+    old = {**EVALUATION, "best_of": [{"n": 4, "kl": 0.6, "score": figure(1.0)}]}
+    assert not [f for f in eval_figures(old) if "best of" in f"{f.name} {f.policy}"]
+
+
+def test_a_judge_is_called_so_wherever_the_truth_is_named() -> None:
+    figures = eval_figures(EVALUATION, truth_of("judge"))
+    gold = [f for f in figures if f.measure is Measure.GOLD]
+    assert {(f.name, f.unit) for f in gold} == {("grade", "rating points")}
+    assert not [f for f in figures if "gold" in f.name]
+    assert "grade, best of 4 by score" in {f.name for f in figures}
+    assert {f.name for f in eval_figures(EVALUATION, truth_of("vader"))} >= {"VADER"}
+
+
+def test_the_least_change_that_shows_is_kept() -> None:
+    ppo = {name: {**value, "detectable": 0.7} for name, value in measured(2.0).items()}
+    figures = eval_figures({**EVALUATION, "changes": {"ppo": ppo}})
+    assert {f.detectable for f in figures if f.versus == "sft" and f.policy == "ppo"} == {0.7}
+    assert {f.detectable for f in figures if not f.versus} == {None}
+
+
+TRIAL = {
+    "texts": 10,
+    "liked": 4,
+    "r": 0.5,
+    "gap": 1.0,
+    "accuracy": figure(0.5),
+    "doubted": figure(0.5),
+    "liked_doubted": figure(0.5),
+    "tricks": [
+        {
+            "name": "listed",
+            "shown": True,
+            "texts": 40,
+            "above": figure(0.5),
+            "median": -1.0,
+            "doubted": 1.0,
+            "beside": {"VADER": 0.9},
+        }
+    ],
+    "heap": {
+        "text": "great best",
+        "grade": -1.0,
+        "above": False,
+        "beside": {"VADER": {"score": 0.9, "median_liked": 0.4}},
+    },
+}
+
+
+def test_a_trial_of_a_judge() -> None:
+    found = judge_trial(TRIAL, trained_on=99)
+    assert found is not None
+    assert (found.texts, found.trained_on) == (10, 99)
+    assert found.accuracy == Estimate(value=0.5, low=0.0, high=1.0)
+    assert [(t.name, t.above.high, dict(t.beside)) for t in found.tricks] == [
+        ("listed", 1.0, {"VADER": 0.9})
+    ]
+    assert found.heap is not None
+    assert (found.heap.above, dict(found.heap.beside)) == (False, {"VADER": True})
+    assert judge_trial({}) is None
+    bare = {name: value for name, value in TRIAL.items() if name not in ("tricks", "heap")}
+    found = judge_trial(bare)
+    assert found is not None
+    assert (found.tricks, found.heap) == ((), None)
+
+
+def test_how_prompts_were_chosen_becomes_a_heading(tmp_path: Path) -> None:
+    path = tmp_path / "answers.json"
+    ways = ("drawn by seed", "ppo gained most", "dpo lost most", None)
+    rows = [{"prompt": "a", "answers": []} | ({"why": w} if w else {}) for w in ways]
+    path.write_text(json.dumps(rows))
+    assert [pair.why for pair in samples(path)] == [
+        "Drawn by seed",
+        "Where PPO gained most",
+        "Where DPO lost most",
+        "",
+    ]
+
+
 def test_calibration_and_kl() -> None:
     found = reward_calibration(AUDIT, bayes_bound=0.8)
     assert found is not None
     assert (found.accuracy, found.interval, found.bayes_bound) == (0.7, (0.6, 0.8), 0.8)
     assert found.by_length_gap[0].pairs == 4
     assert reward_calibration({}, bayes_bound=None) is None
+    human = reward_calibration(AUDIT, bayes_bound=None, human_ceiling=figure(0.5))
+    assert human is not None
+    assert human.human_ceiling == Estimate(value=0.5, low=0.0, high=1.0)
     spent = kl_spent(EVALUATION, "ppo", budget=5.0, ended=True)
     assert spent is not None
     assert (spent.nats, spent.budget, spent.ended_by_budget) == (2.0, 5.0, True)
@@ -163,6 +261,10 @@ def test_gathered_from_artifacts_alone(tmp_path: Path) -> None:
     path = write_report(workspace, config, plan)
     assert path == workspace.root / "report.html"
     assert "Say a." in path.read_text(encoding="utf-8")
+    assert [arm.label for arm in data.arms] == ["SFT", "PPO"]
+    numbers = json.loads((workspace.root / "result.json").read_text())
+    assert numbers["evaluation"] == EVALUATION
+    assert not (workspace.root / "accord.db").exists()
 
 
 def test_one_consistent_chain(tmp_path: Path) -> None:

@@ -12,15 +12,17 @@ from accord.collect.films import film_archive
 from accord.core.types import Prompt, RatedResponse, Split
 from accord.pipeline.films import FilmSets, bring_films
 from accord.pipeline.onpolicy import Round, take_round
-from accord.pipeline.runner import Outcome
 from accord.pipeline.single import newest_artifact
 from accord.recipes.films import ASKED, GUIDELINES, MORE, PEOPLE, ROUND, SIZES, SYSTEM
 from accord.store.datasets import Dataset
 from accord.telemetry.terminal import terminal
 
 
-def run_films(session: Session, *, every_arm: bool) -> list[Outcome]:
-    """Everything of the film quickstart that is not up to date, in order."""
+def run_films(session: Session, *, every_arm: bool) -> Session:
+    """Make everything of the film quickstart that is not up to date, in order.
+
+    The session that is given back has the stages of `every_arm`, too.
+    """
     workspace = session.workspace
     if not workspace.kinds("films-raters"):  # the last that is written
         with terminal(sys.stderr, quiet=session.options.quiet) as sink:
@@ -34,7 +36,8 @@ def run_films(session: Session, *, every_arm: bool) -> list[Outcome]:
         _take(session, "round-2", slice(ROUND, ROUND + MORE))
         stages = (*session.config.stages, "top", "dpo")
         session = replace(session, config=replace(session.config, stages=stages))
-    return session.run()
+    session.run()
+    return session
 
 
 def _take(session: Session, name: str, which: slice) -> None:

@@ -12,13 +12,15 @@ import tyro
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
-from accord.cli.session import open_session
+from accord.cli.session import Session, open_session
 from accord.core.errors import ConfigError
-from accord.pipeline.figures import key_figures
+from accord.pipeline.single import newest_artifact
 from accord.pipeline.workspace import SETTINGS, Workspace
 from accord.recipes import RECIPES
 from accord.telemetry.terminal import clock
 
+BLIND = 20
+"""Pairs that a reader is invited to judge."""
 ABOUT = """\
 Run the whole loop in a new folder and write its report.
 
@@ -42,7 +44,7 @@ class Quickstart:
 
 
 def main(words: Sequence[str], options: Options) -> int:
-    """Make the workspace, run every stage, write the report, print the key figures."""
+    """Make the workspace, run every stage, write the report, print what came out."""
     asked = parse(Quickstart, words, command="quickstart", about=ABOUT)
     recipe = "films" if asked.model == "smollm2" else "tiny"
     if asked.all and recipe == "tiny":
@@ -54,13 +56,34 @@ def main(words: Sequence[str], options: Options) -> int:
     if recipe == "films":
         from accord.cli.films import run_films
 
-        outcomes = run_films(session, every_arm=asked.all)
+        session = run_films(session, every_arm=asked.all)
     else:
-        outcomes = session.run()
+        session.run()
+    _invite(session)
     report = session.report()
-    figures = {outcome.stage: outcome.artifact.manifest.figures for outcome in outcomes}
-    for line in key_figures(figures):
-        print(line)
-    print(f"took {clock(time.monotonic() - begun)}; everything is in {session.workspace.root}")
-    print(f"report: {report}")
+    _print(report, clock(time.monotonic() - begun))
     return 0
+
+
+def _invite(session: Session) -> None:
+    """Make blind pairs of the final policy and its start, where there are both."""
+    from accord.pipeline.blind import open_blind
+
+    stages = session.plan().stages
+    made = [stage.name for stage in stages]
+    final = next((name for name in ("ppo", "dpo") if name in made), None)
+    if final is None or "eval" not in made:
+        return
+    evaluation = newest_artifact(session.workspace, "eval", stages)
+    before = evaluation.manifest.figures["evaluation"]["before"]
+    open_blind(session.workspace, evaluation, policy=final, versus=before, pairs=BLIND)
+
+
+def _print(report: Path, took: str) -> None:
+    from accord.cli.results import print_next, print_result, read_result
+    from accord.pipeline.result import RESULT
+
+    found = read_result(report.with_name(RESULT))
+    print_result(found, folder=report.parent)
+    print(f"all of it took {took}")
+    print_next(found, folder=report.parent, pairs=BLIND)

@@ -1,4 +1,4 @@
-"""`accord report`: report.html from what was run."""
+"""`accord report`: report.html and result.json from what was run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Report:
 
 def main(words: Sequence[str], options: Options) -> int:
     """Write the report and say where it is."""
-    about = "Write report.html: curves, answers before and after, calibration, what was not shown."
+    about = "Write report.html (arms, answers, calibration, curves, limits) and result.json."
     parse(Report, words, command="report", about=about)
     print(open_session(options).report())
     return 0

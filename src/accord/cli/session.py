@@ -10,9 +10,9 @@ from typing import Any
 
 from accord.cli.commands import Options
 from accord.core.machine import Machine
-from accord.pipeline.config import PipelineConfig
+from accord.pipeline.config import STAGES, PipelineConfig
 from accord.pipeline.plan import Plan, possible
-from accord.pipeline.runner import Outcome, run
+from accord.pipeline.runner import Outcome, keys, run
 from accord.pipeline.settings import load
 from accord.pipeline.single import run_single
 from accord.pipeline.stage import Stage
@@ -95,11 +95,27 @@ class Session:
             )
 
     def report(self) -> Path:
-        """Write report.html; its path."""
+        """Write report.html, and result.json beside it; the page's path."""
         from accord.pipeline.reporting import write_report
 
+        shown = self._with_evaluated()
         with terminal(sys.stderr, quiet=self.options.quiet) as sink:
-            return write_report(self.workspace, self.config, self.plan().stages, sink=sink)
+            return write_report(self.workspace, self.config, shown, sink=sink)
+
+    def _with_evaluated(self) -> Sequence[Stage]:
+        """The stages of the settings, and those that the newest evaluation compared beside them.
+
+        `accord quickstart --all` and `accord dpo` make more than accord.toml names. Where the
+        settings' own evaluation is there, it is the one that is meant.
+        """
+        stages = self.plan().stages
+        wanted = keys(self.workspace, stages).get("eval")
+        newest = self.workspace.newest("eval")
+        if newest is None or wanted is None or self.workspace.artifact("eval", wanted):
+            return stages
+        more = [name for name in newest.manifest.inputs if name in STAGES]
+        named = tuple(name for name in STAGES if name in (*self.config.stages, *more))
+        return replace(self, config=replace(self.config, stages=named)).plan().stages
 
     def machine(self) -> Callable[[], Machine]:
         """Resolves the machine when it is asked: torch is loaded by then and not before."""

@@ -21,7 +21,8 @@ from accord.evals.report.data import (
     SamplePair,
     Slice,
 )
-from accord.pipeline.config import STAGES
+from accord.evals.report.parts import Estimate, Heap, JudgeTrial, Trick, Truth
+from accord.pipeline.arms import BEST, in_order, label
 
 _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
     "score": (
@@ -30,12 +31,7 @@ _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
         Better.UP,
         "Mean reward-model score of an answer: what training pushed up.",
     ),
-    "gold": (
-        "gold",
-        Measure.GOLD,
-        Better.UP,
-        "Mean known truth of an answer; the reward model never saw it.",
-    ),
+    "gold": ("gold", Measure.GOLD, Better.UP, ""),
     "kl": (
         "nats",
         Measure.KL,
@@ -59,7 +55,7 @@ _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
         "share",
         Measure.OTHER,
         Better.UP,
-        "Different pairs of neighbouring words, of one answer a prompt; falls if they get alike.",
+        "Different pairs of neighbouring words, of one answer a prompt: less where they are alike.",
     ),
     "repeated": (
         "share",
@@ -80,41 +76,86 @@ _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
         "Sentiment by the package vaderSentiment: a list of words, which a list of words fools.",
     ),
 }
-
-
 _JUDGED = ("score", "gold")
 """What policies are compared by, other than with the start."""
 
 
-def eval_figures(evaluation: Mapping[str, Any]) -> tuple[EvalFigure, ...]:
-    """Levels of every policy, paired changes, and best-of-n, out of the eval stage's note."""
+def judge_trial(note: Mapping[str, Any], *, trained_on: int | None = None) -> JudgeTrial | None:
+    """The judge's figures on texts and tricks apart from its own; None where there are none."""
+    if not note:
+        return None
+    heap = note.get("heap")
+    return JudgeTrial(
+        texts=note["texts"],
+        liked=note["liked"],
+        accuracy=estimate(note["accuracy"]),
+        gap=note["gap"],
+        r=note["r"],
+        doubted=estimate(note["doubted"]),
+        liked_doubted=estimate(note["liked_doubted"]),
+        tricks=tuple(
+            Trick(
+                name=one["name"],
+                texts=one["texts"],
+                above=estimate(one["above"]),
+                shown=one["shown"],
+                beside=one.get("beside", {}),
+            )
+            for one in note.get("tricks", ())
+        ),
+        heap=None
+        if heap is None
+        else Heap(
+            text=heap["text"],
+            above=heap["above"],
+            beside={
+                name: one["score"] > one["median_liked"]
+                for name, one in heap.get("beside", {}).items()
+            },
+        ),
+        trained_on=trained_on,
+    )
+
+
+def estimate(note: Mapping[str, float]) -> Estimate:
+    """A figure of a note."""
+    return Estimate(value=note["value"], low=note.get("low"), high=note.get("high"))
+
+
+def eval_figures(
+    evaluation: Mapping[str, Any], truth: Truth | None = None
+) -> tuple[EvalFigure, ...]:
+    """Levels of every policy, paired changes, and best-of-n, out of the eval stage's note.
+
+    `truth` says what the figures of gold are called, in which unit, and what they mean.
+    """
+    known = truth or Truth()
     before, n = evaluation["before"], evaluation["prompts"]
     levels = [
-        _figure(name, policy, measured[name], n=n)
+        _figure(name, policy, measured[name], known, n=n)
         for policy, measured in in_order(evaluation["policies"], before)
         for name in _MEASURES
         if name in measured
     ]
     changes = [
-        _figure(name, policy, measured[name], n=n, versus=before)
+        _figure(name, policy, measured[name], known, n=n, versus=before)
         for policy, measured in in_order(evaluation["changes"], before)
         for name in _MEASURES
         if name in measured and name != "kl"
     ]
     duels = [
-        _figure(name, policy, measured[name], n=n, versus=other)
+        _figure(name, policy, measured[name], known, n=n, versus=other)
         for policy, others in in_order(evaluation.get("duels", {}), before)
         for other, measured in others.items()
         for name in _JUDGED
         if name in measured
     ]
-    return (*levels, *changes, *duels, *_best_of(evaluation["best_of"], before, n))
-
-
-def in_order(measured: Mapping[str, Any], before: str) -> list[tuple[str, Any]]:
-    """What was measured of each policy: the start, baselines, then in the order of training."""
-    names = (before, *(name for name in measured if name not in STAGES), *STAGES)
-    return sorted(measured.items(), key=lambda item: names.index(item[0]))
+    rows = [
+        row
+        for row in evaluation["best_of"]
+        if "levels" in row and f"{BEST}{row['n']}" not in evaluation["policies"]
+    ]  # Notes made long ago have no levels; what is an arm of its own is not told twice.
+    return (*levels, *changes, *duels, *_best_of(rows, before, known, n))
 
 
 def key_figures(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -140,9 +181,17 @@ def key_figures(figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _figure(
-    name: str, policy: str, value: Mapping[str, float], *, n: int, versus: str = ""
+    name: str,
+    policy: str,
+    value: Mapping[str, float],
+    truth: Truth,
+    *,
+    n: int,
+    versus: str = "",
 ) -> EvalFigure:
     unit, measure, better, meaning = _MEASURES[name]
+    if measure is Measure.GOLD:
+        name, unit, meaning = truth.short, truth.unit, truth.meaning
     return EvalFigure(
         name=name,
         policy=policy,
@@ -155,10 +204,11 @@ def _figure(
         measure=measure,
         better=better,
         n=n,
+        detectable=value.get("detectable"),
     )
 
 
-def _best_of(rows: Sequence[BestOf], policy: str, n: int) -> Iterator[EvalFigure]:
+def _best_of(rows: Sequence[BestOf], policy: str, truth: Truth, n: int) -> Iterator[EvalFigure]:
     more = [row for row in rows if row["n"] > 1]
     for versus in ("", policy):
         for row in more:
@@ -168,11 +218,11 @@ def _best_of(rows: Sequence[BestOf], policy: str, n: int) -> Iterator[EvalFigure
             )
             measured = row["changes"] if versus else row["levels"]
             for name in (name for name in _MEASURES if name in measured):
-                whole = _figure(name, policy, measured[name], n=n, versus=versus)
+                whole = _figure(name, policy, measured[name], truth, n=n, versus=versus)
                 best = f"best of {row['n']}"
                 yield replace(
                     whole,
-                    name=name if versus else f"{name}, {best} by score",
+                    name=whole.name if versus else f"{whole.name}, {best} by score",
                     policy=best if versus else policy,
                     meaning=meaning,
                     measure=Measure.OTHER,
@@ -180,7 +230,10 @@ def _best_of(rows: Sequence[BestOf], policy: str, n: int) -> Iterator[EvalFigure
 
 
 def reward_calibration(
-    audit: Mapping[str, Any], *, bayes_bound: float | None
+    audit: Mapping[str, Any],
+    *,
+    bayes_bound: float | None,
+    human_ceiling: Mapping[str, float] | None = None,
 ) -> Calibration | None:
     """The reward model's audit; None where there was no pair to judge it by."""
     if not audit:
@@ -198,6 +251,7 @@ def reward_calibration(
         by_length_gap=tuple(Slice(**one) for one in audit["by_length_gap"]),
         by_source=tuple(Slice(**one) for one in audit["by_source"]),
         bayes_bound=bayes_bound,
+        human_ceiling=None if human_ceiling is None else estimate(human_ceiling),
         temperature=audit["temperature"],
     )
 
@@ -212,6 +266,14 @@ def kl_spent(
     return KLSpent(nats=measured["kl"]["value"], budget=budget, ended_by_budget=ended)
 
 
+def _why(said: str) -> str:
+    """How a prompt was chosen, as a heading."""
+    policy, _, how = said.partition(" ")
+    if how in ("gained most", "lost most"):
+        return f"Where {label(policy)} {how}"
+    return said[:1].upper() + said[1:]
+
+
 def samples(path: Path) -> tuple[SamplePair, ...]:
     """The answers that the eval stage kept, side by side. Raises WorkspaceError where damaged."""
     try:
@@ -220,6 +282,7 @@ def samples(path: Path) -> tuple[SamplePair, ...]:
             SamplePair(
                 prompt=one["prompt"],
                 answers=tuple(Answer(**answer) for answer in one["answers"]),
+                why=_why(one.get("why", "")),
             )
             for one in shown
         )

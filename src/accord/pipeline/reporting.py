@@ -1,4 +1,4 @@
-"""`report.html` of a workspace: gathered from finished artifacts, written in one step."""
+"""`report.html` and `result.json` of a workspace: gathered from finished artifacts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,18 @@ from accord.core.files import write_atomic
 from accord.core.hashing import digest, plain
 from accord.evals.report.data import ReportData, RunFacts, Source, StageReport
 from accord.evals.report.render import render
+from accord.pipeline.arms import arms, truth_of
 from accord.pipeline.artifact import METRICS, Manifest
 from accord.pipeline.config import PipelineConfig, start_among
-from accord.pipeline.figures import eval_figures, kl_spent, reward_calibration, samples
+from accord.pipeline.figures import (
+    eval_figures,
+    judge_trial,
+    kl_spent,
+    reward_calibration,
+    samples,
+)
+from accord.pipeline.judged import HUMAN_CEILING, Learnt, Opinions, learnt, opinions
+from accord.pipeline.result import RESULT, result, to_json
 from accord.pipeline.runner import keys
 from accord.pipeline.single import later_than
 from accord.pipeline.stage import Stage
@@ -24,6 +33,10 @@ from accord.telemetry.sink import Silent, Sink
 
 REPORT = "report.html"
 _WORLD = "tiny world"
+SAMPLES_RULE = (
+    "Held-out prompts, none chosen by hand, and the first answer of each. Those that were drawn by "
+    "seed are a fair sample; those where a policy gained or lost most are picked by the outcome."
+)
 
 
 def write_report(
@@ -38,17 +51,27 @@ def write_report(
     Raises WorkspaceError where nothing was run yet, an artifact is damaged, or the disk refuses.
     """
     path = workspace.root / REPORT
-    page = render(gather(workspace, config, stages))
+    made = chain(workspace, stages)
+    data = _gathered(workspace, config, stages, made)
     with Guarded(path):
-        write_atomic(path, page)
-    for text in passed_over(workspace, stages, chain(workspace, stages)):
+        write_atomic(workspace.root / RESULT, to_json(result(made, data)))
+        write_atomic(path, render(data))
+    for text in passed_over(workspace, stages, made):
         (sink or Silent()).notice(text)
     return path
 
 
 def gather(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]) -> ReportData:
     """What the finished artifacts tell, as one consistent chain."""
-    made = chain(workspace, stages)
+    return _gathered(workspace, config, stages, chain(workspace, stages))
+
+
+def _gathered(
+    workspace: Workspace,
+    config: PipelineConfig,
+    stages: Sequence[Stage],
+    made: Mapping[str, Manifest],
+) -> ReportData:
     trained = {name: m for name, m in made.items() if name != "base"}
     if not trained:
         raise WorkspaceError(
@@ -60,18 +83,36 @@ def gather(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]
     after = policies[0] if policies else ""
     reports = tuple(_stage(workspace, manifest, config) for manifest in trained.values())
     shown = _folder(workspace, made["eval"]) / "answers.json" if "eval" in made else None
-    bound = _figures(made, "compare").get("bayes_bound")
     budget = made["ppo"].config["own"]["kl"]["budget"] if after == "ppo" else None
+    sets = learnt(workspace, made)
+    evaluated = workspace.artifact("eval", made["eval"].key) if "eval" in made else None
+    heard = opinions(workspace, sets, evaluated, policy=after, versus=before)
+    asked = _settings(made, "eval")
+    truth = truth_of(str(asked.get("gold", config.gold)))
+    own = asked.get("own")
+    instead = own.get("instead", "") if isinstance(own, Mapping) else ""
     return ReportData(
         run=_facts(workspace, config, list(trained.values()), before=before, after=after),
         stages=reports,
         sources=tuple(_sources(workspace, made, config)),
         samples=samples(shown) if shown else (),
-        samples_rule="Held-out prompts drawn by seed, none by hand; the first answer of each.",
+        samples_rule=SAMPLES_RULE,
         calibration=reward_calibration(
-            _figures(made, "reward").get("audit", {}), bayes_bound=bound
+            _figures(made, "reward").get("audit", {}),
+            bayes_bound=_figures(made, "compare").get("bayes_bound"),
+            human_ceiling=_ceiling(sets),
         ),
-        figures=eval_figures(evaluation) if evaluation else (),
+        figures=eval_figures(evaluation, truth) if evaluation else (),
+        truth=truth,
+        arms=arms(evaluation, instead=instead),
+        judge=judge_trial(
+            _figures(made, "judge").get("judge", {}),
+            trained_on=_figures(made, "judge").get("train_texts"),
+        ),
+        data_sets=tuple(one.shown for one in sets),
+        rounds=heard.rounds,
+        blind=heard.blind,
+        invitation=heard.invitation,
         interval_rule=_interval_rule(evaluation),
         kl=kl_spent(
             evaluation,
@@ -83,7 +124,8 @@ def gather(workspace: Workspace, config: PipelineConfig, stages: Sequence[Stage]
         else None,
         not_shown=(
             *passed_over(workspace, stages, made),
-            *_not_shown(config, _figures(made, "eval")),
+            *heard.lost,
+            *_not_shown(config, _figures(made, "eval"), heard),
         ),
     )
 
@@ -146,6 +188,16 @@ def _folder(workspace: Workspace, manifest: Manifest) -> Path:
 
 def _figures(made: Mapping[str, Manifest], name: str) -> Mapping[str, Any]:
     return made[name].figures if name in made else {}
+
+
+def _settings(made: Mapping[str, Manifest], name: str) -> Mapping[str, Any]:
+    return made[name].config if name in made else {}
+
+
+def _ceiling(sets: Sequence[Learnt]) -> Mapping[str, float] | None:
+    """Of the set that the reward model was tried on, where its maker measured one."""
+    found = (one.notes.get(HUMAN_CEILING) for one in sets if "reward" in one.shown.used_by)
+    return next((one for one in found if isinstance(one, Mapping)), None)
 
 
 def _stage(workspace: Workspace, manifest: Manifest, config: PipelineConfig) -> StageReport:
@@ -219,15 +271,18 @@ def _interval_rule(evaluation: Mapping[str, Any]) -> str:
     return "Intervals cover 95 %; prompts are the unit, changes are paired by them."
 
 
-def _not_shown(config: PipelineConfig, evaluation: Mapping[str, Any]) -> Iterator[str]:
+def _not_shown(
+    config: PipelineConfig, evaluation: Mapping[str, Any], heard: Opinions
+) -> Iterator[str]:
     if evaluation.get("prompts_seen_in_training"):
         yield "What it says to a prompt it never saw: every evaluated prompt was trained on too."
     elif evaluation.get("prompts") == 1:
         yield "What it says to another prompt: there was one."
     if config.world is not None:
-        yield "Whether people agree with the simulated raters: no human judged an answer."
+        if heard.blind is None:
+            yield "Whether people agree with the simulated raters: no human judged an answer."
         yield "Whether any of it holds outside the tiny world: its language has a few dozen words."
-    elif {"reward", "ppo", "dpo"} & set(config.stages):
+    elif heard.blind is None and {"reward", "ppo", "dpo"} & set(config.stages):
         yield "Whether people prefer the new answers: nobody judged them after training."
     yield "Safety: no harmful or adversarial prompt was tried."
     yield "Other seeds: this is one run."

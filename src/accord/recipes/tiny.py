@@ -17,10 +17,11 @@ from accord.pipeline.config import CompareConfig, EvalConfig, PipelineConfig, Wo
 
 
 def tiny() -> PipelineConfig:
-    """Pretraining to evaluation on a model of 430,000 weights; every stage there is."""
+    """Pretraining to evaluation on a model of 430,000 weights; every stage that needs no rating."""
     adapter = AdapterSettings(rank=16, alpha=32)
     return PipelineConfig(
         model="tiny",
+        stages=("pretrain", "sft", "compare", "reward", "ppo", "dpo", "eval"),
         precision="float32",
         world=WorldConfig(documents=3000, demonstrations=1200),
         gold="grammar",

@@ -30,6 +30,12 @@ def sample() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def arms() -> ModuleType:
+    """Sample reports of many arms."""
+    return _load("arms")
+
+
+@pytest.fixture(scope="session")
 def page() -> ModuleType:
     """A strict reader of HTML."""
     return _load("page")

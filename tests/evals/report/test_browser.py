@@ -5,28 +5,34 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from accord.evals.report.render import render
 
 NAMES = ["full", "without_policy", "without_gold", "nothing", "hostile"]
+OF_ARMS = ["many", "hostile"]
 OPEN_ALL = "document.querySelectorAll('details').forEach(d => d.open = true);"
 
 
 @pytest.fixture(scope="module")
-def files(sample: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def files(
+    sample: ModuleType, arms: ModuleType, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """Addresses of the sample reports."""
     folder = tmp_path_factory.mktemp("reports")
     found = {}
-    for name in NAMES:
+    pages = {name: getattr(sample, name)() for name in NAMES}
+    pages |= {f"arms {name}": getattr(arms, name)(sample) for name in OF_ARMS}
+    for name, data in pages.items():
         path: Path = folder / f"{name}.html"
-        path.write_text(render(getattr(sample, name)()), encoding="utf-8")
+        path.write_text(render(data), encoding="utf-8")
         found[name] = path.as_uri()
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, *(f"arms {name}" for name in OF_ARMS)])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_page_is_quiet_and_fits(name: str, width: int, chrome: Any, files: dict[str, str]) -> None:
     chrome.open("about:blank", width=width)
@@ -47,7 +53,7 @@ def test_browser_reads_the_elements_that_were_written(
 ) -> None:
     chrome.open(files[name], width=1280)
     read = chrome.run("return [...document.querySelectorAll('*')].map(e => e.localName)")
-    text = Path(files[name].removeprefix("file://")).read_text(encoding="utf-8")
+    text = Path(unquote(files[name].removeprefix("file://"))).read_text(encoding="utf-8")
     assert read == [element.name for element in page.Page(text).elements]
 
 
@@ -75,7 +81,7 @@ def test_scripts_are_forbidden_even_where_escaping_failed(
     assert sum("Content Security Policy" in message for message in said) == 2
 
 
-@pytest.mark.parametrize("name", ["full", "without_gold"])
+@pytest.mark.parametrize("name", ["full", "without_gold", "arms many"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_word_of_a_picture_leaves_its_frame(
     name: str, width: int, chrome: Any, files: dict[str, str]
@@ -139,3 +145,41 @@ def test_tables_that_scroll_can_be_reached_by_keyboard(chrome: Any, files: dict[
           && e.tabIndex < 0).length"""
     )
     assert stuck == 0
+
+
+@pytest.mark.parametrize(("width", "columns"), [(1280, 5), (390, 1)])
+def test_answers_of_all_arms_stay_readable(
+    width: int, columns: int, chrome: Any, files: dict[str, str]
+) -> None:
+    """As many side by side as have room, and none narrower than a short line."""
+    chrome.open(files["arms many"], width=width)
+    boxes = chrome.run(
+        """return [...document.querySelector('.answers').children].map(answer => {
+          const box = answer.getBoundingClientRect(); return [box.left, box.width]; })"""
+    )
+    assert len(boxes) == 7
+    assert len({left for left, _ in boxes}) == columns
+    assert all(wide >= 200 for _, wide in boxes)
+
+
+def test_the_table_of_arms_needs_no_scrolling_on_a_screen(
+    chrome: Any, files: dict[str, str]
+) -> None:
+    chrome.open(files["arms many"], width=1280)
+    wide, room = chrome.run(
+        "const e = document.querySelector('.arms'); return [e.scrollWidth, e.clientWidth]"
+    )
+    assert wide <= room
+
+
+def test_the_name_of_an_arm_stays_while_its_row_is_scrolled(
+    chrome: Any, files: dict[str, str]
+) -> None:
+    chrome.open(files["arms many"], width=390)
+    before, after = chrome.run(
+        """const name = document.querySelector('.arms tbody th');
+        const before = name.getBoundingClientRect().left;
+        document.querySelector('.arms').scrollLeft = 300;
+        return [before, name.getBoundingClientRect().left];"""
+    )
+    assert after == pytest.approx(before, abs=1.5)

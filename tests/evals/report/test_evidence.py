@@ -50,7 +50,8 @@ def test_levels_have_a_cell_for_each_policy(sample: ModuleType) -> None:
 def test_a_policy_keeps_its_colour_on_the_page(sample: ModuleType) -> None:
     data = sample.full()
     order = evidence.policies(data)
-    shown = {a.policy: a.css for view in evidence.samples(data) for a in view.answers}
+    (group,) = evidence.samples(data)
+    shown = {a.policy: a.css for view in group.shown for a in view.answers}
     assert shown == {name: evidence.colour(name, order) for name in order}
     assert len(set(shown.values())) == 3
 
@@ -58,7 +59,8 @@ def test_a_policy_keeps_its_colour_on_the_page(sample: ModuleType) -> None:
 def test_long_answers_are_cut_and_the_rest_counted(sample: ModuleType) -> None:
     text = "x" * (evidence.MOST_TEXT + 9)
     pair = SamplePair(prompt="p", answers=(Answer(policy="sft", text=text, stopped=False),))
-    (view,) = evidence.samples(replace(sample.full(), samples=(pair,)))
+    (group,) = evidence.samples(replace(sample.full(), samples=(pair,)))
+    (view,) = group.shown
     assert (len(view.answers[0].text), view.answers[0].cut) == (evidence.MOST_TEXT, 9)
     assert view.answers[0].marks == ("cut off by the length limit",)
 
@@ -70,3 +72,23 @@ def test_accuracy_stands_beside_rules_coin_and_bound(sample: ModuleType) -> None
     bare = replace(sample.full().calibration, bayes_bound=None, interval=None)
     assert "best possible" not in evidence.accuracy_picture(bare).svg
     assert evidence.reliability_picture(replace(bare, bins=())) is None
+
+
+def test_samples_stand_under_how_they_were_chosen(sample: ModuleType, arms: ModuleType) -> None:
+    groups = evidence.samples(arms.many(sample))
+    assert [(g.why, len(g.shown), len(g.folded)) for g in groups] == [
+        ("Drawn by seed", 4, 2),
+        ("Where PPO gained most", 2, 1),
+        ("Where PPO lost most", 2, 1),
+    ]
+    answers = groups[0].shown[0].answers
+    assert [answer.policy for answer in answers] == [arm.label for arm in arms.ARMS]
+    assert [answer.policy for answer in answers if answer.focus] == ["PPO"]
+    assert answers[0].marks == ("score \N{MINUS SIGN}0.42", "grade \N{MINUS SIGN}0.21")
+    assert len({answer.css for answer in answers}) == len(arms.ARMS)
+
+
+def test_one_person_stands_beside_the_reward_model(sample: ModuleType, arms: ModuleType) -> None:
+    model = arms.many(sample).calibration
+    assert "One person" in evidence.accuracy_picture(model).svg
+    assert "One person" not in evidence.accuracy_picture(sample.full().calibration).svg

@@ -7,13 +7,15 @@ from importlib import resources
 
 import pytest
 
+from accord.evals.report.evidence import COLOURS
+
 STYLE = (resources.files("accord.evals.report") / "templates" / "style.css").read_text()
 THEMES = [
     dict(re.findall(r"--([\w-]+): (#\w+)", block))
     for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
 ]
 TEXT = ("text", "soft", "link", "good", "bad", "unknown", "plain")
-MARKS = ("s0", "s1", "s2", "s3", "limit", "axis")
+MARKS = (*(f"s{number}" for number in range(COLOURS)), "limit", "axis")
 
 
 def _light(colour: str) -> float:

@@ -12,7 +12,7 @@ def not_shown(data: ReportData) -> tuple[str, ...]:
     found = [text for text in data.not_shown if text]
     if find(data, Measure.PROXY) is None:
         found.append("Whether the score rose on held-out prompts: it was not compared.")
-    if find(data, Measure.GOLD) is None:
+    if find(data, Measure.GOLD) is None and data.blind is None:
         found.append(
             "Whether answers are truly better: neither a known truth nor people compared them."
         )

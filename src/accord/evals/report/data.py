@@ -6,13 +6,14 @@ must be finite, apart from those in metric rows: a gap there is drawn as a gap a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from accord.core.errors import DataError
 from accord.core.metrics import Better
+from accord.evals.report.checks import finite, in_unit, ordered
+from accord.evals.report.parts import Arm, Blind, DataSet, Estimate, JudgeTrial, Round, Truth
 
 
 class Measure(StrEnum):
@@ -25,26 +26,6 @@ class Measure(StrEnum):
     KL = "kl"
     """Distance from the reference, in nats a response."""
     OTHER = "other"
-
-
-def _finite(what: str, *values: float | None) -> None:
-    for value in values:
-        if value is not None and not math.isfinite(value):
-            raise DataError(f"{what} must be finite", got=value, do="leave the figure out instead")
-
-
-def _share(what: str, *values: float | None) -> None:
-    _finite(what, *values)
-    for value in values:
-        if value is not None and not 0 <= value <= 1:
-            raise DataError(f"{what} must lie in [0, 1]", got=value)
-
-
-def _ordered(what: str, low: float | None, high: float | None) -> None:
-    if (low is None) != (high is None):
-        raise DataError(f"{what} has one end of an interval only", do="give both ends or none")
-    if low is not None and high is not None and low > high:
-        raise DataError(f"{what} has its interval upside down", got=f"{low} to {high}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +74,8 @@ class StageReport:
     """What the stage makes, in a word: policy, reward model, comparisons."""
 
     def __post_init__(self) -> None:
-        _finite(f"seconds of {self.name}", self.seconds)
-        _finite(f"peak memory of {self.name}", self.peak_memory_gib)
+        finite(f"seconds of {self.name}", self.seconds)
+        finite(f"peak memory of {self.name}", self.peak_memory_gib)
         if self.row_steps and len(self.row_steps) != len(self.rows):
             raise DataError(
                 f"{self.name} needs one step a row",
@@ -127,8 +108,8 @@ class Answer:
     """Whether the answer ended by the stop token rather than by the length limit."""
 
     def __post_init__(self) -> None:
-        _finite("an answer's score", self.score)
-        _finite("an answer's gold", self.gold)
+        finite("an answer's score", self.score)
+        finite("an answer's gold", self.gold)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +118,8 @@ class SamplePair:
 
     prompt: str
     answers: tuple[Answer, ...]
+    why: str = ""
+    """How the prompt was chosen; those of one kind stand under it as their heading."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,8 +136,8 @@ class Bin:
     """Ends of the interval of `observed`."""
 
     def __post_init__(self) -> None:
-        _share("a calibration bin", self.predicted, self.observed, self.low, self.high)
-        _ordered("a calibration bin", self.low, self.high)
+        in_unit("a calibration bin", self.predicted, self.observed, self.low, self.high)
+        ordered("a calibration bin", self.low, self.high)
         if self.count < 1:
             raise DataError("a calibration bin must hold a pair", got=self.count)
 
@@ -170,8 +153,8 @@ class Slice:
     high: float | None = None
 
     def __post_init__(self) -> None:
-        _share(f"accuracy of {self.name}", self.accuracy, self.low, self.high)
-        _ordered(f"accuracy of {self.name}", self.low, self.high)
+        in_unit(f"accuracy of {self.name}", self.accuracy, self.low, self.high)
+        ordered(f"accuracy of {self.name}", self.low, self.high)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,16 +179,20 @@ class Calibration:
     """What scores were divided by to calibrate them."""
     over_probe: tuple[float, float, float] | None = None
     """Accuracy less that of a linear probe of the frozen model, same pairs, with its limits."""
+    human_ceiling: Estimate | None = None
+    """How often one person's rating orders a pair as the mean of the others' does."""
 
     def __post_init__(self) -> None:
-        _share("reward-model calibration", self.ece, self.brier, self.accuracy, self.bayes_bound)
-        _share("accuracy of a baseline", *self.baselines.values())
-        _finite("temperature", self.temperature)
+        in_unit("reward-model calibration", self.ece, self.brier, self.accuracy, self.bayes_bound)
+        in_unit("accuracy of a baseline", *self.baselines.values())
+        finite("temperature", self.temperature)
+        if (human := self.human_ceiling) is not None:
+            in_unit("the human ceiling", human.value, human.low, human.high)
         if self.over_probe is not None:
-            _finite("lead over the linear probe", *self.over_probe)
+            finite("lead over the linear probe", *self.over_probe)
         if self.interval is not None:
-            _share("interval of the accuracy", *self.interval)
-            _ordered("accuracy of the reward model", *self.interval)
+            in_unit("interval of the accuracy", *self.interval)
+            ordered("accuracy of the reward model", *self.interval)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -225,10 +212,13 @@ class EvalFigure:
     better: Better = Better.NEITHER
     n: int | None = None
     """Prompts behind the figure."""
+    detectable: float | None = None
+    """Of a difference: the least true one that is found 4 times in 5."""
 
     def __post_init__(self) -> None:
-        _finite(f"{self.name} of {self.policy}", self.value, self.low, self.high)
-        _ordered(f"{self.name} of {self.policy}", self.low, self.high)
+        what = f"{self.name} of {self.policy}"
+        finite(what, self.value, self.low, self.high, self.detectable)
+        ordered(f"{self.name} of {self.policy}", self.low, self.high)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -243,7 +233,7 @@ class KLSpent:
     """Whether training ended early because the budget was used up."""
 
     def __post_init__(self) -> None:
-        _finite("KL spent", self.nats, self.budget)
+        finite("KL spent", self.nats, self.budget)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -265,3 +255,17 @@ class ReportData:
     """Sentences of the caller's, put after those written from the figures."""
     not_shown: tuple[str, ...] = ()
     """What this run gives no evidence about, one sentence each."""
+    truth: Truth = field(default_factory=Truth)
+    """What stands for the truth."""
+    arms: tuple[Arm, ...] = ()
+    """What was compared, in the order of the table."""
+    judge: JudgeTrial | None = None
+    """Where the truth is a judge made of ratings: how far it can be believed."""
+    data_sets: tuple[DataSet, ...] = ()
+    """What the stages learnt from."""
+    rounds: tuple[Round, ...] = ()
+    """Campaigns behind those sets."""
+    blind: Blind | None = None
+    """What people said of the final policy and its start."""
+    invitation: str = ""
+    """The command by which a reader may judge blind pairs; empty where none are there."""

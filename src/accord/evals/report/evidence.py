@@ -17,11 +17,15 @@ from accord.evals.report.data import (
     SamplePair,
     Slice,
 )
+from accord.evals.report.parts import Estimate
 from accord.evals.report.verdict import Tone, find, level, tone
 
 MOST_TEXT = 4_000
 MOST_SAMPLES = 40
 OPEN_SAMPLES = 4
+OPEN_OTHERS = 2
+"""Prompts of every later heading that are shown unfolded."""
+COLOURS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class AnswerView:
     text: str
     cut: int
     marks: tuple[str, ...]
+    focus: bool = False
+    """Whether the report is about this policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +92,20 @@ class SampleView:
     answers: tuple[AnswerView, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SampleGroup:
+    """Prompts that were chosen in one way."""
+
+    why: str
+    shown: tuple[SampleView, ...]
+    folded: tuple[SampleView, ...]
+
+
 def tiles(data: ReportData) -> tuple[Tile, ...]:
     """The figures that a reader wants first; what is missing says so."""
     parts = [
         _change_tile(data, Measure.PROXY, "Reward-model score"),
-        _change_tile(data, Measure.GOLD, "Known truth (gold)"),
+        _change_tile(data, Measure.GOLD, data.truth.name),
     ]
     if data.kl is not None:
         budget = data.kl.budget
@@ -141,9 +156,14 @@ def policies(data: ReportData) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def called(data: ReportData, policy: str) -> str:
+    """What people call a policy."""
+    return next((arm.label for arm in data.arms if arm.policy == policy), policy)
+
+
 def colour(name: str, order: Sequence[str]) -> str:
     """Style of a policy: the same on the whole page."""
-    return f"s{order.index(name) % 4}" if name in order else "s0"
+    return f"s{order.index(name) % COLOURS}" if name in order else "s0"
 
 
 _READING = {
@@ -258,6 +278,13 @@ def _forest_label(title: str, rows: Sequence[Row]) -> str:
     return f"{title}: " + "; ".join(f"{row.label} {row.said}" for row in rows)
 
 
+def estimate(figure: Estimate) -> str:
+    """A share as words, with its interval where there is one."""
+    if figure.low is None or figure.high is None:
+        return words.share(figure.value)
+    return f"{words.share(figure.value)} ({words.interval(figure.low, figure.high, 'share')})"
+
+
 def reliability_picture(model: Calibration) -> Picture | None:
     """The reliability diagram, where there is a bin."""
     if not model.bins:
@@ -285,6 +312,8 @@ def accuracy_picture(model: Calibration) -> Picture:
         Row(name, value, None, None, words.share(value), "s1")
         for name, value in model.baselines.items()
     ]
+    if (human := model.human_ceiling) is not None:
+        rows.append(Row("One person", human.value, human.low, human.high, estimate(human), "s2"))
     marks = [Mark("coin", 0.5)]
     if model.bayes_bound is not None:
         marks.append(Mark(f"best possible {words.share(model.bayes_bound)}", model.bayes_bound))
@@ -319,24 +348,32 @@ def slice_picture(title: str, slices: Sequence[Slice], caption: str) -> Picture 
     return Picture(title, drawn, caption)
 
 
-def samples(data: ReportData) -> tuple[SampleView, ...]:
-    """At most `MOST_SAMPLES` prompts with their answers."""
+def samples(data: ReportData) -> tuple[SampleGroup, ...]:
+    """At most `MOST_SAMPLES` prompts with their answers, by how they were chosen."""
     order = policies(data)
-    return tuple(_sample(pair, order) for pair in data.samples[:MOST_SAMPLES])
+    kept = data.samples[:MOST_SAMPLES]
+    groups = []
+    for number, why in enumerate(dict.fromkeys(pair.why for pair in kept)):
+        views = tuple(_sample(pair, order, data) for pair in kept if pair.why == why)
+        most = OPEN_OTHERS if number else OPEN_SAMPLES
+        groups.append(SampleGroup(why, views[:most], views[most:]))
+    return tuple(groups)
 
 
-def _sample(pair: SamplePair, order: Sequence[str]) -> SampleView:
+def _sample(pair: SamplePair, order: Sequence[str], data: ReportData) -> SampleView:
     prompt, left = words.cut(pair.prompt, MOST_TEXT)
-    return SampleView(prompt, left, tuple(_answer(answer, order) for answer in pair.answers))
+    answers = tuple(_answer(answer, order, data) for answer in pair.answers)
+    return SampleView(prompt, left, answers)
 
 
-def _answer(answer: Answer, order: Sequence[str]) -> AnswerView:
+def _answer(answer: Answer, order: Sequence[str], data: ReportData) -> AnswerView:
     text, left = words.cut(answer.text, MOST_TEXT)
     marks = []
     if answer.score is not None:
         marks.append(f"score {words.number(answer.score)}")
     if answer.gold is not None:
-        marks.append(f"gold {words.number(answer.gold)}")
+        marks.append(f"{data.truth.short} {words.number(answer.gold)}")
     if not answer.stopped:
         marks.append("cut off by the length limit")
-    return AnswerView(answer.policy, colour(answer.policy, order), text, left, tuple(marks))
+    css, focus = colour(answer.policy, order), answer.policy == data.run.after
+    return AnswerView(called(data, answer.policy), css, text, left, tuple(marks), focus)

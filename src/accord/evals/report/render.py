@@ -8,7 +8,7 @@ from importlib import resources
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from accord.evals.report import absent, evidence, origins, stages, verdict
+from accord.evals.report import absent, arms, evidence, judging, origins, people, stages, verdict
 from accord.evals.report.data import ReportData
 from accord.evals.report.words import count, moment, number, share, visible
 
@@ -34,7 +34,7 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters.update(moment=moment, number=number, share=share)
-    environment.globals.update(count=count)
+    environment.globals.update(count=count, estimate=evidence.estimate, svg=Markup)
     return environment
 
 
@@ -47,15 +47,30 @@ def _shown(value: object) -> object:
 
 def _view(data: ReportData) -> dict[str, object]:
     names, levels = evidence.levels(data)
+    columns, rows = arms.table(data)
+    headline, judge = verdict.headline(data), judging.judge_view(data.judge)
+    blind = people.blind_sentence(data.blind)
+    more = (None if judge is None else judge.sentence, blind)
     return {
         "style": Markup(_style()),
         "run": data.run,
         "data": data,
-        "headline": verdict.headline(data),
+        "headline": headline,
+        "said": (*headline.sentences, *(sentence for sentence in more if sentence is not None)),
+        "arm_columns": columns,
+        "arm_rows": rows,
+        "arm_rule": arms.rule(data),
+        "arm_sentences": arms.sentences(data),
+        "arm_pictures": arms.pictures(data),
+        "judge": judge,
+        "blind": blind,
+        "counted": people.counted(data),
+        "set_rows": people.set_rows(data),
+        "round_rows": people.round_rows(data),
+        "rater_rows": people.rater_rows(data),
         "tiles": evidence.tiles(data),
         "key_charts": stages.key_charts(data),
         "samples": evidence.samples(data),
-        "open_samples": evidence.OPEN_SAMPLES,
         "changes": evidence.changes(data),
         "change_pictures": evidence.change_pictures(data),
         "policies": names,
@@ -67,7 +82,6 @@ def _view(data: ReportData) -> dict[str, object]:
         "origins": origins.origins(data),
         "lineage": origins.lineage_picture(data),
         "not_shown": absent.not_shown(data),
-        "svg": Markup,
     }
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accord.core.metrics import BY_NAME, Better, Metric
 from accord.evals.report import words
 from accord.evals.report.charts.curves import MOST_DRAWN, Limit, Series, line_chart
 from accord.evals.report.data import KLSpent, ReportData, StageReport
 from accord.evals.report.panels import Panel, arrange
+from accord.evals.report.parts import Truth
 
+GOLD = "reward/gold"
+"""Metric of the truth; what that is, the run says."""
 WHAT = {
     "pretrain": "Learns the language from raw text.",
     "sft": "Supervised fine-tuning: imitates demonstrations. Its result is the reference of RL.",
+    "top": "Fine-tunes the base on the best-rated demonstrations alone: a baseline.",
+    "judge": "Makes a grader of people's ratings that no training sees.",
     "compare": "Samples several answers a prompt and has raters put them in order.",
     "reward": "Learns from comparisons to score a whole answer.",
     "ppo": "Reinforcement learning: raises the reward model's score under a price on KL.",
@@ -76,7 +81,8 @@ class StageView:
 def stage_views(data: ReportData) -> tuple[StageView, ...]:
     """One view a stage, in the order they ran."""
     return tuple(
-        _view(stage, data.kl if stage.name == data.run.after else None) for stage in data.stages
+        _view(stage, data.kl if stage.name == data.run.after else None, data.truth)
+        for stage in data.stages
     )
 
 
@@ -96,7 +102,9 @@ def key_charts(data: ReportData) -> tuple[Chart, ...]:
         if name in wanted
     ]
     found.sort(key=lambda item: wanted.index(item[1]))
-    return tuple(chart for panel, _ in found if (chart := _chart(stage, panel, data.kl)))
+    return tuple(
+        chart for panel, _ in found if (chart := _chart(stage, panel, data.kl, data.truth))
+    )
 
 
 def flatten(config: Mapping[str, object], head: str = "") -> list[tuple[str, str]]:
@@ -132,7 +140,9 @@ def _names(stage: StageReport) -> list[str]:
     return list(dict.fromkeys(name for row in stage.rows for name in row))
 
 
-def _metric(name: str) -> Metric:
+def _metric(name: str, truth: Truth) -> Metric:
+    if name == GOLD:
+        return replace(BY_NAME[name], unit=truth.unit, meaning=truth.meaning)
     unknown = Metric(name=name, unit="1", better=Better.NEITHER, meaning="Not described.")
     return BY_NAME.get(name, unknown)
 
@@ -146,11 +156,11 @@ def _points(stage: StageReport, name: str) -> tuple[tuple[float, float], ...]:
     )
 
 
-def _view(stage: StageReport, kl: KLSpent | None) -> StageView:
+def _view(stage: StageReport, kl: KLSpent | None, truth: Truth) -> StageView:
     names = _names(stage)
     groups = []
     for group, panels in arrange(names):
-        charts = tuple(chart for panel in panels if (chart := _chart(stage, panel, kl)))
+        charts = tuple(chart for panel in panels if (chart := _chart(stage, panel, kl, truth)))
         if charts:
             groups.append(ChartGroup(group.title, group.sentence, group.folded, charts))
     return StageView(
@@ -158,7 +168,7 @@ def _view(stage: StageReport, kl: KLSpent | None) -> StageView:
         what=WHAT.get(stage.name, ""),
         facts=_facts(stage),
         groups=tuple(groups),
-        numbers=tuple(row for name in names if (row := _numbers(stage, name))),
+        numbers=tuple(row for name in names if (row := _numbers(stage, name, truth))),
         settings=tuple(flatten(stage.config)),
         figures=tuple((name, text) for name, text in flatten(stage.figures)),
         notes=tuple(_notes(stage)),
@@ -186,15 +196,16 @@ def _notes(stage: StageReport) -> list[str]:
     return notes
 
 
-def _chart(stage: StageReport, panel: Panel, kl: KLSpent | None) -> Chart | None:
+def _chart(stage: StageReport, panel: Panel, kl: KLSpent | None, truth: Truth) -> Chart | None:
     series = [Series(label, _points(stage, name)) for name, label in panel.lines]
-    metrics = [_metric(name) for name, _ in panel.lines]
+    metrics = [_metric(name, truth) for name, _ in panel.lines]
+    title = truth.name if panel.lines[0][0] == GOLD else panel.title
     unit = metrics[0].unit
     limits = []
     if panel.lines[0][0] == "kl/sequence" and kl is not None and kl.budget is not None:
         limits = [Limit("budget", kl.budget)]
     span = _span(series, unit)
-    label = f"Line chart of {panel.title} over the steps of {stage.name}: {span}"
+    label = f"Line chart of {title} over the steps of {stage.name}: {span}"
     drawn = line_chart(series, label=label, unit=unit, limits=limits)
     if not drawn:
         return None
@@ -203,7 +214,7 @@ def _chart(stage: StageReport, panel: Panel, kl: KLSpent | None) -> Chart | None
         (label if several else "", metric.meaning)
         for (_, label), metric in zip(panel.lines, metrics, strict=True)
     )
-    return Chart(panel.title, drawn, span, captions)
+    return Chart(title, drawn, span, captions)
 
 
 def _span(series: Sequence[Series], unit: str) -> str:
@@ -218,11 +229,11 @@ def _span(series: Sequence[Series], unit: str) -> str:
     return "; ".join(parts)
 
 
-def _numbers(stage: StageReport, name: str) -> Numbers | None:
+def _numbers(stage: StageReport, name: str, truth: Truth) -> Numbers | None:
     values = [value for _, value in _points(stage, name) if math.isfinite(value)]
     if not values:
         return None
-    metric = _metric(name)
+    metric = _metric(name, truth)
     better = {Better.UP: "higher", Better.DOWN: "lower", Better.NEITHER: "neither"}
     first, last, least, most = (
         words.quantity(value, metric.unit)

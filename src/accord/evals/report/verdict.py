@@ -8,6 +8,7 @@ from enum import StrEnum
 from accord.core.metrics import Better
 from accord.evals.report import words
 from accord.evals.report.data import Calibration, EvalFigure, KLSpent, Measure, ReportData
+from accord.evals.report.parts import Truth
 
 
 class Tone(StrEnum):
@@ -85,14 +86,16 @@ def headline(data: ReportData) -> Headline:
     sentences = [
         *_trained(data),
         *_moved(proxy, "The reward model's score", missing=_NO_PROXY),
-        *_moved(gold, "The known truth (gold)", missing=_NO_GOLD),
-        *_exploited(proxy, gold),
+        *_truth(data, gold),
+        *_exploited(proxy, gold, data.truth),
         *_spent(data.kl),
         *_believed(data.calibration),
         *(Sentence(text=text, tone=Tone.FLAT) for text in data.verdict if text),
     ]
     return Headline(
-        title=_title(proxy, gold), tone=_overall(proxy, gold), sentences=tuple(sentences)
+        title=_title(proxy, gold, data.truth),
+        tone=_overall(proxy, gold),
+        sentences=tuple(sentences),
     )
 
 
@@ -108,22 +111,23 @@ _SCORE = {
     Tone.FLAT: "The score did not clearly move",
 }
 _TRUTH = {
-    Tone.GOOD: "the truth went up",
-    Tone.BAD: "the truth went down",
-    Tone.FLAT: "the truth did not clearly move",
-    Tone.UNKNOWN: "the truth was not measured",
+    Tone.GOOD: "went up",
+    Tone.BAD: "went down",
+    Tone.FLAT: "did not clearly move",
+    Tone.UNKNOWN: "was not measured",
 }
 
 
-def _title(proxy: EvalFigure | None, gold: EvalFigure | None) -> str:
+def _title(proxy: EvalFigure | None, gold: EvalFigure | None, named: Truth) -> str:
     score, truth = tone(proxy), tone(gold)
     if (score, truth) == (Tone.GOOD, Tone.GOOD):
-        return "Both the score and the truth went up"
+        return f"Both the score and {named.said} went up"
+    moved = f"{named.said} {_TRUTH[truth]}"
     if score in _SCORE:
         joint = "; " if truth in {Tone.UNKNOWN, Tone.FLAT} or score is truth else ", but "
-        return f"{_SCORE[score]}{joint}{_TRUTH[truth]}"
+        return f"{_SCORE[score]}{joint}{moved}"
     if truth is not Tone.UNKNOWN:
-        return f"Held-out score not compared; {_TRUTH[truth]}"
+        return f"Held-out score not compared; {moved}"
     return "Nothing was compared before and after"
 
 
@@ -167,12 +171,18 @@ def _moved(figure: EvalFigure | None, subject: str, *, missing: str) -> list[Sen
     return [Sentence(text=text, tone=tone(figure))]
 
 
-def _exploited(proxy: EvalFigure | None, gold: EvalFigure | None) -> list[Sentence]:
+def _truth(data: ReportData, gold: EvalFigure | None) -> list[Sentence]:
+    if gold is None and data.blind is not None:
+        return []
+    return _moved(gold, data.truth.subject, missing=_NO_GOLD)
+
+
+def _exploited(proxy: EvalFigure | None, gold: EvalFigure | None, truth: Truth) -> list[Sentence]:
     if tone(proxy) is not Tone.GOOD or gold is None or tone(gold) in {Tone.GOOD, Tone.UNKNOWN}:
         return []
     text = (
-        "The score rose and the truth did not follow: the policy may be exploiting mistakes of the "
-        "reward model. Do not release it on the score."
+        f"The score rose and {truth.said} did not follow: the policy may be exploiting mistakes of "
+        "the reward model. Do not release it on the score."
     )
     return [Sentence(text=text, tone=Tone.BAD)]
 

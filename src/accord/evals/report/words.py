@@ -13,6 +13,8 @@ MINUS = "\N{MINUS SIGN}"
 JOIN = "\N{NO-BREAK SPACE}"
 """Between a number and its unit, so that a line never ends there."""
 TO = " to "
+BARE = frozenset({"", "1", "score", "gold", "rating points"})
+"""Units that are told once, where the figure is named, and not beside every number."""
 _KEPT = {"\n", "\t", "\N{ZERO WIDTH JOINER}", "\N{ZERO WIDTH NON-JOINER}"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
 
@@ -67,7 +69,7 @@ def quantity(value: float, unit: str) -> str:
         return duration(value)
     if unit == "GiB":
         return gib(value)
-    return number(value) if unit in {"", "1", "score", "gold"} else f"{number(value)}{JOIN}{unit}"
+    return number(value) if unit in BARE else f"{number(value)}{JOIN}{unit}"
 
 
 def bare(value: float, unit: str) -> str:

@@ -1,0 +1,84 @@
+"""What an evaluation compared, as people call it: arms, and what stands for the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from accord.evals.report.parts import Arm, ArmKind, Truth
+from accord.pipeline.config import STAGES
+
+_TRUTHS: dict[str, Truth] = {
+    "judge": Truth(
+        name="Judge's grade",
+        said="the judge's grade",
+        subject="The judge's grade",
+        short="grade",
+        unit="rating points",
+        meaning="What a grader made of people's ratings makes of an answer, in the points of those "
+        "ratings. No training saw the grader or its texts; how far it can be fooled is said below.",
+    ),
+    "vader": Truth(
+        name="VADER's sentiment",
+        said="VADER's sentiment",
+        subject="VADER's sentiment",
+        short="VADER",
+        unit="score",
+        meaning="Sentiment by the package vaderSentiment, -1 to 1. It counts words: a list of "
+        "words of praise fools it, so that a rise is no proof of a better answer.",
+    ),
+}
+_LABELS = {"base": "Base", "pretrain": "Pretrained", "sft": "SFT", "top": "Top-rated SFT"}
+_MADE = {
+    "base": "the model as it came",
+    "pretrain": "next-token prediction alone",
+    "sft": "imitates demonstrations",
+    "top": "imitates the best-rated texts alone",
+    "ppo": "reinforcement learning on the reward model",
+    "dpo": "learns from comparisons directly",
+}
+BEST = "best of "
+"""How the arm of the best of several answers is called, before their number."""
+TOLD = " told"
+"""How a policy is called that was asked in other words, after its own name."""
+
+
+def in_order(measured: Mapping[str, Any], before: str) -> list[tuple[str, Any]]:
+    """What was measured of each policy: the start, baselines, then in the order of training."""
+    names = (before, *(name for name in measured if name not in STAGES), *STAGES)
+    return sorted(measured.items(), key=lambda item: names.index(item[0]))
+
+
+def truth_of(gold: str) -> Truth:
+    """What stands for the truth where the settings say `gold`."""
+    return _TRUTHS.get(gold, Truth())
+
+
+def arms(evaluation: Mapping[str, Any], *, instead: str = "") -> tuple[Arm, ...]:
+    """What an evaluation compared, in order; `instead` is what the prompted arms were asked."""
+    before = evaluation.get("before", "")
+    found = in_order(evaluation.get("policies", {}), before)
+    return tuple(_arm(name, before, instead) for name, _ in found)
+
+
+def label(policy: str) -> str:
+    """What people call a policy of an evaluation."""
+    if policy.endswith(TOLD):
+        asked = policy.removesuffix(TOLD)
+        return f"Prompting {'the base' if asked == 'base' else label(asked)}"
+    if policy.startswith(BEST):
+        return policy.capitalize()
+    return _LABELS.get(policy, policy.upper() if policy in STAGES else policy)
+
+
+def _arm(policy: str, before: str, instead: str) -> Arm:
+    kind, meaning = ArmKind.TRAINED, _MADE.get(policy, "")
+    if policy.endswith(TOLD):
+        asked = f'asked "{instead}"' if instead else "asked in other words"
+        kind, meaning = ArmKind.PROMPTED, f"{asked}; no training"
+    elif policy.startswith(BEST):
+        kind = ArmKind.PICKED
+        meaning = f"of {label(before)}, by the reward model; no training"
+    elif policy == before:
+        kind = ArmKind.START
+    return Arm(policy=policy, label=label(policy), meaning=meaning, kind=kind)

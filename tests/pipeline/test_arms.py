@@ -1,0 +1,48 @@
+"""What people call the arms of an evaluation, and what stands for the truth."""
+
+from __future__ import annotations
+
+from accord.evals.report.parts import ArmKind
+from accord.pipeline.arms import arms, label, truth_of
+
+NAMES = ("ppo", "top", "sft", "best of 4", "sft told", "base told", "dpo")
+
+
+def test_arms_stand_in_order_with_what_they_cost() -> None:
+    found = arms({"before": "sft", "policies": {name: {} for name in NAMES}}, instead="Be kind.")
+    assert [arm.label for arm in found] == [
+        "SFT",
+        "Best of 4",
+        "Prompting SFT",
+        "Prompting the base",
+        "Top-rated SFT",
+        "PPO",
+        "DPO",
+    ]
+    assert [arm.kind for arm in found] == [
+        ArmKind.START,
+        ArmKind.PICKED,
+        ArmKind.PROMPTED,
+        ArmKind.PROMPTED,
+        *(ArmKind.TRAINED,) * 3,
+    ]
+    assert found[2].meaning == 'asked "Be kind."; no training'
+    assert found[2].said == "prompting SFT"
+    assert found[5].said == "PPO"
+
+
+def test_without_an_evaluation_there_are_no_arms() -> None:
+    assert arms({}) == ()
+
+
+def test_a_start_that_is_no_sft_is_called_what_it_is() -> None:
+    (start, other) = arms({"before": "base", "policies": {"base": {}, "dpo": {}}})
+    assert (start.label, start.kind, other.kind) == ("Base", ArmKind.START, ArmKind.TRAINED)
+    assert label("somebody's") == "somebody's"
+
+
+def test_only_a_known_rule_is_called_the_truth() -> None:
+    assert truth_of("grammar").subject == "The known truth (gold)"
+    assert truth_of("none") == truth_of("grammar")
+    assert truth_of("judge").subject == "The judge's grade"
+    assert truth_of("vader").subject == "VADER's sentiment"
