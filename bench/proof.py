@@ -40,9 +40,13 @@ PROMPTS = 150
 SHARED = ("base-", "sft-", "judge-", "reward-", "films", "round-")
 """What a fault's workspace takes over from its seed's; what the fault touches has another key."""
 BASE = f"""\
-recipe = "films"
+recipe = "films-all"
 eval = {{ prompts = {PROMPTS}, arm_samples = 1 }}
 """
+
+
+FEWER = 'stages = ["sft", "judge", "reward", "ppo", "eval"]\n'
+"""What a faulty run makes; it has no other arms."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,7 +103,7 @@ def _kl(found: Mapping[str, Any]) -> float:
 FAULTS = (
     Fault(
         name="shuffled labels",
-        settings='data = { preferences = ["shuffled"] }\n',
+        settings=FEWER + 'data = { preferences = ["shuffled"] }\n',
         predicted="the reward model is a coin, and the grade does not rise as PPO's did",
         came=lambda seed, bad: (
             bad["audit"]["accuracy"] < 0.6 and _gain(bad)["value"] < _gain(seed)["low"]
@@ -108,7 +112,7 @@ FAULTS = (
     ),
     Fault(
         name="no price on KL",
-        settings='ppo = { kl = { coefficient = 0.0, budget = "none" } }\n',
+        settings=FEWER + 'ppo = { kl = { coefficient = 0.0, budget = "none" } }\n',
         predicted="the policy goes further for its score, and writes worse text for it",
         came=lambda seed, bad: (
             _kl(bad) > _kl(seed)
@@ -118,7 +122,7 @@ FAULTS = (
     ),
     Fault(
         name="KL x 20",
-        settings="ppo = { kl = { coefficient = 0.6 } }\n",
+        settings=FEWER + "ppo = { kl = { coefficient = 0.6 } }\n",
         predicted="the policy stays where it was: less than a third of the KL and of the gain",
         came=lambda seed, bad: (
             _kl(bad) < _kl(seed) / 3 and _gain(bad)["value"] < _gain(seed)["value"] / 3
@@ -150,7 +154,7 @@ def main() -> None:
     for seed in range(asked.seeds):
         first = asked.folder / "seed-0" if seed else None
         session = _session(asked.folder / f"seed-{seed}", seed, "", shared=first)
-        seeds[seed] = _figures(run_films(session, every_arm=True))
+        seeds[seed] = _figures(run_films(session))
         if seed < asked.faults:
             for fault in FAULTS:
                 place = asked.folder / f"seed-{seed}-{fault.name.replace(' ', '-')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from math import floor
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from accord.pipeline.blind import blind_result, open_blind
 from accord.pipeline.films import FilmSets, bring_films
 from accord.pipeline.runner import Made, Outcome
 from accord.pipeline.workspace import Workspace
+from accord.recipes import RECIPES
 from accord.recipes.films import ASKED, SYSTEM
 from accord.store.datasets import Dataset
 from tests.collect.samples import archive
@@ -27,7 +29,7 @@ from accord.cli.session import Session, open_session
 
 pytestmark = pytest.mark.slow
 SETTINGS = """\
-recipe = "films"
+recipe = "films-all"
 model = "tiny"
 precision = "float32"
 sft = { epochs = 0.5, batch_size = 16 }
@@ -74,7 +76,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 @pytest.fixture(scope="module")
 def outcomes(session: Session) -> dict[str, Outcome]:
-    return {one.stage: one for one in run_films(session, every_arm=True)}
+    return {one.stage: one for one in run_films(session)}
 
 
 def figures(outcomes: dict[str, Outcome]) -> dict[str, Any]:
@@ -154,7 +156,7 @@ def test_rounds_are_frozen_from_the_store_and_dpo_learns_from_them_alone(
 
 
 def test_run_again_it_keeps_everything(session: Session, outcomes: dict[str, Outcome]) -> None:
-    again = run_films(session, every_arm=True)
+    again = run_films(session)
     assert [one.stage for one in again] == list(outcomes)
     assert {one.made for one in again} == {Made.KEPT}
 
@@ -168,7 +170,10 @@ def test_policies_before_people_are_blind(session: Session, outcomes: dict[str, 
     assert blind_result(session.workspace, evaluation, **asked) is None
 
 
-def test_a_shorter_run_needs_no_more_rounds(session: Session) -> None:
-    """The first round is the same one, whatever else is asked for."""
-    again = {one.stage: one for one in run_films(session, every_arm=False)}
+def test_the_shorter_recipe_keeps_what_it_shares(
+    session: Session, outcomes: dict[str, Outcome]
+) -> None:
+    short = replace(session.config, stages=RECIPES["films"]().stages)
+    again = {one.stage: one for one in run_films(replace(session, config=short))}
     assert sorted(again) == ["base", "eval", "judge", "ppo", "reward", "sft"]
+    assert {one.made for name, one in again.items() if name in ("sft", "judge")} == {Made.KEPT}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 
 from accord.cli.session import Session
@@ -12,16 +11,17 @@ from accord.collect.films import film_archive
 from accord.core.types import Prompt, RatedResponse, Split
 from accord.pipeline.films import FilmSets, bring_films
 from accord.pipeline.onpolicy import Round, take_round
+from accord.pipeline.runner import Outcome
 from accord.pipeline.single import newest_artifact
 from accord.recipes.films import ASKED, GUIDELINES, MORE, PEOPLE, ROUND, SIZES, SYSTEM
 from accord.store.datasets import Dataset
 from accord.telemetry.terminal import terminal
 
 
-def run_films(session: Session, *, every_arm: bool) -> Session:
+def run_films(session: Session) -> list[Outcome]:
     """Make everything of the film quickstart that is not up to date, in order.
 
-    The session that is given back has the stages of `every_arm`, too.
+    The second round is taken where DPO is among the stages: nothing else learns from it.
     """
     workspace = session.workspace
     if not workspace.kinds("films-raters"):  # the last that is written
@@ -32,12 +32,9 @@ def run_films(session: Session, *, every_arm: bool) -> Session:
             sink.notice(", ".join(f"{rows} {name}" for name, rows in made.items()))
     session.run(to="sft")
     _take(session, "round-1", slice(0, ROUND))
-    if every_arm:
+    if "dpo" in session.config.stages:
         _take(session, "round-2", slice(ROUND, ROUND + MORE))
-        stages = (*session.config.stages, "top", "dpo")
-        session = replace(session, config=replace(session.config, stages=stages))
-    session.run()
-    return session
+    return session.run()
 
 
 def _take(session: Session, name: str, which: slice) -> None:

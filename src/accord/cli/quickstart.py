@@ -14,6 +14,7 @@ from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import Session, open_session
 from accord.core.errors import ConfigError
+from accord.core.files import write_atomic
 from accord.pipeline.single import newest_artifact
 from accord.pipeline.workspace import SETTINGS, Workspace
 from accord.recipes import RECIPES
@@ -52,17 +53,27 @@ def main(words: Sequence[str], options: Options) -> int:
     begun = time.monotonic()
     if not (asked.folder / SETTINGS).is_file():
         Workspace.create(asked.folder, recipe, RECIPES[recipe]())
+    if asked.all:
+        _add_arms(asked.folder / SETTINGS)
     session = open_session(replace(options, workspace=asked.folder))
     if recipe == "films":
         from accord.cli.films import run_films
 
-        session = run_films(session, every_arm=asked.all)
+        run_films(session)
     else:
         session.run()
     _invite(session)
     report = session.report()
     _print(report, clock(time.monotonic() - begun))
     return 0
+
+
+def _add_arms(settings: Path) -> None:
+    """Name the recipe with every arm, so that later commands in the folder know of them too."""
+    text = settings.read_text(encoding="utf-8")
+    changed = text.replace('\nrecipe = "films"\n', '\nrecipe = "films-all"\n')
+    if changed != text:
+        write_atomic(settings, changed)
 
 
 def _invite(session: Session) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from accord.pipeline.config import PipelineConfig
-from accord.recipes.films import films
+from accord.recipes.films import films, films_all
 from accord.recipes.smollm2 import smollm2
 from accord.recipes.tiny import tiny
 
 RECIPES: dict[str, Callable[[], PipelineConfig]] = {
     "films": films,
+    "films-all": films_all,
     "smollm2": smollm2,
     "tiny": tiny,
 }
