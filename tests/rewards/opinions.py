@@ -27,12 +27,13 @@ Made = TypeVar("Made")
 
 
 def opinions(count: int, *, seed: int) -> tuple[list[str], list[float]]:
-    """Texts that say two things of a film, and how far they like it, -2 to 2 with a little noise."""
+    """Texts that say two things of a film, and how far they like it: -2, 0 or 2, and noise."""
     rng = Random(seed)
     texts, ratings = [], []
     for _ in range(count):
         one, other = rng.sample(THINGS, 2)
-        liked = [rng.random() < 0.5 for _ in range(2)]
+        first = rng.random() < 0.5
+        liked = (first, first == (rng.random() < 0.75))
         said = [rng.choice(GOOD if like else BAD) for like in liked]
         texts.append(rng.choice(FRAMES).format(one, said[0], other, said[1]))
         ratings.append(2.0 * (sum(liked) - 1) + rng.gauss(0, 0.2))
