@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -12,7 +13,7 @@ from accord.models.backbone import Backbone
 from accord.rewards.judge import RatingJudge
 from accord.rewards.judge_fit import fit_judge
 from accord.text.tokenizer import TextTokenizer
-from tests.models.workshop import load
+from tests.models.workshop import machine
 
 THINGS = ("film", "story", "music", "cast", "ending", "plot", "dialogue", "camera")
 GOOD = ("brilliant", "wonderful", "superb", "beautiful", "great", "best", "charming", "perfect")
@@ -51,8 +52,9 @@ def finished(making: Generator[Row, None, Made]) -> tuple[Made, list[float]]:
 
 
 def reader(folder: Path) -> tuple[Backbone, TextTokenizer]:
-    """The model of a folder and its tokenizer."""
-    return load(folder), TextTokenizer.load(folder)
+    """The model of a folder, reading some ten texts at a time, and its tokenizer."""
+    here = replace(machine(), micro_batch_tokens=1024)
+    return Backbone.load(folder, machine=here), TextTokenizer.load(folder)
 
 
 def taught(folder: Path, *, count: int = 240) -> RatingJudge:
