@@ -24,10 +24,7 @@ def rm(setting: Setting) -> Iterator[Workload]:
     """The one workload of this file."""
     template = workloads.template(setting)
     rows = workloads.comparisons(setting)
-    data, none = (
-        TokenComparisons.build(some, template.tokenize_answer, max_tokens=CONTEXT)
-        for some in (rows, [])
-    )
+    data = TokenComparisons.build(rows, template.tokenize_answer, max_tokens=CONTEXT)
     settings = training.optimizer(setting, full=RATE)
     taken = training.order(setting)
     width = Backbone.load(setting.folder, machine=setting.machine).hidden_size
@@ -50,7 +47,6 @@ def rm(setting: Setting) -> Iterator[Workload]:
         steps = reward_model.train(
             RewardConfig(batch_prompts=setting.sizes.batch, optimizer=settings),
             data=data,
-            dev=none,
             model=model,
             state=training.state_of(model, settings),
             steps=setting.sizes.steps,

@@ -127,12 +127,34 @@ def test_places_are_of_judgements_not_of_units() -> None:
     assert (len(data), data.too_long) == (0, [0, 1, 2, 3])
 
 
-def test_the_order_of_responses_and_the_prompt_make_a_unit() -> None:
+def test_one_prompt_and_a_shared_response_make_a_unit() -> None:
     row = judgements()[0]
     other = replace(row, prompt=Conversation.of("!"))
     swapped = replace(row, responses=row.responses[::-1], tiers=(1, 0))
     data = TokenComparisons.build([row, row, other, swapped, row], tokenize, max_tokens=10)
-    assert (len(data), data.pairs) == (4, 5)
+    assert (len(data), data.pairs, len(data.responses)) == (3, 5, 6)
+    far = replace(row, responses=("x", "y"))
+    data = TokenComparisons.build([row, far, row], tokenize, max_tokens=10)
+    assert (len(data), data.pairs, len(data.responses)) == (3, 3, 6)
+
+
+def test_every_pair_of_three_texts_is_one_unit_of_three_responses() -> None:
+    asked = Conversation.of("?")
+    rows = [
+        Comparison(prompt=asked, responses=pair, tiers=(0, 1), label=label)
+        for pair, label in ((("a", "b"), 0.9), (("c", "a"), 0.2), (("b", "c"), 0.7))
+    ]
+    data = TokenComparisons.build(rows, tokenize, max_tokens=10)
+    assert (len(data), len(data.responses)) == (1, 3)
+    said = ["".join(chr(i) for i in data.responses[r].ids[1:-1]) for r in range(3)]
+    first = [said[i] for i in data.first_P]
+    second = [said[i] for i in data.second_P]
+    assert list(zip(first, second, strict=True)) == [row.responses for row in rows]
+    assert data.label_P.tolist() == pytest.approx([0.9, 0.2, 0.7])
+    assert data.weight_P.tolist() == [1, 1, 1]
+    too_long = replace(rows[1], responses=("c" * 50, "a"))
+    data = TokenComparisons.build([rows[0], too_long, rows[2]], tokenize, max_tokens=10)
+    assert (len(data), len(data.responses), data.too_long, data.kept) == (1, 3, [1], [0, 2])
 
 
 def test_a_unit_computes_less_and_has_the_loss_and_gradient_of_its_judgements() -> None:

@@ -83,12 +83,14 @@ def rating(workspace: Path, *flags: str, lines: int = 40, columns: int = 80) -> 
 
 
 @contextmanager
-def command(workspace: Path, *words: str, lines: int = 40, columns: int = 80) -> Iterator[Screen]:
-    """`accord` with these words in a terminal of its own."""
+def command(
+    workspace: Path, *words: str, lines: int = 40, columns: int = 80, program: str = ""
+) -> Iterator[Screen]:
+    """`accord` with these words, or a `program` of Python, in a terminal of its own."""
     descriptor, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     running = subprocess.Popen(
-        [sys.executable, "-c", BEGIN, *words],
+        [sys.executable, "-c", BEGIN + (program or ACCORD), *words],
         cwd=workspace,
         env=environment() | {"TERM": "xterm"},
         stdin=terminal,
@@ -108,6 +110,8 @@ def command(workspace: Path, *words: str, lines: int = 40, columns: int = 80) ->
 BEGIN = """
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C goes to whoever has the terminal
+"""
+ACCORD = """
 from accord.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """

@@ -8,7 +8,17 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from accord.cli.sheets import GAP, UNSHOWN, Pages, filled, guidelines, heading_of, legend, printable
+from accord.cli.sheets import (
+    GAP,
+    UNSHOWN,
+    Pages,
+    beside,
+    filled,
+    guidelines,
+    heading_of,
+    legend,
+    printable,
+)
 
 
 def test_a_strangers_text_cannot_move_the_cursor() -> None:
@@ -70,3 +80,13 @@ def test_a_heading_says_about_how_many_are_left() -> None:
     assert heading_of(1, 1000) == "task 1 of this sitting, more than 999 left"
     assert heading_of(2, 0) == "task 2 of this sitting, none left"
     assert heading_of(3, None) == "task 3 of this sitting"
+
+
+def test_columns_leave_nothing_out() -> None:
+    console = Console(file=StringIO(), width=100)
+    with console.capture() as captured:
+        console.print(beside([Text("x" * 70), Text("word " * 30)]))
+    shown = captured.get()
+    assert shown.count("x") == 70
+    assert shown.count("word") == 30
+    assert max(map(len, shown.splitlines())) <= 100

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accord.collect.exporting import ExportFormat, export_dataset
+from accord.collect.exporting import ExportFormat, export_dataset, export_demonstrations
 from accord.collect.importing import import_file
 from accord.core.errors import ConfigError, DataError, WorkspaceError
 from accord.core.types import (
@@ -311,6 +311,18 @@ def test_a_row_that_would_not_come_back_is_refused(tmp_path: Path, case: str) ->
     with pytest.raises(DataError, match=r"without loss(.|\n)*row 1"):
         export_dataset(folder, tmp_path / "f.jsonl")
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_demonstrations_alone_are_written_as_their_data_set_is(tmp_path: Path) -> None:
+    rows = [
+        Demonstration(conversation=Conversation.of(f"{i}?").answered("yes"), source="me")
+        for i in range(5)
+    ]
+    export_demonstrations(rows, tmp_path / "rows.jsonl")
+    (back,) = import_file(tmp_path / "rows.jsonl", tmp_path / "out", dev=0.0).datasets
+    assert sorted(Dataset(back.folder).rows(), key=str) == sorted(rows, key=str)
+    with pytest.raises(WorkspaceError, match="already"):
+        export_demonstrations(rows, tmp_path / "rows.jsonl")
 
 
 def test_a_damaged_data_set_leaves_no_file(tmp_path: Path) -> None:

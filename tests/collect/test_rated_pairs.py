@@ -1,4 +1,4 @@
-"""Pairs of rated texts: matchings that never repeat, gaps that are kept, one against all others."""
+"""Pairs of rated texts: groups that share no text, gaps that are kept, one against all others."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.collect.rated import Rated, soft_label
-from accord.collect.rated_pairs import gap_pairs, human_ceiling, paired_snippets
+from accord.collect.rated import Rated
+from accord.collect.rated_pairs import gap_pairs, grouped_pairs, human_ceiling
 from accord.core.errors import ConfigError, DataError
 
 
@@ -24,42 +24,41 @@ def apart(rated: list[Rated], one: int, other: int) -> float:
     return abs(means[0] - means[1])
 
 
-@given(st.integers(2, 15), st.integers(0, 5), st.data())
-def test_each_text_stands_in_one_pair_a_round_and_no_two_meet_twice(
-    count: int, seed: int, data: st.DataObject
+@given(st.integers(2, 40), st.integers(2, 6), st.integers(0, 5))
+def test_each_two_of_a_group_are_a_pair_and_groups_share_no_text(
+    count: int, size: int, seed: int
 ) -> None:
-    rated = spread(count)
-    rounds = data.draw(st.integers(1, count - 1 + count % 2))
-    pairs = list(paired_snippets(rated, seed=seed, rounds=rounds))
-    size = count // 2
-    assert len(pairs) == rounds * size
-    for start in range(0, len(pairs), size):
-        assert len({place for pair in pairs[start : start + size] for place in pair}) == 2 * size
-    assert len({frozenset(pair) for pair in pairs}) == len(pairs)
-    assert pairs == list(paired_snippets(rated, seed=seed, rounds=rounds))
+    size = min(size, count)
+    pairs = list(grouped_pairs(spread(count), size=size, seed=seed))
+    each = size * (size - 1) // 2
+    assert len(pairs) == count // size * each
+    met: set[int] = set()
+    for start in range(0, len(pairs), each):
+        group = {place for pair in pairs[start : start + each] for place in pair}
+        assert len(group) == size
+        assert len({frozenset(pair) for pair in pairs[start : start + each]}) == each
+        assert not group & met
+        met |= group
+    assert pairs == list(grouped_pairs(spread(count), size=size, seed=seed))
 
 
-def test_all_rounds_are_all_pairs_in_a_drawn_order() -> None:
-    pairs = list(paired_snippets(spread(20), seed=0, rounds=19))
-    assert sorted(tuple(sorted(pair)) for pair in pairs) == list(combinations(range(20), 2))
-    assert 60 < sum(one < other for one, other in pairs) < 130
-    assert pairs != list(paired_snippets(spread(20), seed=1, rounds=19))
+def test_the_first_of_a_pair_and_the_groups_are_drawn() -> None:
+    pairs = list(grouped_pairs(spread(400), size=4, seed=0))
+    assert 250 < sum(one < other for one, other in pairs) < 350
+    assert pairs != list(grouped_pairs(spread(400), size=4, seed=1))
 
 
-def test_one_text_and_undecided_pairs_are_passed_over() -> None:
+def test_one_text_is_no_pair_with_itself() -> None:
     rated = [Rated("A film.", (4,)), Rated("a FILM", (-4,)), Rated("b", (1, 2)), Rated("c", (2, 1))]
-    everything = {frozenset(pair) for pair in paired_snippets(rated, seed=0, rounds=3)}
-    assert len(everything) == 5
-    assert frozenset((0, 1)) not in everything
-    decided = {frozenset(pair) for pair in paired_snippets(rated, seed=0, rounds=3, undecided=0.02)}
-    assert soft_label(rated[2].ratings, rated[3].ratings) == 0.5
-    assert everything - decided == {frozenset((2, 3))}
+    pairs = {frozenset(pair) for pair in grouped_pairs(rated, size=4, seed=0)}
+    assert len(pairs) == 5
+    assert frozenset((0, 1)) not in pairs
 
 
-@pytest.mark.parametrize(("count", "rounds"), [(0, 1), (1, 1), (4, 4), (5, 6), (4, 0)])
-def test_rounds_that_cannot_be_drawn_are_refused(count: int, rounds: int) -> None:
-    with pytest.raises(ConfigError, match="rounds of pairs"):
-        paired_snippets(spread(count), seed=0, rounds=rounds)
+@pytest.mark.parametrize(("count", "size"), [(0, 2), (4, 1), (4, 5)])
+def test_groups_that_cannot_be_drawn_are_refused(count: int, size: int) -> None:
+    with pytest.raises(ConfigError, match="groups are of two texts"):
+        list(grouped_pairs(spread(count), size=size, seed=0))
 
 
 mixed = st.lists(st.integers(-4, 4), min_size=1, max_size=3).map(tuple)

@@ -250,3 +250,23 @@ def test_the_log_says_which_decoder_samples(
         "sampling from llama by the plain decoder",
         "sampling from gpt2 by the plain decoder",
     ]
+
+
+def test_a_watch_hears_each_token_and_may_end_the_sampling(folder_of: Folders) -> None:
+    role = Role(load(folder_of("llama")))
+    sampler = TorchSampler(role, stop_ids=STOPS)
+    undisturbed = tokens(sample(role))
+    heard: list[list[list[int]]] = []
+
+    def watch(rows: Sequence[Sequence[int]]) -> None:
+        heard.append([list(row) for row in rows])
+        if len(heard) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sampler.sample(PROMPTS, n=3, settings=LONG, seed=1, watch=watch)
+    assert [max(map(len, rows)) for rows in heard] == [1, 2, 3, 4]
+    heard = []
+    said = sampler.sample(PROMPTS[:1], n=3, settings=LONG, seed=1, watch=lambda rows: None)
+    assert tokens(sample(role)) == undisturbed
+    assert tokens(said) == undisturbed[:1]

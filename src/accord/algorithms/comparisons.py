@@ -8,7 +8,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import numpy as np
 import torch
@@ -56,10 +55,11 @@ class _Columns:
 class TokenComparisons:
     """Many comparisons in flat arrays, by unit: what is drawn, cut and counted as one.
 
-    Comparisons that follow one another with the same prompt and the same responses (judgements of
-    one task) are one unit: the responses are there once, and computed once, with the pairs of all
-    of them. A pair weighs its comparison's training weight over the comparison's pairs, so that a
-    prompt weighs the same however many responses it has (Ouyang et al. 2022, 3.5).
+    Comparisons that follow one another, with the same prompt and a response of those before
+    (judgements of one task, say), are one unit: each response is there once, and computed once,
+    with the pairs of all of them. A pair weighs its comparison's training weight over the
+    comparison's pairs, so that a prompt weighs the same however many responses it has (Ouyang et
+    al. 2022, 3.5).
     """
 
     def __init__(self, responses: TokenRows, columns: _Columns) -> None:
@@ -96,23 +96,22 @@ class TokenComparisons:
         columns = _Columns()
 
         def rows() -> Iterator[Tokenized]:
-            for (prompt, texts), unit in groupby(enumerate(comparisons), key=_asked):
-                answers = [tokenize(prompt, text) for text in texts]
+            unit = _Unit(None)
+            for place, one in enumerate(comparisons):
+                if not unit.takes(one):
+                    yield from unit.end(columns)
+                    unit = _Unit(one.prompt)
+                answers = [unit.known(text) or tokenize(one.prompt, text) for text in one.responses]
                 if max(len(row) for row in answers) > max_tokens:
-                    for place, one in unit:
-                        columns.too_long.append(place)
-                        on_left_out(one)
-                    continue
-                judged = list(unit)
-                for place, one in judged:
-                    if one.weight == 0:
-                        columns.weightless.append(place)
-                        on_left_out(one)
-                weighty = [(place, one) for place, one in judged if one.weight > 0]
-                if weighty:
-                    columns.kept += (place for place, _ in weighty)
-                    _append(columns, [one for _, one in weighty])
-                    yield from answers
+                    columns.too_long.append(place)
+                    on_left_out(one)
+                elif one.weight == 0:
+                    columns.weightless.append(place)
+                    on_left_out(one)
+                else:
+                    columns.kept.append(place)
+                    unit.add(one, answers)
+            yield from unit.end(columns)
 
         return cls(TokenRows.build(rows()), columns)
 
@@ -151,20 +150,46 @@ class TokenComparisons:
             yield self.batch([units[i] for i in group])
 
 
-def _asked(read: tuple[int, Comparison]) -> tuple[Conversation, tuple[str, ...]]:
-    """What makes comparisons one unit."""
-    return read[1].prompt, read[1].responses
+class _Unit:
+    """Comparisons of one prompt that share responses, while they come in."""
 
+    def __init__(self, prompt: Conversation | None) -> None:
+        self.prompt = prompt
+        self._place: dict[str, int] = {}
+        self._answers: list[Tokenized] = []
+        self._judged: list[Comparison] = []
 
-def _append(columns: _Columns, unit: Sequence[Comparison]) -> None:
-    start = columns.response_offsets[-1]
-    for comparison in unit:
-        pairs = list(comparison.pairs())
-        for pair in pairs:
-            columns.first.append(start + pair.first)
-            columns.second.append(start + pair.second)
-            columns.label.append(pair.label)
-            columns.weight.append(comparison.training_weight / len(pairs))
-            columns.margin.append(comparison.margin)
-    columns.pair_offsets.append(len(columns.first))
-    columns.response_offsets.append(start + len(unit[0].responses))
+    def takes(self, one: Comparison) -> bool:
+        """Whether a comparison is about responses of this unit."""
+        if one.prompt != self.prompt:
+            return False
+        return not self._place or not self._place.keys().isdisjoint(one.responses)
+
+    def known(self, text: str) -> Tokenized | None:
+        """Tokens of a response that is in the unit."""
+        return self._answers[self._place[text]] if text in self._place else None
+
+    def add(self, one: Comparison, answers: Sequence[Tokenized]) -> None:
+        """Take a comparison in, and those of its responses that are new."""
+        self._judged.append(one)
+        for text, row in zip(one.responses, answers, strict=True):
+            if text not in self._place:
+                self._place[text] = len(self._answers)
+                self._answers.append(row)
+
+    def end(self, columns: _Columns) -> list[Tokenized]:
+        """Write the unit's pairs; its responses."""
+        start = columns.response_offsets[-1]
+        if not self._judged:
+            return []
+        for one in self._judged:
+            pairs = list(one.pairs())
+            for pair in pairs:
+                columns.first.append(start + self._place[one.responses[pair.first]])
+                columns.second.append(start + self._place[one.responses[pair.second]])
+                columns.label.append(pair.label)
+                columns.weight.append(one.training_weight / len(pairs))
+                columns.margin.append(one.margin)
+        columns.pair_offsets.append(len(columns.first))
+        columns.response_offsets.append(start + len(self._answers))
+        return self._answers

@@ -31,10 +31,11 @@ def probe_leads(
     some = slice(0, MOST_PAIRS)
     first, second = train.first_P[some], train.second_P[some]
     used = np.unique(np.concatenate([first, second]))
-    place = {int(response): row for row, response in enumerate(used)}
-    known = mean_states(backbone, [train.responses[int(i)] for i in used], layers=layers)
-    of_first = known[[place[int(i)] for i in first]]
-    of_second = known[[place[int(i)] for i in second]]
+    rows, where = train.responses.distinct()
+    needed = np.unique(where[used])
+    states = np.zeros((len(rows), backbone.hidden_size), dtype=np.float32)
+    states[needed] = mean_states(backbone, [rows[int(i)] for i in needed], layers=layers)
+    of_first, of_second = states[where[first]], states[where[second]]
     try:
         probe = fit_pairs_by_folds(
             of_first,
@@ -45,6 +46,6 @@ def probe_leads(
         )
     except DataError:
         return None
-    rows = [held.responses[i] for i in range(len(held.responses))]
-    score = probe(mean_states(backbone, rows, layers=layers))
+    rows, where = held.responses.distinct()
+    score = probe(mean_states(backbone, rows, layers=layers))[where]
     return score[held.first_P] - score[held.second_P]

@@ -24,24 +24,19 @@ from accord.models.role import Role, Scale
 from accord.models.state import TrainState
 from accord.objectives import reward
 from accord.objectives.pairs import totals
-from accord.stats.ranking import pair_accuracy
 
 
 def train(
     config: RewardConfig,
     *,
     data: TokenComparisons,
-    dev: TokenComparisons,
     model: Role,
     state: TrainState,
     steps: int,
     seed: int,
     micro_batch_tokens: int,
 ) -> Iterator[Row]:
-    """Raise the likelihood of the labels under Bradley-Terry, one optimiser step a row.
-
-    `dev`, where it has rows, is measured after the last step.
-    """
+    """Raise the likelihood of the labels under Bradley-Terry, one optimiser step a row."""
     device = model.backbone.machine.device
     while state.step < steps:
         chosen = batch_rows(len(data), config.batch_prompts, state.step, seed)
@@ -64,10 +59,6 @@ def train(
         metrics |= descend(state, config.optimizer, steps=steps, batch=texts(whole.rows))
         metrics["tokens"] = sum(len(row.ids) for row in whole.rows)
         state.step += 1
-        if state.step == steps and (dev.label_P != 0.5).any():
-            lead_P = leads(dev, model, micro_batch_tokens)
-            accuracy = pair_accuracy(lead_P, dev.label_P, weight=dev.weight_P)
-            metrics["preference/dev_accuracy"] = accuracy
         yield metrics
 
 
@@ -83,8 +74,8 @@ def raw_scores(rows: Sequence[Masked], model: Role, micro_batch_tokens: int) -> 
 
 def leads(data: TokenComparisons, model: Role, micro_batch_tokens: int) -> NDArray[np.float64]:
     """Raw score of the first response less that of the second, for each pair of `data`."""
-    responses = [data.responses[i] for i in range(len(data.responses))]
-    raw = raw_scores(responses, model, micro_batch_tokens)
+    rows, place = data.responses.distinct()
+    raw = raw_scores(rows, model, micro_batch_tokens)[place]
     return raw[data.first_P] - raw[data.second_P]
 
 

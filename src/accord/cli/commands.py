@@ -47,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("resume", _RUN, "Go on with the last run where it stopped", "resume"),
     Command("status", _RUN, "Show what is done, stale or waiting, and why", "status"),
     Command("sample", _LOOK, "Ask a trained policy something", "sample"),
+    Command("chat", _LOOK, "Talk with a policy, or with two side by side", "chat"),
     Command("report", _LOOK, "Write report.html from what was run", "report"),
     Command("pretrain", _SINGLE, "Next-token prediction from scratch", "stage"),
     Command("sft", _SINGLE, "Supervised fine-tuning on demonstrations", "stage"),

@@ -13,6 +13,8 @@ from typing import Any, Protocol, TextIO
 ENTER, END, ESCAPE = "\n", "\x04", "\x1b"
 QUIET = 0.3
 """Seconds without a key after which somebody who was typing has stopped."""
+PASTED = 0.05
+"""Seconds after a line in which the rest of what was pasted with it is there."""
 
 
 class Keys(Protocol):
@@ -33,6 +35,10 @@ class Keys(Protocol):
 
     def whole_line(self) -> str | None:
         """As `line`, but None where there is no more."""
+        ...
+
+    def pasted(self) -> str:
+        """What was pasted together with the line that was read last."""
         ...
 
     def lent(self) -> AbstractContextManager[None]:
@@ -77,6 +83,10 @@ class TypedLines:
             self._left = self._source.readline()
         line, self._left = self._left, ""
         return line.rstrip("\n") if line else None
+
+    def pasted(self) -> str:
+        """Nothing: the next line of a pipe stands alone."""
+        return ""
 
     def lent(self) -> AbstractContextManager[None]:
         """Nothing: there is no terminal."""
@@ -134,6 +144,17 @@ class Terminal:
             return None
         line, _, self._ahead = self._ahead.partition(b"\n")
         return line.decode(errors="replace")
+
+    def pasted(self) -> str:
+        """What was pasted together with the line that was read last; its own last line may have no
+        end. Not for a block in which the terminal is lent: it hands over whole lines alone."""
+        while select.select([self._descriptor], [], [], PASTED)[0]:
+            more = os.read(self._descriptor, 4096)
+            if not more:
+                break
+            self._ahead += more.replace(b"\r", b"\n")
+        rest, self._ahead = self._ahead.decode(errors="replace"), b""
+        return rest
 
     @contextmanager
     def lent(self) -> Iterator[None]:

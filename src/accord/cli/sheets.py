@@ -141,6 +141,15 @@ def filled(items: Sequence[str], width: int) -> list[str]:
     return lines
 
 
+def beside(parts: Sequence[RenderableType]) -> RenderableType:
+    """Columns of equal width; a word that is longer than one is broken, and nothing is left out."""
+    table = Table.grid(expand=True, padding=(0, 1))
+    for _ in parts:
+        table.add_column(ratio=1, overflow="fold")
+    table.add_row(*parts)
+    return table
+
+
 class Pages:
     """Something to read on a screen of few lines, as much at a time as there is room for."""
 
@@ -180,8 +189,4 @@ def _answers(sheet: Sheet, *, side_by_side: bool) -> RenderableType:
     ]
     if len(panels) > 2 or not side_by_side:
         return Group(*panels)
-    table = Table.grid(expand=True, padding=(0, 1))
-    for _ in panels:
-        table.add_column(ratio=1)
-    table.add_row(*panels)
-    return table
+    return beside(panels)

@@ -7,7 +7,7 @@ lists, no null and no types, so that nothing would come back as it was.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -101,6 +101,16 @@ def export_dataset(
     return Exported(
         path=path, format=shape, kind=kind, split=split, read=read, rows=rows, left_out=dict(tally)
     )
+
+
+def export_demonstrations(rows: Sequence[Demonstration], path: Path) -> None:
+    """Write demonstrations to a file that is not there yet, as `export_dataset` would.
+
+    Raises DataError for one that could not be read back, and as `new_rows` does.
+    """
+    with new_rows(path, _schema(ExportFormat.OWN, DatasetKind.DEMONSTRATIONS)) as put:
+        for number, row in enumerate(rows, start=1):
+            put(_read_back(_own(row), row, number))
 
 
 def _records(

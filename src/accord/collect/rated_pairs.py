@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accord.collect.likeness import words
-from accord.collect.rated import Rated, soft_label
+from accord.collect.rated import Rated
 from accord.core.errors import ConfigError, DataError
 from accord.stats.intervals import Interval, bootstrap_pairs
 
@@ -28,52 +29,26 @@ def folded(text: str) -> str:
     return "".join(words(text)) or text
 
 
-def paired_snippets(
-    rated: Sequence[Rated], *, seed: int, rounds: int = 1, undecided: float = 0.0
-) -> Iterator[Pair]:
-    """Pairs to learn from, in `rounds` matchings: in each, every text stands in one pair.
+def grouped_pairs(rated: Sequence[Rated], *, size: int, seed: int) -> Iterator[Pair]:
+    """Pairs to learn from: the texts in groups of `size`, drawn by `seed`, and each two of a group.
 
-    No two texts meet twice: the rounds are drawn from those of a round-robin tournament of the
-    shuffled texts (the circle method), which are disjoint. Where the number of texts is odd,
-    another one is left over in each round. Passed over are pairs of one text, but for case, blanks
-    and marks, and pairs whose soft label lies less than `undecided` from .5.
-    Raises ConfigError for more rounds than there are, which is one fewer than the texts where their
-    number is even.
+    Pairs of a group stand together, so that whoever trains on them reads a text once for all of its
+    pairs (`accord.algorithms.comparisons`). Texts that fill no group are left over; two that are
+    one text, but for case, blanks and marks, are no pair. Raises ConfigError for groups of fewer
+    than two and for fewer texts than one group takes.
     """
-    seats: list[int | None] = list(range(len(rated)))
-    if len(seats) % 2:
-        seats.append(None)
-    if len(rated) < 2 or not 1 <= rounds <= len(seats) - 1:
+    if not 2 <= size <= len(rated):
         raise ConfigError(
-            "so many rounds of pairs cannot be drawn",
-            got=f"{rounds} rounds of {len(rated)} texts",
-            do="use two texts at least, and fewer rounds than texts",
+            "groups are of two texts at least, and there must be one",
+            got=f"groups of {size}, {len(rated)} texts",
         )
-    return _rounds(rated, seats, random.Random(seed), rounds, undecided)
-
-
-def _rounds(
-    rated: Sequence[Rated],
-    seats: list[int | None],
-    rng: random.Random,
-    rounds: int,
-    undecided: float,
-) -> Iterator[Pair]:
+    order = list(range(len(rated)))
+    random.Random(seed).shuffle(order)
     names = [folded(one.text) for one in rated]
-    rng.shuffle(seats)
-    still, *circle = seats
-    for turn in rng.sample(range(len(circle)), rounds):
-        turned = circle[turn:] + circle[:turn]
-        half = len(seats) // 2
-        met = [(still, turned[0])]
-        met += [(turned[at], turned[-at]) for at in range(1, half)]
-        rng.shuffle(met)
-        for one, other in met:
-            if one is None or other is None or names[one] == names[other]:
-                continue
-            if abs(soft_label(rated[one].ratings, rated[other].ratings) - 0.5) < undecided:
-                continue
-            yield (one, other) if rng.random() < 0.5 else (other, one)
+    for start in range(0, len(order) - size + 1, size):
+        for one, other in combinations(order[start : start + size], 2):
+            if names[one] != names[other]:
+                yield one, other
 
 
 def gap_pairs(rated: Sequence[Rated], *, least: float = 1.0, count: int, seed: int) -> list[Pair]:

@@ -33,15 +33,7 @@ def new_rows(path: Path, schema: pa.Schema) -> Iterator[Put]:
     Raises ConfigError for another kind of file or a folder that is not there, WorkspaceError where
     there is a file already or the disk refuses.
     """
-    if not path.name.endswith(ENDINGS):
-        raise ConfigError(
-            "the kind of a data file must show in its ending",
-            got=path.name,
-            do=f"use one of {', '.join(ENDINGS)}",
-        )
-    if not path.parent.is_dir():
-        raise ConfigError("there is no such folder", got=path.parent, do="make it first")
-    _refuse_taken(path)
+    check_new(path)
     aside = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         with Guarded(path):
@@ -59,6 +51,19 @@ def new_rows(path: Path, schema: pa.Schema) -> Iterator[Put]:
             sync_folder(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def check_new(path: Path) -> None:
+    """Raise as `new_rows` does for a file that could not be made, as far as its name says so."""
+    if not path.name.endswith(ENDINGS):
+        raise ConfigError(
+            "the kind of a data file must show in its ending",
+            got=path.name,
+            do=f"use one of {', '.join(ENDINGS)}",
+        )
+    if not path.parent.is_dir():
+        raise ConfigError("there is no such folder", got=path.parent, do="make it first")
+    _refuse_taken(path)
 
 
 def _refuse_taken(path: Path) -> None:

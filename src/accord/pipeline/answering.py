@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 from accord.core.errors import ConfigError, DataError, WorkspaceError
 from accord.core.machine import Machine
@@ -37,6 +38,36 @@ def find_policy(workspace: Workspace, stages: Sequence[Stage], wanted: str | Non
     return artifact
 
 
+def find_policies(
+    workspace: Workspace, stages: Sequence[Stage], wanted: Sequence[str | None]
+) -> list[Artifact]:
+    """A policy for each name, as `find_policy` finds it.
+
+    Raises ConfigError where two names mean the same one.
+    """
+    found = [find_policy(workspace, stages, name) for name in wanted]
+    same = [policy for policy, count in Counter(map(_folder_name, found)).items() if count > 1]
+    if same:
+        raise ConfigError(
+            "this policy is named twice",
+            got=same[0],
+            do=f"name another one: {', '.join(POLICIES)}, or an artifact by its folder",
+        )
+    return found
+
+
+def names_of(policies: Sequence[Artifact]) -> list[str]:
+    """What to call each: its stage, or its folder where another one is of the same stage."""
+    stages = Counter(policy.name for policy in policies)
+    return [
+        policy.name if stages[policy.name] == 1 else _folder_name(policy) for policy in policies
+    ]
+
+
+def _folder_name(policy: Artifact) -> str:
+    return f"{policy.name}-{policy.key}"
+
+
 def _most_trained(workspace: Workspace, stages: Sequence[Stage]) -> Artifact:
     """The most trained policy of the settings, unless one was made by hand after all of them."""
     wanted = keys(workspace, stages)
@@ -53,20 +84,34 @@ def _most_trained(workspace: Workspace, stages: Sequence[Stage]) -> Artifact:
     return standing[0]
 
 
+Watch = Callable[[Sequence[str]], None]
+"""Hears what answers say so far."""
+
+
 class Voice:
     """A finished policy, loaded once, that answers conversations.
 
-    Raises WorkspaceError where an artifact that the policy stands on is gone.
+    `beside` is one that is loaded already: the weights that both stand on are read once. Raises
+    WorkspaceError where an artifact that the policy stands on is gone.
     """
 
-    def __init__(self, workspace: Workspace, policy: Artifact, machine: Machine) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        policy: Artifact,
+        machine: Machine,
+        *,
+        beside: Voice | None = None,
+    ) -> None:
         from accord.pipeline.stages.roles import Roles
 
+        roles: Roles | None = None if beside is None else beside._roles
         stage = Stage(name="sample", kind="answers", config=None, body=lambda _: iter(()))
         inputs = {**below(workspace, policy), policy.name: policy}
         self._machine = machine
-        self._roles = Roles(
-            StageContext(stage=stage, inputs=inputs, output=workspace.root, machine=machine)
+        self._roles: Roles = Roles(
+            StageContext(stage=stage, inputs=inputs, output=workspace.root, machine=machine),
+            beside=roles,
         )
         trained = policy.name in ("ppo", "dpo")
         self._role = self._roles.trained(policy.name) if trained else self._roles.start()
@@ -89,10 +134,13 @@ class Voice:
         settings: SamplingSettings,
         n: int,
         seed: int,
+        watch: Watch | None = None,
     ) -> list[list[Response]]:
         """`n` answers to each conversation, in order; the same seed, the same answers.
 
-        Raises DataError where a prompt leaves no room for an answer in the model's context.
+        `watch` hears after each token what the answers that are sampled together say so far; what
+        it raises ends the sampling. Raises DataError where a prompt leaves no room for an answer in
+        the model's context.
         """
         template = self._roles.template
         prompts = [Prompt(conversation=conversation) for conversation in conversations]
@@ -105,8 +153,15 @@ class Voice:
                     do=f"shorten it, or ask for fewer than {settings.max_tokens} tokens",
                 )
         ids = [template.prompt_ids(prompt.conversation) for prompt in prompts]
+
+        def hear(rows: Sequence[Sequence[int]]) -> None:
+            if watch is not None:
+                watch([template.answer_text(tokens) for tokens in rows])
+
         with Roomy(self._machine):
-            said = self._sampler.sample(ids, n=n, settings=settings, seed=seed)
+            said = self._sampler.sample(
+                ids, n=n, settings=settings, seed=seed, watch=None if watch is None else hear
+            )
         return [
             [
                 Response(
@@ -123,22 +178,18 @@ class Voice:
         ]
 
 
-def respond(
-    workspace: Workspace,
-    policy: Artifact,
-    conversations: Sequence[Conversation],
-    *,
-    settings: SamplingSettings,
-    n: int,
-    seed: int,
-    machine: Machine,
-) -> list[list[Response]]:
-    """`n` answers of `policy` to each conversation: a `Voice` that speaks once.
+def load_voices(
+    workspace: Workspace, policies: Sequence[Artifact], machine: Machine
+) -> list[Voice]:
+    """Several policies in memory at once, with one copy of the weights that they share.
 
-    Raises as `Voice` and `Voice.respond` do.
+    Raises as `Voice` does.
     """
-    voice = Voice(workspace, policy, machine)
-    return voice.respond(conversations, settings=settings, n=n, seed=seed)
+    voices: list[Voice] = []
+    for policy in policies:
+        beside = voices[0] if voices else None
+        voices.append(Voice(workspace, policy, machine, beside=beside))
+    return voices
 
 
 def below(workspace: Workspace, model: Artifact) -> Mapping[str, Artifact]:

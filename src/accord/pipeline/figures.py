@@ -59,7 +59,7 @@ _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
         "share",
         Measure.OTHER,
         Better.UP,
-        "Different pairs of neighbouring words, of one answer a prompt: it falls if they get alike.",
+        "Different pairs of neighbouring words, of one answer a prompt; falls if they get alike.",
     ),
     "repeated": (
         "share",

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from accord.collect.films import DATA_SHA256, FilmParts, film_openings, film_parts
 from accord.collect.rated import DERIVED, Rated, soft_label
-from accord.collect.rated_pairs import gap_pairs, human_ceiling, paired_snippets
+from accord.collect.rated_pairs import gap_pairs, grouped_pairs, human_ceiling
 from accord.core.types import (
     Comparison,
     Conversation,
@@ -59,7 +59,9 @@ class FilmSets:
     best: int
     """Best-rated texts of the reward model's part, for the stage `top`."""
     reward_texts: int
-    """Texts in training comparisons, each in one."""
+    """Texts in training comparisons."""
+    group: int = 6
+    """Texts of which each two are compared: a step reads each text once for all its pairs."""
     test_pairs: int = 2500
     raters: int = 600
     seed: int = 0
@@ -81,7 +83,7 @@ def bring_films(workspace: Workspace, archive: Path, sets: FilmSets) -> dict[str
     shown = _some(parts.demonstrations, sets.demonstrations, sets.seed)
     best = sorted(train, key=lambda one: (-_mean(one), one.text))[: sets.best]
     tested = gap_pairs(test, least=LEAST_GAP, count=sets.test_pairs, seed=sets.seed)
-    learnt = paired_snippets(train, seed=sets.seed)
+    learnt = grouped_pairs(train, size=sets.group, seed=sets.seed)
     pairs = [
         *(_derived(train[first], train[second], asked) for first, second in learnt),
         *(_derived(test[first], test[second], asked) for first, second in tested),

@@ -10,7 +10,7 @@ V = vocabulary.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +30,11 @@ ROWS = 64
 """Answers sampled at once unless told otherwise: past it a small processor gains little."""
 SHRINK = 0.85
 """Rows are dropped from the cache once this share of them is still being sampled."""
+
+
+Watch = Callable[[Sequence[Sequence[int]]], None]
+"""Hears after each token what the answers that are sampled together say so far. What it raises ends
+the sampling, and leaves nothing half done."""
 
 
 class DecoderCache(Protocol):
@@ -66,7 +71,13 @@ class TorchSampler:
 
     @torch.no_grad()
     def sample(
-        self, prompts: Sequence[Sequence[int]], *, n: int, settings: SamplingSettings, seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        n: int,
+        settings: SamplingSettings,
+        seed: int,
+        watch: Watch | None = None,
     ) -> list[list[Completion]]:
         """`n` completions for each prompt, reproducible from `seed`.
 
@@ -82,7 +93,8 @@ class TorchSampler:
         for start in range(0, len(order), per_call):
             chunk = order[start : start + per_call]
             rows = torch.tensor([p * n + i for p in chunk for i in range(n)])
-            said = self._run(decoder, [prompts[p] for p in chunk], n, settings, random_RT[rows])
+            chosen = [prompts[p] for p in chunk]
+            said = self._run(decoder, chosen, n, settings, random_RT[rows], watch)
             for place, p in enumerate(chunk):
                 answers[p] = said[place * n : (place + 1) * n]
         return answers
@@ -109,6 +121,7 @@ class TorchSampler:
         n: int,
         settings: SamplingSettings,
         random_RT: Tensor,
+        watch: Watch | None,
     ) -> list[Completion]:
         cache: DecoderCache
         cache, logits_PV = decoder.prefill(prompts, n, settings.max_tokens)
@@ -120,6 +133,8 @@ class TorchSampler:
             uniform_R = random_RT[rows.alive, t].to(logits_RV.device)
             token_R, logp_R = next_token(logits_RV, uniform_R, settings)
             self._record(rows, token_R, logp_R)
+            if watch is not None:
+                watch(rows.tokens)
             going = torch.tensor([not rows.stopped[i] for i in rows.alive.tolist()])
             if t + 1 == settings.max_tokens or not going.any():
                 break

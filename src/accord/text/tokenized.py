@@ -79,6 +79,21 @@ class TokenRows:
         here = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
         return TokenRow(self.ids[here], self.mask[here])
 
+    def distinct(self) -> tuple[list[TokenRow], NDArray[np.intp]]:
+        """Rows that differ, and for every row its place among them: what is said twice is read
+        once."""
+        place: dict[tuple[bytes, bytes], int] = {}
+        found: list[TokenRow] = []
+        index = np.zeros(len(self), dtype=np.intp)
+        for number in range(len(self)):
+            row = self[number]
+            words = (row.ids.tobytes(), row.mask.tobytes())
+            if words not in place:
+                place[words] = len(found)
+                found.append(row)
+            index[number] = place[words]
+        return found, index
+
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of every row, [N]."""

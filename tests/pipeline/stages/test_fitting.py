@@ -72,7 +72,8 @@ def test_comparisons(sieve: Sieve, place: str) -> None:
             )
         )
     tokens, kept = sieve.comparisons(rows)
-    assert (len(tokens), kept) == (2, [0, 3])
+    # One prompt and a shared response make one unit of the two that are kept.
+    assert (len(tokens), tokens.pairs, kept) == (2 if place == "prompt" else 1, 2, [0, 3])
     assert left_out(sieve) == ([2], [1, 4])
     assert all(one.text == rows[one.row].prompt.messages[0].content[:80] for one in sieve.left_out)
 

@@ -61,7 +61,9 @@ def _rated(context: StageContext, roles: Roles, split: Split) -> list[RatedRespo
     rows = [row for row in data.ratings(context, split) if row.response.strip()]
     kept = [row for row in rows if len(alone(roles.tokenizer, _whole(row))) <= limit]
     if len(kept) < len(rows):
-        context.tell(f"{len(rows) - len(kept)} rated responses of more than {limit} tokens left out")
+        context.tell(
+            f"{len(rows) - len(kept)} rated responses of more than {limit} tokens left out"
+        )
         context.note(f"{split}_too_long", len(rows) - len(kept))
     return kept
 

@@ -19,6 +19,7 @@ from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.fitting import Sieve, compared, row_limit
 from accord.pipeline.stages.roles import Roles
+from accord.stats.ranking import pair_accuracy
 from accord.text.tokenized import Tokenized, TokenRow
 
 ANSWER_TOKENS = 48
@@ -36,22 +37,29 @@ def body(context: StageContext) -> Iterator[Row]:
     steps = step_count(len(sets.train), config.batch_prompts, config.epochs)
     context.total(steps)
     tokens = context.machine.micro_batch_tokens
-    yield from train(
+    lead = None
+    for row in train(
         config,
         data=sets.train,
-        dev=sets.dev,
         model=model,
         state=state,
         steps=steps,
         seed=context.seed + config.seed,
         micro_batch_tokens=tokens,
-    )
+    ):
+        if state.step == steps and (sets.dev.label_P != 0.5).any():
+            lead = leads(sets.dev, model, tokens)
+            accuracy = pair_accuracy(lead, sets.dev.label_P, weight=sets.dev.weight_P)
+            yield {**row, "preference/dev_accuracy": accuracy}
+        else:
+            yield row
     context.note("train_pairs", sets.train.pairs)
     _set_unit(context, roles, model, sets.train)
     if len(sets.dev):
         known = data.comparisons(context, Split.TRAIN)
         probe = probe_leads(sets.train, sets.dev, roles.backbone(roles.base))
-        lead = leads(sets.dev, model, tokens)
+        if lead is None:  # training had ended before this process began
+            lead = leads(sets.dev, model, tokens)
         figures = audit(known, sets.dev_rows, lead, probe_P=probe)
         context.note("audit", figures)
         text = json.dumps(figures, indent=2, sort_keys=True) + "\n"

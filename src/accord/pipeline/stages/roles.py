@@ -30,11 +30,17 @@ class Roles:
     """Builds the roles of one stage from its inputs; frozen weights are read once.
 
     `trains_all` says that the stage trains all weights of its policy: frozen ones are then held in
-    float32 too, so that a reference starts equal to its policy.
+    float32 too, so that a reference starts equal to its policy. Roles made `beside` others share
+    the frozen weights that both read; `trains_all` is the same for both.
     """
 
     def __init__(
-        self, context: StageContext, *, packing: bool = True, trains_all: bool = False
+        self,
+        context: StageContext,
+        *,
+        packing: bool = True,
+        trains_all: bool = False,
+        beside: Roles | None = None,
     ) -> None:
         prepare(context.machine)
         self.context = context
@@ -45,8 +51,8 @@ class Roles:
         self.tokenizer = TextTokenizer.load(self.base)
         self.template = ChatTemplate(self.tokenizer)
         self._expect(context.input(name))
-        self._loaded: dict[Path, Backbone] = {}
-        self._digests: dict[str, str] = {}
+        self._loaded: dict[Path, Backbone] = {} if beside is None else beside._loaded
+        self._digests: dict[str, str] = {} if beside is None else beside._digests
 
     def backbone(self, folder: Path, *, train_all: bool = False) -> Backbone:
         """Weights of a folder: one frozen copy for all roles, or a fresh one to train."""
@@ -126,7 +132,7 @@ class Roles:
         if not reward.adapters:
             whole = self.backbone(artifact.folder / "model", train_all=True)
             return Role(whole, (), head, scale, self.packing)
-        reward.backbone.copy_adapter("reward", "value")
+        reward.backbone.copy_adapter(reward.adapters[-1], "value")
         return Role(reward.backbone, ("value",), head, scale, self.packing)
 
     def sampler(self, role: Role) -> TorchSampler:
@@ -156,7 +162,7 @@ class Roles:
 
     def _stacked(self, backbone: Backbone, below: tuple[str, ...], artifact: Artifact) -> Role:
         """An artifact's adapter on top of those `below`, read once."""
-        name = artifact.name
+        name = f"{artifact.name}-{artifact.key}"  # two policies may share the weights below
         if name not in backbone.adapters:
             self._digests[name] = backbone.load_adapter(name, artifact.folder / "adapter")
         return self._frozen(backbone, (*below, name))
