@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -12,7 +13,7 @@ from accord.models.backbone import Backbone
 from accord.rewards.judge import RatingJudge
 from accord.rewards.judge_fit import fit_judge
 from accord.text.tokenizer import TextTokenizer
-from tests.models.workshop import load
+from tests.models.workshop import machine
 
 THINGS = ("film", "story", "music", "cast", "ending", "plot", "dialogue", "camera")
 GOOD = ("brilliant", "wonderful", "superb", "beautiful", "great", "best", "charming", "perfect")
@@ -27,12 +28,13 @@ Made = TypeVar("Made")
 
 
 def opinions(count: int, *, seed: int) -> tuple[list[str], list[float]]:
-    """Texts that say two things of a film, and how far they like it, -2 to 2 with some noise."""
+    """Texts that say two things of a film, and how far they like it: -2, 0 or 2, and noise."""
     rng = Random(seed)
     texts, ratings = [], []
     for _ in range(count):
         one, other = rng.sample(THINGS, 2)
-        liked = [rng.random() < 0.5 for _ in range(2)]
+        first = rng.random() < 0.5
+        liked = (first, first == (rng.random() < 0.75))
         said = [rng.choice(GOOD if like else BAD) for like in liked]
         texts.append(rng.choice(FRAMES).format(one, said[0], other, said[1]))
         ratings.append(2.0 * (sum(liked) - 1) + rng.gauss(0, 0.2))
@@ -50,8 +52,9 @@ def finished(making: Generator[Row, None, Made]) -> tuple[Made, list[float]]:
 
 
 def reader(folder: Path) -> tuple[Backbone, TextTokenizer]:
-    """The model of a folder and its tokenizer."""
-    return load(folder), TextTokenizer.load(folder)
+    """The model of a folder, reading some ten texts at a time, and its tokenizer."""
+    here = replace(machine(), micro_batch_tokens=1024)
+    return Backbone.load(folder, machine=here), TextTokenizer.load(folder)
 
 
 def taught(folder: Path, *, count: int = 240) -> RatingJudge:

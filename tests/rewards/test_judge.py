@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from accord.core.errors import ConfigError, ModelError
-from accord.core.types import Conversation
+from accord.core.types import Conversation, Message, Speaker
 from accord.models.tiny import make_tiny
 from accord.rewards.judge import FACTS_FILE, WEIGHTS_FILE, RatingJudge, alone, signs
 from accord.text.tokenized import Tokenized
@@ -36,9 +36,16 @@ def test_a_grade_is_what_the_module_says(judge: RatingJudge) -> None:
         judge(asked, texts[:-1])
 
 
+def test_an_opening_is_judged_with_the_answer(judge: RatingJudge) -> None:
+    asked = Conversation.of("What do you say?")
+    opened = Conversation((*asked.messages, Message(role=Speaker.OPENING, content="The film is")))
+    assert opened.opening == "The film is"
+    assert judge([opened], [" superb."]) == judge([asked], ["The film is superb."])
+
+
 def test_company_and_adapters_change_no_grade(tiny_folder: Path) -> None:
     """Grades come from the frozen weights alone, whatever is read in the same batch."""
-    judge = taught(tiny_folder, count=80)
+    judge = taught(tiny_folder, count=120)
     texts, _ = opinions(9, seed=8)
     found = judge.grade(texts)
     one_by_one = [float(judge.grade([text]).grade[0]) for text in texts]

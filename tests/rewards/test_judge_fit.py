@@ -28,7 +28,7 @@ def test_it_rates_as_people_do_and_tells_how_far_it_is(tiny_folder: Path) -> Non
 
 def test_the_same_seed_teaches_the_same(tiny_folder: Path) -> None:
     backbone, tokenizer = reader(tiny_folder)
-    texts, ratings = opinions(80, seed=0)
+    texts, ratings = opinions(120, seed=0)
 
     def grades(seed: int) -> np.ndarray:
         judge, _ = finished(
@@ -43,7 +43,7 @@ def test_the_same_seed_teaches_the_same(tiny_folder: Path) -> None:
 def test_a_lesson_can_leave_out_a_trick(tiny_folder: Path) -> None:
     backbone, tokenizer = reader(tiny_folder)
     lesson, _ = finished(
-        lesson_of(*opinions(80, seed=0), backbone=backbone, tokenizer=tokenizer, made=5)
+        lesson_of(*opinions(120, seed=0), backbone=backbone, tokenizer=tokenizer, made=5)
     )
     assert len(lesson.tricks) == 5 * len(SHOWN) == len(lesson.fakes.tokens_I)
     assert set(lesson.praise) <= {*GOOD, *BAD}
@@ -72,7 +72,7 @@ def test_a_tricks_texts_do_not_depend_on_the_others() -> None:
 
 def test_what_teaches_nothing_is_refused(tiny_folder: Path) -> None:
     backbone, tokenizer = reader(tiny_folder)
-    texts, ratings = opinions(60, seed=0)
+    texts, ratings = opinions(120, seed=0)
 
     def fit(texts: list[str], ratings: list[float]) -> None:
         finished(fit_judge(texts, ratings, backbone=backbone, tokenizer=tokenizer, made=1))
@@ -84,11 +84,11 @@ def test_what_teaches_nothing_is_refused(tiny_folder: Path) -> None:
     with pytest.raises(DataError, match="many texts"):
         fit(texts[:30], ratings[:30])
     with pytest.raises(DataError, match="many texts"):
-        fit(texts, [1.0] * 60)
+        fit(texts, [1.0] * 120)
     with pytest.raises(DataError, match="too few words"):
-        fit(["It goes on."] * 60, ratings)
+        fit(["It goes on."] * 120, ratings)
     with pytest.raises(DataError, match="no tokens"):
-        fit(["", *texts[1:]], ratings)
+        fit([*texts, ""], [*ratings, 0.0])
     lesson, _ = finished(
         lesson_of(
             texts, ratings, backbone=backbone, tokenizer=tokenizer, made=2, tricks=[Trick.LISTED]

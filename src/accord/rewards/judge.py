@@ -110,8 +110,12 @@ class RatingJudge:
     """Log-odds that somebody wrote it, of the signs alone."""
 
     def __call__(self, prompts: Sequence[Conversation], answers: Sequence[str]) -> list[float]:
-        """Grade `answers[i]`; prompts are not read. Raises ValueError on different lengths."""
-        texts = [text for _, text in zip(prompts, answers, strict=True)]
+        """Grade `answers[i]` with what `prompts[i]` opened it with; nothing else of it is read.
+
+        Raises ValueError on different lengths.
+        """
+        asked = zip(prompts, answers, strict=True)
+        texts = [prompt.opening + answer for prompt, answer in asked]
         return [float(grade) for grade in self.grade(texts).grade]
 
     def grade(self, texts: Sequence[str]) -> Grades:
