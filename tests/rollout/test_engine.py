@@ -34,7 +34,7 @@ def sample(
     settings: SamplingSettings = LONG,
     seed: int = 1,
     fast: bool = True,
-    rows: int = 64,
+    rows: int = engine.ROWS,
     prompts: Sequence[Sequence[int]] = PROMPTS,
 ) -> list[list[Completion]]:
     sampler = TorchSampler(role, stop_ids=STOPS, fast=fast, rows=rows)
@@ -154,6 +154,27 @@ def test_company_changes_no_answer(folder_of: Folders, fast: bool) -> None:
     torch.testing.assert_close(logprobs(by_prompt), logprobs(together), atol=2e-5, rtol=0)
     alone = sample(role, n=1, prompts=PROMPTS[:1], fast=fast)
     assert alone[0][0].tokens == together[0][0].tokens
+
+
+@pytest.mark.parametrize(("rows", "room", "calls"), [(8, 4, 1), (8, 3, 2), (8, 1, 4), (2, 4, 2)])
+def test_long_answers_are_sampled_fewer_at_once(
+    folder_of: Folders, rows: int, room: int, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four prompts, one answer each; `room` rows of the longest prompt and answer."""
+    prefilled: list[int] = []
+    prefill = LlamaDecoder.prefill
+
+    def counted(self: Any, prompts: Sequence[Sequence[int]], n: int, new: int) -> object:
+        prefilled.append(len(prompts))
+        return prefill(self, prompts, n, new)
+
+    role = Role(load(folder_of("llama")))
+    usual = sample(role, n=1)
+    monkeypatch.setattr(LlamaDecoder, "prefill", counted)
+    longest = max(len(prompt) for prompt in PROMPTS) + LONG.max_tokens
+    monkeypatch.setattr(engine, "CACHED", room * longest)
+    assert tokens(sample(role, n=1, rows=rows)) == tokens(usual)
+    assert len(prefilled) == calls
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])

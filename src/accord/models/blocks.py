@@ -94,7 +94,7 @@ def block(starts: Sequence[int], lengths: Sequence[int], before: int) -> Block:
 def _start(prefix: int, length: int) -> Block:
     """The common start with the first sequence behind it, of which it takes nothing.
 
-    Past some 130 tokens the kernel may round a token otherwise where fewer follow it.
+    The kernel may round a token past the first 128 otherwise where fewer follow it.
     """
     whole, empty = block([0], [prefix + length], 0), torch.zeros(0, dtype=torch.long)
     first = torch.arange(prefix)
@@ -142,6 +142,7 @@ class BlockAttention(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, parts: Sequence[Block], scaling: float
     ) -> Tensor:
+        """One call of the kernel a block of `parts`; nothing but q, k and v is kept."""
         ctx.save_for_backward(q, k, v)
         ctx.parts, ctx.scaling = parts, scaling
         out = torch.empty_like(q, memory_format=torch.contiguous_format)
@@ -162,6 +163,7 @@ class BlockAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of q, k and v in their dtype; a common start's are summed in float32."""
         q, k, v = ctx.saved_tensors
         to_q = torch.empty_like(q, memory_format=torch.contiguous_format)
         # A common start's keys get a sum over all blocks.

@@ -26,8 +26,12 @@ from accord.rollout.sampling import next_token, uniforms
 
 log = logging.getLogger(__name__)
 
-ROWS = 64
-"""Answers sampled at once unless told otherwise: past it a small processor gains little."""
+ROWS = 128
+"""Answers sampled at once unless told otherwise: 640 tokens a second on two cores where 64 gave 510
+(SmolLM2, short prompts)."""
+CACHED = 1 << 17
+"""Tokens that the cache of one call may have room for, unless a single prompt's answers need more:
+64 rows of 2,048, or 128 of 1,024. SmolLM2 keeps 23 KB for each, 3 GB in all."""
 SHRINK = 0.85
 """Rows are dropped from the cache once this share of them is still being sampled."""
 
@@ -86,7 +90,8 @@ class TorchSampler:
         self._check(prompts, n, settings)
         decoder = LlamaDecoder(self.role) if self.fast else PlainDecoder(self.role)
         random_RT = uniforms(len(prompts) * n, settings.max_tokens, seed)
-        per_call = max(1, self.rows // n)
+        slots = settings.max_tokens + max((len(prompt) for prompt in prompts), default=0)
+        per_call = max(1, min(self.rows, CACHED // slots) // n)
         # Prompts of like length share a call, so that little of the cache is padding.
         order = sorted(range(len(prompts)), key=lambda p: len(prompts[p]))
         answers: list[list[Completion]] = [[] for _ in prompts]
