@@ -37,7 +37,7 @@ PEOPLE = {
 """Simulated raters; a rating's standard deviation around a text's mean is about 1.2."""
 
 
-SIZES = {"demonstrations": 700, "best": 500, "reward_texts": 1500}
+SIZES = {"demonstrations": 700, "best": 500, "reward_texts": 1200}
 """Texts of each part that are used in ten minutes; the others are there to be added."""
 ROUND = 48
 """Prompts of the first round, which the reward model learns from."""
@@ -74,7 +74,7 @@ def films() -> PipelineConfig:
             adapter=adapter,
             optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE),
         ),
-        judge=JudgeConfig(texts=1200, made_up=40, tried=25, max_tokens=128),
+        judge=JudgeConfig(texts=1000, made_up=40, tried=25, max_tokens=128),
         reward=RewardConfig(
             epochs=1,
             batch_prompts=3,
@@ -84,7 +84,7 @@ def films() -> PipelineConfig:
             scale_prompts=32,
         ),
         ppo=PPOConfig(
-            steps=14,
+            steps=12,
             batch_prompts=32,
             samples=2,
             max_tokens=32,
