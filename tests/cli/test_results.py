@@ -114,6 +114,14 @@ def test_a_line_an_arm_with_intervals() -> None:
     assert "over 300 held-out prompts" in text
 
 
+def test_a_distance_of_nothing_has_no_sign() -> None:
+    evaluation = found()["evaluation"]
+    evaluation["policies"]["sft"]["kl"] = figure(-0.001)
+    sft = next(line for line in said(found(evaluation=evaluation)).splitlines() if "SFT " in line)
+    assert " 0.00 " in said(found(evaluation=evaluation))
+    assert "-0.00" not in sft
+
+
 def test_a_narrow_terminal_cuts_nothing() -> None:
     text = said(found(), width=80)
     table = text[: text.index("over 300")]

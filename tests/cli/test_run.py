@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -92,6 +93,24 @@ def test_report_is_one_file_with_all_stages(finished: Path) -> None:
         assert words in page
     assert not re.search(r"(src|href)=.https?:", page)
     assert "<script" not in page
+
+
+def test_the_report_shows_what_was_evaluated_beside_the_settings(
+    finished: Path, tmp_path: Path
+) -> None:
+    """A stage that accord.toml no longer names is shown with the evaluation that compared it."""
+    folder = tmp_path / "ws"
+    subprocess.run(["cp", "-r", str(finished), str(folder)], check=True)
+    settings = folder / "accord.toml"
+    kept = [stage for stage in STAGES if stage not in ("base", "dpo")]
+    settings.write_text(SMALL.replace("checkpoint_every", f"stages = {kept}\ncheckpoint_every"))
+    done = accord("report", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert list(numbers["lineage"]["stages"]) == STAGES
+    assert [arm["policy"] for arm in numbers["arms"]] == ["sft", "best of 2", "ppo", "dpo"]
+    assert numbers["data"][0]["judged_by"] == {"by simulated raters": numbers["data"][0]["rows"]}
+    assert "asks for now" not in done.stderr
 
 
 def test_single_stage_with_an_override(finished: Path) -> None:

@@ -115,7 +115,8 @@ def _table(found: Mapping[str, Any], evaluation: Mapping[str, Any], *, wide: boo
             Text(str(arm["label"])),
             Text(_number(level.get(main), "+.2f", wide=wide)),
             _colour(change.get(main), _number(change.get(main), "+.2f", wide=wide) or "-"),
-            f"{bound}{level['kl']['value']:.2f}" if "kl" in level else "",
+            # Adding 0 takes the sign off a zero.
+            f"{bound}{round(level['kl']['value'], 2) + 0.0:.2f}" if "kl" in level else "",
             f"{level['length']['value']:.1f}" if "length" in level else "",
             f"{level['stopped']['value']:.0%}" if "stopped" in level else "",
             f"{level['distinct']['value']:.2f}" if "distinct" in level else "",

@@ -11,6 +11,7 @@ from accord.core.errors import WorkspaceError
 from accord.core.files import write_atomic
 from accord.core.hashing import digest, plain
 from accord.evals.report.data import ReportData, RunFacts, Source, StageReport
+from accord.evals.report.parts import Truth
 from accord.evals.report.render import render
 from accord.pipeline.arms import arms, truth_of
 from accord.pipeline.artifact import METRICS, Manifest
@@ -87,10 +88,7 @@ def _gathered(
     sets = learnt(workspace, made)
     evaluated = workspace.artifact("eval", made["eval"].key) if "eval" in made else None
     heard = opinions(workspace, sets, evaluated, policy=after, versus=before)
-    asked = _settings(made, "eval")
-    truth = truth_of(str(asked.get("gold", config.gold)))
-    own = asked.get("own")
-    instead = own.get("instead", "") if isinstance(own, Mapping) else ""
+    truth, instead = _asked(made, config)
     return ReportData(
         run=_facts(workspace, config, list(trained.values()), before=before, after=after),
         stages=reports,
@@ -190,8 +188,12 @@ def _figures(made: Mapping[str, Manifest], name: str) -> Mapping[str, Any]:
     return made[name].figures if name in made else {}
 
 
-def _settings(made: Mapping[str, Manifest], name: str) -> Mapping[str, Any]:
-    return made[name].config if name in made else {}
+def _asked(made: Mapping[str, Manifest], config: PipelineConfig) -> tuple[Truth, str]:
+    """What stood for the truth when it was evaluated, and what prompted arms were asked."""
+    settings: Mapping[str, Any] = made["eval"].config if "eval" in made else {}
+    own = settings.get("own")
+    instead = own.get("instead", "") if isinstance(own, Mapping) else ""
+    return truth_of(str(settings.get("gold", config.gold))), instead
 
 
 def _ceiling(sets: Sequence[Learnt]) -> Mapping[str, float] | None:

@@ -151,3 +151,14 @@ def test_no_arms_show_nothing(sample: ModuleType) -> None:
     assert view.table(data)[1] == ()
     assert view.sentences(data) == ()
     assert view.pictures(data) == ()
+
+
+def test_a_distance_that_rounding_left_is_none(many: ReportData) -> None:
+    figures = tuple(
+        replace(f, value=-7e-8, low=None, high=None)
+        if (f.measure, f.policy) == (Measure.KL, "sft")
+        else f
+        for f in many.figures
+    )
+    columns, rows = view.table(replace(many, figures=figures))
+    assert rows[0].cells[[column.title for column in columns].index("KL")].value == "0"

@@ -146,7 +146,9 @@ def _kl(of: Figures, arm: Arm) -> Cell:
     found = of.level(Measure.KL, arm)
     if found is None:
         return Cell("")
-    return Cell(words.number(found.value), "at most" if arm.kind is ArmKind.PICKED else "")
+    # What is left by rounding is no distance; adding 0 takes the sign off a zero.
+    nats = words.number(round(found.value, 3) + 0.0)
+    return Cell(nats, "at most" if arm.kind is ArmKind.PICKED else "")
 
 
 def _plain(of: Figures, name: str, arm: Arm, *, bare: bool = False) -> Cell:
