@@ -34,7 +34,7 @@ from accord.pipeline.worker import work
 from accord.pipeline.workspace import Workspace
 from accord.store.database import Database
 from accord.store.datasets import Dataset
-from accord.store.jobs import JobState
+from accord.store.jobs import Job, JobState
 from accord.store.registry import conversation_of, publish_guideline, response_text
 from accord.store.tables import task_responses, tasks
 from accord.telemetry.sink import Silent, Sink
@@ -96,7 +96,10 @@ def take_round(
         with database.write() as connection:
             publish_guideline(connection, settings.guideline, asked.guidelines, criteria=())
             campaign = open_campaign(connection, settings)
-        _sample(workspace, stages, database, asked, settings, policy, machine, told)
+        orders = _order(database, asked, settings, policy)
+        for order in orders:
+            ended = work(workspace, database, stages=stages, machine=machine, only=order, sink=told)
+            _check_done(ended, name)
         told.notice(f"{asked.name}: simulated raters rank the answers, as people would")
         taste = _taste(workspace, policy, ratings(), machine())
         _read(database, taste, campaign.id)
@@ -128,17 +131,10 @@ def _taken(workspace: Workspace, name: str, campaign: str) -> bool:
     return False
 
 
-def _sample(
-    workspace: Workspace,
-    stages: Sequence[Stage],
-    database: Database,
-    asked: Round,
-    settings: CampaignSettings,
-    policy: Artifact,
-    machine: Callable[[], Machine],
-    sink: Sink,
-) -> None:
-    """Let the policy answer what it did not answer yet."""
+def _order(
+    database: Database, asked: Round, settings: CampaignSettings, policy: Artifact
+) -> list[str]:
+    """Ask for answers that are not there yet; the jobs (ids) that are to be worked off."""
     added = add_prompts(database, asked.prompts)
     sampling = SamplingSettings(max_tokens=asked.max_tokens)
     with database.write() as connection:
@@ -146,28 +142,31 @@ def _sample(
         begun = [job.id for job, _ in unfinished(connection, campaign)]
         left = set(unsampled(connection, campaign))
         wanted = [prompt for prompt in added.ids if prompt in left]
-        if not begun and wanted:
-            begun = [
-                request(
-                    connection,
-                    campaign,
-                    wanted,
-                    [f"{policy.name}-{policy.key}"],
-                    samples=K,
-                    settings=sampling,
-                    seed=asked.seed,
-                )
-            ]
-    for job in begun:
-        ended = work(workspace, database, stages=stages, machine=machine, only=job, sink=sink)
-        for one in ended:
-            if one.state is not JobState.DONE:
-                raise WorkspaceError(
-                    "the policy's answers could not be sampled",
-                    got=one.error,
-                    where=settings.name,
-                    do="run the command again",
-                )
+        if begun or not wanted:
+            return begun
+        policies = [f"{policy.name}-{policy.key}"]
+        return [
+            request(
+                connection,
+                campaign,
+                wanted,
+                policies,
+                samples=K,
+                settings=sampling,
+                seed=asked.seed,
+            )
+        ]
+
+
+def _check_done(ended: Sequence[Job], campaign: str) -> None:
+    for job in ended:
+        if job.state is not JobState.DONE:
+            raise WorkspaceError(
+                "the policy's answers could not be sampled",
+                got=job.error,
+                where=campaign,
+                do="run the command again",
+            )
 
 
 def _taste(
