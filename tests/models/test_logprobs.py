@@ -36,13 +36,21 @@ def whole(
 @pytest.mark.parametrize("targets", [1, 4, 5, 8, 11])
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 @pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
 def test_pieces_give_values_and_gradients_of_the_whole(
-    monkeypatch: pytest.MonkeyPatch, targets: int, temperature: float, bias: bool
+    monkeypatch: pytest.MonkeyPatch, targets: int, temperature: float, bias: bool, frozen: bool
 ) -> None:
+    """A frozen head's gradient is taken in the forward pass, a trained one's behind it."""
     monkeypatch.setattr(logprobs, "PIECE", 4)
     hidden, weight, target, bias_V = problem(targets, bias=bias)
     inputs = [tensor for tensor in (hidden, weight, bias_V) if tensor is not None]
-    logp, entropy = token_logprobs(hidden, weight, target, bias_V=bias_V, temperature=temperature)
+    if frozen:
+        for tensor in inputs[1:]:
+            tensor.requires_grad_(False)
+        inputs = inputs[:1]
+    logp, entropy = token_logprobs(
+        hidden, weight, target, bias_V=bias_V, temperature=temperature, entropy=True
+    )
     want, want_entropy = whole(hidden, weight, target, bias_V, temperature)
     torch.testing.assert_close(logp, want)
     torch.testing.assert_close(entropy, want_entropy.detach())
@@ -56,7 +64,10 @@ def test_pieces_give_values_and_gradients_of_the_whole(
 def test_without_gradients_the_values_are_the_same() -> None:
     hidden, weight, target, _ = problem(9)
     with torch.no_grad():
-        logp, entropy = token_logprobs(hidden, weight, target)
+        logp, entropy = token_logprobs(hidden, weight, target, entropy=True)
+        alone, nothing = token_logprobs(hidden, weight, target)
+    assert torch.equal(alone, logp)
+    assert not nothing.any()
     assert not logp.requires_grad
     torch.testing.assert_close((logp, entropy), whole(hidden, weight, target, None, 1.0))
 

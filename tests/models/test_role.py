@@ -83,7 +83,7 @@ def test_logprobs_are_those_of_the_models_own_softmax(
             if row.mask[t]:
                 want.append(logp[t - 1, row.ids[t]])
                 want_entropy.append(-(logp[t - 1].exp() * logp[t - 1]).sum())
-    logp, entropy = role.logprobs(Ragged.of(ROWS), temperature=temperature)
+    logp, entropy = role.logprobs(Ragged.of(ROWS), temperature=temperature, entropy=True)
     torch.testing.assert_close(logp, torch.stack(want), atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(entropy, torch.stack(want_entropy), atol=1e-5, rtol=1e-5)
 

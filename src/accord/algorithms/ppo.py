@@ -135,7 +135,9 @@ def collect(config: PPOConfig, parts: Parts, state: TrainState, seed: int) -> Ex
             do="look at the saved answers and the reward model's scale",
         )
     heat = config.temperature
-    logp_M, entropy_M = _each(parts, rows, lambda r: parts.policy.logprobs(r, temperature=heat))
+    logp_M, entropy_M = _each(
+        parts, rows, lambda r: parts.policy.logprobs(r, temperature=heat, entropy=True)
+    )
     reference_M, _ = _each(parts, rows, lambda r: parts.reference.logprobs(r, temperature=heat))
     value_M, _ = _each(parts, rows, lambda r: (parts.critic.values(r),) * 2)
     sampled = Sampled(asked, answers, rows, score_B, logp_M, reference_M, value_M, entropy_M)

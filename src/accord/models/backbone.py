@@ -32,6 +32,7 @@ from accord.core.machine import Machine
 from accord.models.attention import RAGGED, Layout, register_ragged
 from accord.models.bars import no_bars
 from accord.models.joint import made_joint
+from accord.models.partial import run_until
 from accord.models.ragged import Folded, Ragged
 from accord.models.soundness import check_head, packs_right
 
@@ -303,6 +304,11 @@ class Backbone:
             )
         return taken(out.last_hidden_state), taken(out.hidden_states[layers])
 
+    def states_after(self, batch: Ragged, layers: int) -> Tensor:
+        """`hidden_after`'s second part alone: the layers above are not run. Raises as it does."""
+        taken, out = self._run(batch, until=layers)
+        return taken(out.last_hidden_state)
+
     def _run(
         self, batch: Ragged, *, packing: bool = True, padding_side: str = "right", **asked: Any
     ) -> tuple[Callable[[Tensor], Tensor], Any]:
@@ -317,7 +323,7 @@ class Backbone:
             if packing and self.packs:
                 return self._packed(batch, **asked)
             ids_BT, positions_BT, real_BT = batch.padded(padding_side)
-            return (lambda states: states[real_BT]), self.decoder(
+            return (lambda states: states[real_BT]), self._decode(
                 inputs_embeds=self.embed(ids_BT),
                 position_ids=positions_BT,
                 attention_mask=real_BT,
@@ -329,7 +335,7 @@ class Backbone:
         config, folded = self.config, Folded.of(batch)
         usual, config._attn_implementation = config._attn_implementation, RAGGED
         try:
-            return (lambda states: folded.unfolded(states[0])), self.decoder(
+            return (lambda states: folded.unfolded(states[0])), self._decode(
                 inputs_embeds=self.embed(folded.ids_R[None]),
                 position_ids=folded.positions_R[None],
                 use_cache=False,
@@ -338,6 +344,9 @@ class Backbone:
             )
         finally:  # whoever else runs this model meets it as it was
             config._attn_implementation = usual
+
+    def _decode(self, *, until: int | None = None, **given: Any) -> Any:
+        return self.decoder(**given) if until is None else run_until(self.decoder, until, **given)
 
     @property
     def mixed(self) -> bool:

@@ -44,7 +44,11 @@ def logits(hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, *, mixed
 
 
 class _Piece(torch.autograd.Function):
-    """Log-probability and entropy of some rows; logits are computed again for the gradient."""
+    """Log-probability of some rows, and the entropy where it is asked for, else zeros.
+
+    A frozen head's gradient is taken in the forward pass: a row's is one vector times whatever
+    comes from above, and the logits are there. A head that trains runs over the rows again.
+    """
 
     @staticmethod
     def forward(
@@ -55,18 +59,32 @@ class _Piece(torch.autograd.Function):
         target_M: Tensor,
         temperature: float,
         mixed: bool,
+        entropy: bool,
+        pull: bool,
     ) -> tuple[Tensor, Tensor]:
         logits_MV = logits(hidden_MD, weight_VD, bias_V, mixed=mixed).div_(temperature)
         norm_M = logits_MV.logsumexp(-1)
         logp_M = logits_MV.gather(-1, target_M[:, None])[:, 0] - norm_M
-        entropy_M = norm_M - ((logits_MV - norm_M[:, None]).exp_().mul_(logits_MV)).sum(-1)
-        ctx.save_for_backward(hidden_MD, weight_VD, bias_V, target_M, norm_M)
-        ctx.temperature, ctx.mixed = temperature, mixed
+        entropy_M = torch.zeros_like(norm_M)
+        if entropy:
+            mean_M = ((logits_MV - norm_M[:, None]).exp_().mul_(logits_MV)).sum(-1)
+            entropy_M = norm_M - mean_M
+        ctx.temperature, ctx.mixed, ctx.pull = temperature, mixed, pull
         ctx.mark_non_differentiable(entropy_M)
+        if pull:
+            chance_MV = logits_MV.sub_(norm_M[:, None]).exp_()
+            with _rounded_factors(hidden_MD.device, mixed):
+                mean_MD = chance_MV @ weight_VD
+            ctx.save_for_backward((weight_VD[target_M] - mean_MD).div_(temperature))
+        else:
+            ctx.save_for_backward(hidden_MD, weight_VD, bias_V, target_M, norm_M)
         return logp_M, entropy_M
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.pull:
+            (pull_MD,) = ctx.saved_tensors
+            return pull_MD * gradients[0][:, None], *(None,) * 7
         hidden_MD, weight_VD, bias_V, target_M, norm_M = ctx.saved_tensors
         slope_M = gradients[0] / ctx.temperature
         logits_MV = logits(hidden_MD, weight_VD, bias_V, mixed=ctx.mixed).div_(ctx.temperature)
@@ -79,7 +97,7 @@ class _Piece(torch.autograd.Function):
             to_hidden = change_MV @ weight_VD if wants[0] else None
             to_weight = change_MV.T @ hidden_MD if wants[1] else None
         to_bias = change_MV.sum(0) if wants[2] else None
-        return to_hidden, to_weight, to_bias, None, None, None
+        return to_hidden, to_weight, to_bias, *(None,) * 5
 
 
 def token_logprobs(
@@ -90,8 +108,11 @@ def token_logprobs(
     bias_V: Tensor | None = None,
     temperature: float = 1.0,
     mixed: bool = False,
+    entropy: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """`(logp_M, entropy_M)` in nats, float32: of the target and of the whole distribution.
+
+    The entropy is 0 throughout unless asked for: it costs as much again as the log-probability.
 
     `hidden_MD` are the rows that predict the targets, `weight_VD` the head's weights (float32 ones
     are not copied); the logits are divided by `temperature` first. `mixed` rounds the factors of
@@ -99,14 +120,17 @@ def token_logprobs(
     """
     hidden_MD, weight_VD = hidden_MD.float(), weight_VD.float()
     bias_V = None if bias_V is None else bias_V.float()
+    trains = weight_VD.requires_grad or (bias_V is not None and bias_V.requires_grad)
+    pull = torch.is_grad_enabled() and hidden_MD.requires_grad and not trains
+    how = (temperature, mixed, entropy, pull)
     pieces = []
     for start in range(0, len(target_M), PIECE):
         rows = slice(start, start + PIECE)
-        arguments = (hidden_MD[rows], weight_VD, bias_V, target_M[rows], temperature, mixed)
+        arguments = (hidden_MD[rows], weight_VD, bias_V, target_M[rows], *how)
         found = _Piece.apply(*arguments)  # type: ignore[no-untyped-call]
         pieces.append(cast(tuple[Tensor, Tensor], found))
     if not pieces:
         empty = hidden_MD.sum(-1)  # a loss of nothing still has a gradient: zero
         return empty, empty.detach()
-    logp, entropy = zip(*pieces, strict=True)
-    return torch.cat(logp), torch.cat(entropy)
+    logp, entropies = zip(*pieces, strict=True)
+    return torch.cat(logp), torch.cat(entropies)

@@ -30,7 +30,7 @@ def mean_states(backbone: Backbone, rows: Sequence[Masked], *, layers: int) -> S
     backbone.activate(())
     for group, batch in _batches(backbone, rows):
         with torch.no_grad():
-            _, inner_ND = backbone.hidden_after(batch, layers)
+            inner_ND = backbone.states_after(batch, layers)
         for i, inner_TD in zip(group, inner_ND.split(batch.lengths), strict=True):
             states[i] = _mean(inner_TD, rows[i], i)
     return states

@@ -79,8 +79,11 @@ class Role:
         self.backbone.activate(self.adapters)
         return self.backbone.hidden(batch, packing=self.packing)
 
-    def logprobs(self, batch: Ragged, *, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
-        """`(logp_M, entropy_M)` of the batch's targets, in nats, at this temperature."""
+    def logprobs(
+        self, batch: Ragged, *, temperature: float = 1.0, entropy: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """`(logp_M, entropy_M)` of the batch's targets, in nats, at this temperature; the entropy
+        is 0 unless asked for."""
         hidden_MD = self.hidden(batch)[batch.rows_M]
         weight_VD, bias_V = self.backbone.wide_head()
         return token_logprobs(
@@ -90,6 +93,7 @@ class Role:
             bias_V=bias_V,
             temperature=temperature,
             mixed=self.backbone.mixed,
+            entropy=entropy,
         )
 
     def raw_scores(self, batch: Ragged) -> Tensor:

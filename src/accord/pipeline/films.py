@@ -42,7 +42,7 @@ LEAST_GAP = 1.0
 HELD_OUT = 0.5
 """Share of all possible openings that is held out. Which ones is decided by their words, and the
 text behind a held-out one is no demonstration: half of both parts stays unused for it."""
-TRIED = 0.25
+TRIED = 0.15
 """Share of the judge's texts that it is tried on."""
 TESTED = 0.18
 """Share of the reward model's texts that it is tried on."""

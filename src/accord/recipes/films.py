@@ -37,7 +37,7 @@ PEOPLE = {
 """Simulated raters; a rating's standard deviation around a text's mean is about 1.2."""
 
 
-SIZES = {"demonstrations": 700, "best": 500, "reward_texts": 1200}
+SIZES = {"demonstrations": 600, "best": 500, "reward_texts": 1080}
 """Texts of each part that are used in ten minutes; the others are there to be added."""
 ROUND = 48
 """Prompts of the first round, which the reward model learns from."""
@@ -74,7 +74,7 @@ def films() -> PipelineConfig:
             adapter=adapter,
             optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE),
         ),
-        judge=JudgeConfig(texts=1000, made_up=40, tried=25, max_tokens=128),
+        judge=JudgeConfig(texts=1000, made_up=40, tried=20, max_tokens=128),
         reward=RewardConfig(
             epochs=1,
             batch_prompts=3,
