@@ -29,7 +29,8 @@ films: SmolLM2-135M on film reviews with human ratings: SFT, a round of comparis
 of its own answers, a judge, a reward model, PPO, and an evaluation beside prompting
 and best-of-4. Downloads 94 MB at first use.
 tiny:  a model of 430,000 weights made from scratch, on text from a grammar whose
-truth is known; every stage from pretraining on. No download. About 80 seconds."""
+truth is known; every stage from pretraining on. No download; 77 seconds on two cores
+with nothing else to do (a processor with AVX-512 and bfloat16, 2026-11-21)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -43,6 +43,16 @@ def logits(hidden_MD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, *, mixed
         return F.linear(hidden_MD.float(), weight_VD, bias_V)
 
 
+class _How(NamedTuple):
+    """How a piece is computed."""
+
+    temperature: float
+    mixed: bool
+    entropy: bool
+    pull: bool
+    """Whether the gradient is taken in the forward pass."""
+
+
 class _Piece(torch.autograd.Function):
     """Log-probability of some rows, and the entropy where it is asked for, else zeros.
 
@@ -57,47 +67,45 @@ class _Piece(torch.autograd.Function):
         weight_VD: Tensor,
         bias_V: Tensor | None,
         target_M: Tensor,
-        temperature: float,
-        mixed: bool,
-        entropy: bool,
-        pull: bool,
+        how: _How,
     ) -> tuple[Tensor, Tensor]:
-        logits_MV = logits(hidden_MD, weight_VD, bias_V, mixed=mixed).div_(temperature)
+        logits_MV = logits(hidden_MD, weight_VD, bias_V, mixed=how.mixed).div_(how.temperature)
         norm_M = logits_MV.logsumexp(-1)
         logp_M = logits_MV.gather(-1, target_M[:, None])[:, 0] - norm_M
         entropy_M = torch.zeros_like(norm_M)
-        if entropy:
+        if how.entropy:
             mean_M = ((logits_MV - norm_M[:, None]).exp_().mul_(logits_MV)).sum(-1)
             entropy_M = norm_M - mean_M
-        ctx.temperature, ctx.mixed, ctx.pull = temperature, mixed, pull
+        ctx.how = how
         ctx.mark_non_differentiable(entropy_M)
-        if pull:
+        if how.pull:
             chance_MV = logits_MV.sub_(norm_M[:, None]).exp_()
-            with _rounded_factors(hidden_MD.device, mixed):
+            with _rounded_factors(hidden_MD.device, how.mixed):
                 mean_MD = chance_MV @ weight_VD
-            ctx.save_for_backward((weight_VD[target_M] - mean_MD).div_(temperature))
+            ctx.save_for_backward((weight_VD[target_M] - mean_MD).div_(how.temperature))
         else:
             ctx.save_for_backward(hidden_MD, weight_VD, bias_V, target_M, norm_M)
         return logp_M, entropy_M
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.pull:
+        how: _How = ctx.how
+        if how.pull:
             (pull_MD,) = ctx.saved_tensors
-            return pull_MD * gradients[0][:, None], *(None,) * 7
+            return pull_MD * gradients[0][:, None], None, None, None, None
         hidden_MD, weight_VD, bias_V, target_M, norm_M = ctx.saved_tensors
-        slope_M = gradients[0] / ctx.temperature
-        logits_MV = logits(hidden_MD, weight_VD, bias_V, mixed=ctx.mixed).div_(ctx.temperature)
+        slope_M = gradients[0] / how.temperature
+        logits_MV = logits(hidden_MD, weight_VD, bias_V, mixed=how.mixed).div_(how.temperature)
         # d logp / d logits = onehot(target) - softmax
         change_MV = logits_MV.sub_(norm_M[:, None]).exp_().mul_(-slope_M[:, None])
         change_MV.scatter_add_(-1, target_M[:, None], slope_M[:, None])
         wants = ctx.needs_input_grad
         plain = torch.autocast(hidden_MD.device.type, enabled=False)
-        with plain, _rounded_factors(hidden_MD.device, ctx.mixed):
+        with plain, _rounded_factors(hidden_MD.device, how.mixed):
             to_hidden = change_MV @ weight_VD if wants[0] else None
             to_weight = change_MV.T @ hidden_MD if wants[1] else None
         to_bias = change_MV.sum(0) if wants[2] else None
-        return to_hidden, to_weight, to_bias, *(None,) * 5
+        return to_hidden, to_weight, to_bias, None, None
 
 
 def token_logprobs(
@@ -122,11 +130,11 @@ def token_logprobs(
     bias_V = None if bias_V is None else bias_V.float()
     trains = weight_VD.requires_grad or (bias_V is not None and bias_V.requires_grad)
     pull = torch.is_grad_enabled() and hidden_MD.requires_grad and not trains
-    how = (temperature, mixed, entropy, pull)
+    how = _How(temperature, mixed, entropy, pull)
     pieces = []
     for start in range(0, len(target_M), PIECE):
         rows = slice(start, start + PIECE)
-        arguments = (hidden_MD[rows], weight_VD, bias_V, target_M[rows], *how)
+        arguments = (hidden_MD[rows], weight_VD, bias_V, target_M[rows], how)
         found = _Piece.apply(*arguments)  # type: ignore[no-untyped-call]
         pieces.append(cast(tuple[Tensor, Tensor], found))
     if not pieces:

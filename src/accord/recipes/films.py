@@ -92,6 +92,8 @@ def films() -> PipelineConfig:
             minibatches=2,
             adapter=adapter,
             kl=KLSettings(coefficient=0.03, budget=10.0),
+            # Held down, answers that the limit cut taught to be short before anything else.
+            missing_stop_score=None,
             optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.LINEAR, epsilon=1e-5),
         ),
         dpo=DPOConfig(max_tokens=128, adapter=adapter),
