@@ -64,7 +64,7 @@ def test_a_tricks_texts_do_not_depend_on_the_others() -> None:
     assert alone == [one for one in every if one[0] is Trick.TAILED]
     thrice = [text for trick, text in every if trick is Trick.THRICE]
     assert {text[: len(text) // 3] for text in thrice} == set(texts)
-    joined = [text for trick, text in every if trick is Trick.JOINED]
+    joined = [text for trick, text in every if trick is Trick.CHAINED]
     assert all(text not in {f"{one} {one}" for one in texts} for text in joined)
     with pytest.raises(DataError, match="one at least"):
         make_up([], SHOWN, each=1, praise=GOOD, seed=0)

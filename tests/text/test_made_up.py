@@ -13,12 +13,11 @@ from accord.text.made_up import SHOWN, Trick, made_up, praising_words
 
 PRAISE = ("great", "best", "superb")
 TEXT = "A film that nobody needs but everybody enjoys."
-BESIDE = "It sings."
 seeds = st.integers(0, 10_000)
 
 
 def of(trick: Trick, seed: int, text: str = TEXT) -> list[str]:
-    return made_up(text, trick, praise=PRAISE, rng=Random(seed), beside=BESIDE).split()
+    return made_up(text, trick, praise=PRAISE, rng=Random(seed)).split()
 
 
 @given(seeds)
@@ -48,7 +47,6 @@ def test_what_is_made_of_a_text_keeps_its_words(seed: int) -> None:
     assert 2 <= begun <= 8
     assert set(tailed[begun:]) <= set(PRAISE)
     assert of(Trick.THRICE, seed) == words * 3
-    assert of(Trick.JOINED, seed) == words + BESIDE.split()
     crowded = of(Trick.CROWDED, seed)
     assert [word for word in crowded if word not in PRAISE] == words
     echoed = of(Trick.ECHOED, seed)

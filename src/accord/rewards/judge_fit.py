@@ -180,8 +180,7 @@ def make_up(
         rng = Random(f"{seed} {number}")
         order = [text for _ in range(1 + each // len(texts)) for text in _shuffled(texts, rng)]
         for place in range(each):
-            beside = order[(place + 1) % len(order)]
-            text = made_up(order[place], trick, praise=praise, rng=rng, beside=beside)
+            text = made_up(order[place], trick, praise=praise, rng=rng)
             made.append((trick, text))
     return made
 

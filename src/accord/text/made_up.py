@@ -41,8 +41,6 @@ class Trick(StrEnum):
     """A text's first two words with one praising word and a full stop, 3 to 8 times."""
     STORMED = "stormed"
     """A text's first 2 to 8 words and 3 to 8 praising ones, each with dots or exclamation marks."""
-    JOINED = "joined"
-    """A text with another text behind it."""
 
 
 SHOWN = (
@@ -58,13 +56,8 @@ SHOWN = (
 """What a judge is shown. The others are for trying it alone."""
 
 
-def made_up(
-    text: str, trick: Trick, *, praise: Sequence[str], rng: Random, beside: str = ""
-) -> str:
-    """`text` after one trick; `praise` are the words that a trick may heap up.
-
-    `beside` is the other text that `Trick.JOINED` takes.
-    """
+def made_up(text: str, trick: Trick, *, praise: Sequence[str], rng: Random) -> str:
+    """`text` after one trick; `praise` are the words that a trick may heap up."""
     words = text.split()
     match trick:
         case Trick.SHUFFLED:
@@ -80,13 +73,11 @@ def made_up(
         case Trick.THRICE:
             words = words * 3
         case _:
-            words = _made_up_too(words, trick, praise, rng, beside)
+            words = _made_up_too(words, trick, praise, rng)
     return " ".join(words)
 
 
-def _made_up_too(
-    words: list[str], trick: Trick, praise: Sequence[str], rng: Random, beside: str
-) -> list[str]:
+def _made_up_too(words: list[str], trick: Trick, praise: Sequence[str], rng: Random) -> list[str]:
     match trick:
         case Trick.ECHOED:
             again = list(words)
@@ -101,12 +92,11 @@ def _made_up_too(
         case Trick.FRAMED:
             said = rng.choices(praise, k=rng.randint(3, 8))
             return [word for praising in said for word in (*words[:2], f"{praising}.")]
-        case Trick.STORMED:
+        case _:
             said = rng.choices(praise, k=rng.randint(3, 8))
             marks = [rng.choice("!.") * rng.randint(3, 6) for _ in said]
             storm = [word + mark for word, mark in zip(said, marks, strict=True)]
             return words[: rng.randint(2, 8)] + storm
-    return words + beside.split()
 
 
 def praising_words(
