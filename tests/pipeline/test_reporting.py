@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from accord.algorithms.settings import KLSettings, PPOConfig
 from accord.core.errors import WorkspaceError
+from accord.core.protocols import Row
 from accord.evals.report.data import KLSpent, Measure
 from accord.evals.report.parts import Estimate
 from accord.evals.report.verdict import find
@@ -25,7 +27,7 @@ from accord.pipeline.figures import (
     samples,
 )
 from accord.pipeline.reporting import chain, gather, write_report
-from accord.pipeline.stage import Stage
+from accord.pipeline.stage import Stage, StageContext
 from accord.pipeline.workspace import Workspace
 from accord.recipes import RECIPES
 from tests.pipeline.test_runner import Notices
@@ -335,3 +337,19 @@ def test_what_was_made_from_other_artifacts_is_left_out_and_named(tmp_path: Path
     run_toy(workspace, plan=plan, to="dpo")
     assert list(chain(workspace, plan)) == ["sft", "dpo"]
     assert gather(workspace, config, plan).not_shown[0].startswith(f"ppo-{old.key}: it was made")
+
+
+def test_what_the_start_model_is_stands_on_the_page(tmp_path: Path) -> None:
+    def body(context: StageContext) -> Iterator[Row]:
+        context.note("about", "a model that was rounded")
+        yield {"progress": 1.0}
+
+    workspace = Workspace.create(tmp_path / "ws", "tiny")
+    config = RECIPES["tiny"]()
+    plan = [Stage(name="base", kind="model", config={}, body=body), *with_eval(config)]
+    run_toy(workspace, plan=plan)
+    data = gather(workspace, config, plan)
+    assert "What becomes of a base model: the start is a model that was rounded." in data.not_shown
+    assert [source.note for source in data.sources if source.name == "base"] == [
+        "a model that was rounded"
+    ]

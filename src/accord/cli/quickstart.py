@@ -27,7 +27,8 @@ Run the whole loop in a new folder and write its report.
 
 films: SmolLM2-135M on film reviews with human ratings: SFT, a round of comparisons
 of its own answers, a judge, a reward model, PPO, and an evaluation beside prompting
-and best-of-4. Downloads 94 MB at first use.
+and best-of-4. Downloads 96 MB at first use. About ten minutes on two cores; --all
+takes about twenty.
 tiny:  a model of 430,000 weights made from scratch, on text from a grammar whose
 truth is known; every stage from pretraining on. No download; 77 seconds on two cores
 with nothing else to do (a processor with AVX-512 and bfloat16, 2026-11-21)."""

@@ -53,6 +53,8 @@ class ModelPackage:
     needed_bytes: int
     """Free space that fetching and converting take at their peak."""
     licence: str
+    about: str
+    """What a reader of figures must know of the model, in a sentence without its end."""
 
     @property
     def archive(self) -> Archive:
@@ -76,6 +78,7 @@ SMOLLM2 = ModelPackage(
     archive_bytes=92_871_040,
     needed_bytes=900_000_000,
     licence="Apache-2.0",
+    about="SmolLM2-135M-Instruct: tuned to follow instructions, and dequantised from 4 bits",
 )
 
 

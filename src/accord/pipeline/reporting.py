@@ -123,7 +123,7 @@ def _gathered(
         not_shown=(
             *passed_over(workspace, stages, made),
             *heard.lost,
-            *_not_shown(config, _figures(made, "eval"), heard),
+            *_not_shown(config, made, heard),
         ),
     )
 
@@ -251,7 +251,8 @@ def _sources(
     if "base" in made:
         base = made["base"]
         known = str(base.figures.get("digest", base.digest))
-        yield Source(name="base", kind="model", digest=known, note=config.model)
+        about = str(base.figures.get("about", config.model))
+        yield Source(name="base", kind="model", digest=known, note=about)
     if config.world is not None:
         world = config.world
         yield Source(
@@ -274,8 +275,9 @@ def _interval_rule(evaluation: Mapping[str, Any]) -> str:
 
 
 def _not_shown(
-    config: PipelineConfig, evaluation: Mapping[str, Any], heard: Opinions
+    config: PipelineConfig, made: Mapping[str, Manifest], heard: Opinions
 ) -> Iterator[str]:
+    evaluation = _figures(made, "eval")
     if evaluation.get("prompts_seen_in_training"):
         yield "What it says to a prompt it never saw: every evaluated prompt was trained on too."
     elif evaluation.get("prompts") == 1:
@@ -286,5 +288,7 @@ def _not_shown(
         yield "Whether any of it holds outside the tiny world: its language has a few dozen words."
     elif heard.blind is None and {"reward", "ppo", "dpo"} & set(config.stages):
         yield "Whether people prefer the new answers: nobody judged them after training."
+    if (about := _figures(made, "base").get("about")) is not None:
+        yield f"What becomes of a base model: the start is {about}."
     yield "Safety: no harmful or adversarial prompt was tried."
     yield "Other seeds: this is one run."

@@ -10,7 +10,7 @@ from accord.core.errors import DownloadError, ModelError
 from accord.core.files import write_atomic
 from accord.core.protocols import Row
 from accord.models.backbone import folder_digest
-from accord.models.packages import smollm2_folder
+from accord.models.packages import SMOLLM2, smollm2_folder
 from accord.models.tiny import make_tiny
 from accord.pipeline.artifact import Artifact
 from accord.pipeline.stage import StageContext
@@ -42,6 +42,8 @@ def body(context: StageContext, *, root: Path) -> Iterator[Row]:
     }
     write_atomic(context.output / BASE_FILE, json.dumps(record, indent=2) + "\n")
     context.note("digest", record["digest"])
+    if model == "smollm2":
+        context.note("about", SMOLLM2.about)
     yield {"progress": 1.0}
 
 
