@@ -87,3 +87,31 @@ def test_mistakes_are_one_message_and_leave_no_file(
     assert err.startswith("error: ")
     assert not (workspace / "out.jsonl").exists()
     assert (workspace / "taken.jsonl").read_text() == "mine"
+
+
+def test_ratings_are_a_set_like_others(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {
+            "prompt": [
+                {"role": "user", "content": "Review a film."},
+                {"role": "opening", "content": f"Film {i}"},
+            ],
+            "response": " is long.",
+            "ratings": [i % 5, 3],
+        }
+        for i in range(20)
+    ]
+    (tmp_path / "rated.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["import", "../rated.jsonl", "--dev", "0.2", "--unit", "response"]) == 0
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    assert "data ratings/rated" in capsys.readouterr().out
+    assert main(["export", "rated", "out.jsonl", "--kind", "ratings"]) == 0
+    told = capsys.readouterr().out
+    assert "out.jsonl: 20 rows from 20 ratings of 'rated', all splits" in told
+    (command,) = [line for line in told.splitlines() if "accord import" in line]
+    words, _, digest = command.strip().removeprefix("accord ").partition(" gives digest ")
+    assert main([*words.split(), "--name", "again"]) == 0
+    assert digest.split()[0] in capsys.readouterr().out

@@ -38,7 +38,7 @@ class Export:
     """In place of a set: the log of judgements, signed, for `accord verify` anywhere."""
     format: Literal["own", "trl-paired", "trl-margin", "trl-unpaired"] = "own"
     """own loses nothing; the others are what TRL trains on."""
-    kind: Literal["preferences", "demonstrations", "prompts", "feedback"] | None = None
+    kind: Literal["preferences", "demonstrations", "prompts", "feedback", "ratings"] | None = None
     """Which of the sets of this name, where there are several."""
     split: Literal["all", "train", "dev", "test"] | None = None
     """Which rows; by default all in format own, and train in TRL's."""

@@ -46,7 +46,7 @@ def main(words: Sequence[str], options: Options) -> int:
 
 
 def _data(session: Session) -> list[str]:
-    kinds = ("demonstrations", "preferences", "prompts", "feedback")
+    kinds = ("demonstrations", "preferences", "prompts", "feedback", "ratings")
     unread = "  not read: the tiny world gives the data" if session.unread else ""
     return [
         f"data {artifact.name}  {artifact.digest[:16]}{unread}"
