@@ -88,11 +88,14 @@ def command(
 ) -> Iterator[Screen]:
     """`accord` with these words, or a `program` of Python, in a terminal of its own."""
     descriptor, terminal = pty.openpty()
+    around = environment() | {"TERM": "xterm"}
+    for name in ("COLUMNS", "LINES"):  # of whoever runs the tests: they would win over the terminal
+        around.pop(name, None)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
     running = subprocess.Popen(
         [sys.executable, "-c", BEGIN + (program or ACCORD), *words],
         cwd=workspace,
-        env=environment() | {"TERM": "xterm"},
+        env=around,
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

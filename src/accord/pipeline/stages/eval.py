@@ -73,9 +73,10 @@ def body(context: StageContext) -> Iterator[Row]:
 
 
 def _picked(start: Measured, sizes: tuple[int, ...]) -> dict[str, Measured]:
-    """The best by score of all that the start policy said, as an arm; none without a score."""
+    """The best by score of all that the start policy said, as an arm; none without a score, and
+    for one prompt alone: an interval takes two."""
     n = max(sizes, default=1)
-    if n < 2 or start.answers.score is None:
+    if n < 2 or start.answers.score is None or len(start.texts) < 2:
         return {}
     best_P = start.answers.score[:, :n].argmax(1)
     texts = [[said[best]] for said, best in zip(start.texts, best_P, strict=True)]
