@@ -221,7 +221,7 @@ class Chat:
         )
         if len(rows) > 1:
             told += ", one of each policy (/keep makes them one)"
-        self._dialogue.say(f"{told}; accord import {path}", style="dim")
+        self._dialogue.say(f"{told}; accord import {path}", style="dim", unbroken=True)
 
     def _closed(self) -> bool:
         """Whether nothing is left to do; at a terminal, where it cannot be saved, they hear of it

@@ -20,10 +20,10 @@ class Dialogue:
     def __init__(self, console: Console, keys: Keys) -> None:
         self.console, self.keys = console, keys
 
-    def say(self, text: str, *, style: str = "yellow") -> None:
-        """One line, in place of the one that is being typed."""
+    def say(self, text: str, *, style: str = "yellow", unbroken: bool = False) -> None:
+        """One line, in place of what is being typed; `unbroken` where it is to be copied."""
         self._clear_line()
-        self.console.print(Text(text, style=style))
+        self.console.print(Text(text, style=style), soft_wrap=unbroken)
 
     def typed(self, text: str) -> None:
         """Show what was typed so far; only where somebody sees it."""
