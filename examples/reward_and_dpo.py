@@ -24,6 +24,7 @@ from accord.models.machine import resolve
 from accord.models.role import Role, ScalarHead
 from accord.models.tiny import make_tiny
 from accord.rewards.gold import GrammarGold
+from accord.stats.ranking import pair_accuracy
 from accord.text import grammar
 from accord.text.template import ChatTemplate
 from accord.text.tokenizer import TextTokenizer
@@ -43,7 +44,7 @@ def main(folder: Path) -> tuple[float, float]:
         for count, held_out in ((256, False), (64, True))
     )
     steps = step_count(len(data), BATCH, 2)
-    shared: dict[str, Any] = {"data": data, "dev": held, "steps": steps, "seed": SEED}
+    shared: dict[str, Any] = {"data": data, "steps": steps, "seed": SEED}
     shared["micro_batch_tokens"] = machine.micro_batch_tokens
 
     backbone = Backbone.load(folder, machine=machine)  # one copy of the weights for all roles
@@ -53,13 +54,15 @@ def main(folder: Path) -> tuple[float, float]:
     settings = RewardConfig(batch_prompts=BATCH, optimizer=RATE)
     for metrics in reward_model.train(settings, model=model, state=state, **shared):
         print(f"reward model: loss {metrics['loss']:.3f}")
-    accuracy = metrics["preference/dev_accuracy"]
+    lead = reward_model.leads(held, model, machine.micro_batch_tokens)
+    accuracy = pair_accuracy(lead, held.label_P, weight=held.weight_P)
 
     backbone.add_adapter("policy", rank=16, alpha=32, seed=SEED)
     policy, reference = Role(backbone, ("policy",)), Role(backbone)
     state = fresh_state(policy.trained(), RATE)
     mine = DPOConfig(beta=0.1, batch_prompts=BATCH, optimizer=RATE)
-    for metrics in direct.train(mine, policy=policy, reference=reference, state=state, **shared):
+    roles: dict[str, Any] = {"policy": policy, "reference": reference, "dev": held}
+    for metrics in direct.train(mine, state=state, **roles, **shared):
         print(f"dpo: loss {metrics['loss']:.3f}, margin {metrics['preference/margin']:.2f}")
     return accuracy, metrics["preference/dev_accuracy"]
 
