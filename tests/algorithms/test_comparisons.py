@@ -157,6 +157,20 @@ def test_every_pair_of_three_texts_is_one_unit_of_three_responses() -> None:
     assert (len(data), len(data.responses), data.too_long, data.kept) == (1, 3, [1], [0, 2])
 
 
+def test_a_response_that_stands_everywhere_does_not_make_one_unit_of_everything() -> None:
+    asked = Conversation.of("?")
+    rows = [
+        Comparison(prompt=asked, responses=(f"{number}", "no"), tiers=(0, 1))
+        for number in range(100)
+    ]
+    data = TokenComparisons.build(rows, tokenize, max_tokens=10)
+    assert data.pairs == 100
+    assert len(data) == 7
+    assert max(len(data.batch([unit]).rows) for unit in range(len(data))) == 16
+    same = TokenComparisons.build(rows[:1] * 100, tokenize, max_tokens=10)
+    assert (len(same), len(same.responses), same.pairs) == (1, 2, 100)
+
+
 def test_a_unit_computes_less_and_has_the_loss_and_gradient_of_its_judgements() -> None:
     """In float64, with a score for each text that learns by itself."""
     together, apart = judged_again(raw_comparisons(12))

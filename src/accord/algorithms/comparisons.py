@@ -150,6 +150,11 @@ class TokenComparisons:
             yield self.batch([units[i] for i in group])
 
 
+MOST = 16
+"""Responses that comparisons of others may grow a unit to. Without an end, a data set in which one
+response stands in every comparison would be a single step, and a batch that no machine holds."""
+
+
 class _Unit:
     """Comparisons of one prompt that share responses, while they come in."""
 
@@ -163,7 +168,9 @@ class _Unit:
         """Whether a comparison is about responses of this unit."""
         if one.prompt != self.prompt:
             return False
-        return not self._place or not self._place.keys().isdisjoint(one.responses)
+        new = set(one.responses) - self._place.keys()
+        shares = len(new) < len(set(one.responses))
+        return not self._place or (shares and (not new or len(self._place) + len(new) <= MOST))
 
     def known(self, text: str) -> Tokenized | None:
         """Tokens of a response that is in the unit."""
