@@ -26,7 +26,7 @@ from accord.text.tokenizer import TextTokenizer
 
 RATE = OptimizerSettings(learning_rate=3e-3, epsilon=1e-5)
 PPO = PPOConfig(  # an answer without an end earns less than a bad one, or the model rambles
-    steps=12, batch_prompts=64, epochs=2, minibatches=2, missing_stop_score=-4, optimizer=RATE
+    steps=20, batch_prompts=64, epochs=2, minibatches=2, missing_stop_score=-4, optimizer=RATE
 )
 TOKENS = 2048
 

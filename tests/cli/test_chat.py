@@ -163,9 +163,9 @@ def test_a_conversation_at_a_real_terminal(workspace: Path, tmp_path: Path) -> N
 
 
 def test_control_c_gives_up_an_answer_of_a_real_policy(workspace: Path) -> None:
-    with command(workspace, "chat", "--stage", "pretrain", "--max-tokens", "200") as screen:
+    with command(workspace, "chat", "--stage", "pretrain", "--max-tokens", "400") as screen:
         screen.until(READY)
-        for _ in range(10):  # an answer may be over before the key arrives
+        for _ in range(60):  # an answer may be over before the key arrives
             screen.press(f"{FOX}\n")
             screen.until("...")
             screen.press(CONTROL_C)

@@ -326,3 +326,17 @@ def test_help_lists_every_command() -> None:
     loop = Chat(talk, Dialogue(Console(file=out), TypedLines(io.StringIO())), sources=[])
     assert all(name in HELP for name in (*loop._acts, "/quit"))
     assert max(map(len, HELP.splitlines())) < 80
+
+
+def test_the_line_to_be_copied_is_whole_and_names_the_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = io.StringIO()
+    console = Console(file=out, highlight=False, width=60)
+    talk = Talk([Parrot("ann")], ["ann"], settings=SamplingSettings(max_tokens=10), seed=0)
+    keys = TypedLines(io.StringIO("one\n/save my chat.jsonl\n/system be kind\n"))
+    here = tmp_path / "my ws"
+    Chat(talk, Dialogue(console, keys), sources=["ann"], workspace=here).run()
+    assert "accord import 'my chat.jsonl' --workspace 'my ws'\n" in out.getvalue()
+    assert "be kind; a new conversation" in out.getvalue()

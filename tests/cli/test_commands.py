@@ -368,8 +368,9 @@ def test_an_empty_split_is_told(workspace: Path, capsys: pytest.CaptureFixture[s
     write_rows(workspace / "one.jsonl", rows)
     assert main(["import", "one.jsonl", "--test", "0.1"]) == 0
     told = capsys.readouterr().out
-    assert "nothing is held out for dev, though --dev 0.1 asks for it: rows are split by" in told
-    assert "nothing is held out for test, though --test 0.1" in told
+    where = "the prompt's words decide where a row goes, and none went there"
+    assert f"nothing is held out for dev, though --dev 0.1 asks for it: {where}" in told
+    assert f"nothing is held out for test, though --test 0.1 asks for it: {where}" in told
     assert main(["import", "one.jsonl", "--dev", "0.9999"]) == 0
     assert "nothing is left to train on" in capsys.readouterr().out
     assert main(["import", "one.jsonl", "--dev", "0"]) == 0

@@ -45,6 +45,26 @@ def test_feedback_is_imported_and_shown(
     assert "data feedback/thumbs" in capsys.readouterr().out
 
 
+def test_rows_without_an_answer_among_others_are_told_aloud(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[dict[str, str]] = [{"prompt": f"Ask {i}.", "response": "a"} for i in range(40)]
+    (workspace.parent / "answers.json").write_text(json.dumps(rows))
+    assert main(["import", "../answers.json"]) == 0
+    assert "WATCH" not in capsys.readouterr().out
+    (workspace.parent / "mixed.json").write_text(json.dumps([*rows, {"prompt": "And this?"}]))
+    assert main(["import", "../mixed.json"]) == 0
+    told = capsys.readouterr().out
+    assert "WATCH: 1 of its rows has a prompt and no answer, unlike the others" in told
+    assert "of the prompts nothing is held out for dev" in told
+    assert "of the demonstrations" not in told
+    (workspace.parent / "asked.json").write_text(
+        json.dumps([{"prompt": f"{i}?"} for i in range(40)])
+    )
+    assert main(["import", "../asked.json"]) == 0
+    assert "WATCH" not in capsys.readouterr().out
+
+
 def test_rows_that_were_joined_are_told(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

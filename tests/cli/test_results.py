@@ -33,6 +33,17 @@ def arm(policy: str, label: str, kind: str) -> dict[str, str]:
     return {"policy": policy, "label": label, "meaning": "", "kind": kind}
 
 
+def alarm(name: str, state: str, text: str, *, accounted: bool = False) -> dict[str, Any]:
+    return {
+        "name": name,
+        "state": state,
+        "short": "",
+        "said": text,
+        "do": "Do so.",
+        "accounted": accounted,
+    }
+
+
 def found(**parts: Any) -> dict[str, Any]:
     """A result with every part."""
     whole: dict[str, Any] = {
@@ -54,6 +65,11 @@ def found(**parts: Any) -> dict[str, Any]:
             "policies": {"sft": level(-0.2), "best of 4": level(0.0), "ppo": level(0.4)},
             "changes": {"best of 4": {"gold": figure(0.05)}, "ppo": {"gold": figure(0.6)}},
         },
+        "alarms": [
+            alarm("length", "raised", "Answers became shorter.", accounted=True),
+            alarm("variety", "raised", "Answers became alike."),
+            alarm("ending", "quiet", "+1 point"),
+        ],
         "reward_model": {
             "accuracy": 0.88,
             "interval": [0.86, 0.9],
@@ -77,6 +93,7 @@ def found(**parts: Any) -> dict[str, Any]:
                 "judgements": 144,
                 "prompts": 48,
                 "raters": 5,
+                "simulated": [{"name": "Ada"}] * 5,
                 "percent": figure(0.64),
                 "alpha": None,
             }
@@ -154,6 +171,28 @@ def test_the_lines_below_the_table() -> None:
     assert f"report: {Path('q') / 'report.html'}" in text
 
 
+def test_raters_that_are_no_people_are_called_so() -> None:
+    assert "48 prompts by 5 simulated, agreement" in said(found())
+    mixed = {**found()["agreement"][0], "simulated": [{"name": "Ada"}]}
+    assert "by 4 people and 1 simulated," in said(found(agreement=[mixed]))
+    mixed["simulated"] = []
+    assert "by 5 raters," in said(found(agreement=[mixed]))
+
+
+def test_prompts_that_training_saw_are_not_called_held_out() -> None:
+    evaluation = found()["evaluation"] | {"prompts_seen_in_training": True}
+    text = said(found(evaluation=evaluation))
+    assert "over 300 prompts that TRAINING SAW" in text
+    assert "held-out prompts" not in text
+
+
+def test_what_is_to_be_watched_is_told_and_the_rest_is_not() -> None:
+    text = said(found())
+    assert "\nlength: Answers became shorter.\n" in text
+    assert "\nWATCH variety: Answers became alike. Do so.\n" in text
+    assert "+1 point" not in text
+
+
 def test_a_judge_that_is_fooled_is_called_so() -> None:
     judge = found()["judge"]
     tricks = [{"name": "listed", "above": figure(0.5), "beside": {}}]
@@ -168,7 +207,10 @@ def test_the_invitation_is_a_command_that_can_be_typed(tmp_path: Path) -> None:
     assert f"{program()} rate ppo-or-sft-1a2b --workspace '{folder}'" in text
     assert "20 blind pairs" in text
     after = text[text.index("data of your own") :]
-    assert re.findall(r"(init|import|run) ", after) == ["init", "import", "run"]
+    assert re.findall(r"(init|import|run) ", after) == ["init", "import", "import", "run"]
+    # Comparisons alone leave nothing to imitate: the first stage asks for answers.
+    assert "my-answers.jsonl" in after
+    assert "my-pairs.jsonl" in after
 
 
 def test_who_judged_is_shown_and_not_invited() -> None:
@@ -187,7 +229,7 @@ def test_who_judged_is_shown_and_not_invited() -> None:
 
 def test_a_run_without_an_evaluation_tells_what_there_is() -> None:
     bare = dict.fromkeys(("evaluation", "reward_model", "judge", "truth", "invitation"))
-    text = said(found(**bare, agreement=[], arms=[]))
+    text = said(found(**bare, alarms=[], agreement=[], arms=[]))
     assert text.startswith("stages took")
     assert "data of your own" in text
 

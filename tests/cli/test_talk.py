@@ -182,3 +182,23 @@ def test_an_empty_answer_is_not_worth_imitating() -> None:
     one.say("silence")
     with pytest.raises(DataError, match="empty response"):
         one.demonstrations(["a"])
+
+
+def test_another_system_message_is_another_conversation() -> None:
+    ann = Parrot("ann")
+    alone = talk(ann, system="be kind")
+    assert not alone.address("be short")  # nothing was said under the other
+    alone.say("one")
+    assert not alone.address("be short")
+    alone.say("two")
+    assert alone.turns == 2
+    assert alone.address("be rude")
+    assert alone.turns == 0
+    alone.say("three")
+    (saved,) = alone.demonstrations(["ann"])
+    words = [message.content for message in saved.conversation.messages]
+    assert words[:2] == ["be rude", "three"]
+    assert len(words) == 3
+    assert alone.address(None)
+    alone.say("four")
+    assert texts(ann) == ["four"]

@@ -109,21 +109,24 @@ def test_an_opening_begins_a_text_at_a_words_end(found: list[str]) -> None:
         assert any(text[len(opening)].isspace() for text in begun)
 
 
-def test_no_opening_is_a_prompt_of_training_and_of_the_evaluation(tmp_path: Path) -> None:
+def test_no_text_of_training_begins_as_a_prompt_of_the_evaluation(tmp_path: Path) -> None:
     words = "".join(
         f"{i}\t0\t{'The FILM is' if i % 2 else 'the film, is'} number {i} of many.\n"
         if i % 3 == 0
-        else f"{i}\t0\tOne {i} and {i} more of it.\n"
+        else f"{i}\t0\tOne {i % 300} and {i} more of it.\n"
         for i in range(600)
     )
     numbers = "".join(f"{i}\t0\t0\t[1]\n" for i in range(600))
     parts = film_parts(archive(tmp_path, words.encode(), numbers.encode()))
     found = film_openings(parts)
-    assert found.dropped == 1
+    begun = {folded(o) for o in openings((*parts.demonstrations, *parts.reward, *parts.raters))}
+    shared = [o for o in openings(parts.evaluation) if folded(o) in begun]
+    assert found.dropped == len(shared) > 1
+    assert begun.isdisjoint(folded(opening) for opening in found.evaluation)
     training = {folded(opening) for opening in found.training}
     assert "thefilmis" in training
     assert training.isdisjoint(folded(opening) for opening in found.evaluation)
-    assert len(found.evaluation) + 1 == len(openings(parts.evaluation)) > 10
+    assert len(found.evaluation) + len(shared) == len(openings(parts.evaluation)) > 10
 
 
 @pytest.mark.slow
@@ -132,11 +135,11 @@ def test_the_real_snippets(tmp_path: Path) -> None:
     parts = film_parts(film_archive(tmp_path), sha256=DATA_SHA256)
     assert sum(len(getattr(parts, name)) for name in SHARES) == 10_605
     assert (parts.rejected, parts.repeated) == (0, 2)
-    assert len(parts.reward_test) >= 800
+    assert len(parts.reward) >= 4000
     assert len(parts.evaluation) >= 600
     found = film_openings(parts)
     assert len(found.evaluation) >= 600
-    pairs = gap_pairs(parts.reward_test, count=2000, seed=0)
-    one = human_ceiling(parts.reward_test, pairs)
+    pairs = gap_pairs(parts.reward[::5], count=2000, seed=0)
+    one = human_ceiling(parts.reward[::5], pairs)
     assert 0.93 < one.low < one.estimate < one.high < 0.96
-    assert human_ceiling(parts.reward_test, pairs, panel=5).low > one.high
+    assert human_ceiling(parts.reward[::5], pairs, panel=5).low > one.high

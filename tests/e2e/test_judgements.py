@@ -55,7 +55,7 @@ def rate(database: Database) -> None:
                 add_response(
                     connection, prompt, Response(prompt_id=prompt, text=text, stop=StopReason.STOP)
                 )
-                for text in ("Blue, I think.", f"No, {number}.")
+                for text in ("Blue, I think.", "No, red, surely.")
             ]
             add_task(
                 connection,

@@ -62,7 +62,7 @@ def test_figures_by_hand(judge: RatingJudge, trial: Trial) -> None:
     assert found["accuracy"]["low"] < found["accuracy"]["value"] <= found["accuracy"]["high"]
     assert found["accuracy"]["value"] > 0.8
     assert found["doubted"]["value"] == (people.written < 0.5).mean()
-    assert found["liked"] == sum(rating > 0.5 for rating in trial.ratings)
+    assert found["liked"] == sum(rating > np.median(trial.ratings) for rating in trial.ratings)
     middle = np.median(people.grade[trial.liked])
     assert found["median_liked"] == middle
     assert [row["name"] for row in found["tricks"]] == [str(trick) for trick in Trick]
@@ -110,5 +110,22 @@ def test_a_trial_needs_liked_texts(judge: RatingJudge) -> None:
     texts, ratings = opinions(40, seed=2)
     with pytest.raises(DataError, match="rated above"):
         finished(trial_of(judge, texts, [-1.0] * 40))
+    with pytest.raises(DataError, match="so far apart"):
+        finished(trial_of(judge, texts, ratings, gap=99.0))
     with pytest.raises(DataError, match="finite rating"):
         finished(trial_of(judge, texts, ratings[1:]))
+
+
+def test_what_is_liked_and_far_apart_goes_by_the_scale_of_the_ratings(judge: RatingJudge) -> None:
+    """The same texts rated from 0 to 1: the same are liked, and the same pairs count."""
+    texts, ratings = opinions(40, seed=2)
+    low, high = min(ratings), max(ratings)
+    unit = [(rating - low) / (high - low) for rating in ratings]
+    one, other = (finished(trial_of(judge, texts, r, made=2))[0] for r in (ratings, unit))
+    assert (one.liked == other.liked).all()
+    assert one.gap == pytest.approx(other.gap * (high - low))
+    for name in ("liked", "accuracy"):
+        assert figures_of(judge, one)[name] == figures_of(judge, other)[name]
+    named = finished(trial_of(judge, texts, ratings, made=2, above=1.0, gap=0.5))[0]
+    assert (named.above, named.gap) == (1.0, 0.5)
+    assert named.liked.sum() == sum(rating > 1.0 for rating in ratings)

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from accord.core.errors import DataError
-from accord.evals.policies import Answers, best_of, compare, summarise
+from accord.evals.policies import AT_LENGTH, Answers, best_of, compare, summarise
 from accord.stats import intervals
 
 KL = np.array([[0.0, 0.2], [0.4, 0.6], [1.0, 0.8]])
@@ -62,6 +62,25 @@ def test_more_answers_to_a_prompt_are_not_more_prompts() -> None:
         }
     )
     assert summarise(many)["score"] == pytest.approx(one)
+
+
+def test_the_truth_is_compared_between_answers_of_like_length_too() -> None:
+    """Whoever only picks the shorter of its answers gains, and not at like length."""
+    rng = np.random.default_rng(0)
+    length = rng.integers(5, 25, size=(200, 4)).astype(float)
+    flat = {name: np.zeros((200, 4)) for name in ("kl", "stopped", "score")}
+    before = answers(length=length, gold=-length / 10, **flat)
+    short = np.sort(length, axis=1)[:, :2]
+    flat = {name: np.zeros((200, 2)) for name in ("kl", "stopped", "score")}
+    found = compare(before, answers(length=short, gold=-short / 10, **flat))
+    assert found["gold"]["low"] > 0.3
+    assert abs(found[AT_LENGTH]["value"]) < 0.03
+    better = compare(before, answers(length=short, gold=0.5 - short / 10, **flat))
+    assert better[AT_LENGTH]["low"] > 0.4
+    none = compare(before, answers(length=short / 100, gold=-short / 10, **flat))
+    assert AT_LENGTH not in none  # no old answer is so short
+    alone = {name: value[:1] for name, value in before.measures().items()}
+    assert AT_LENGTH not in compare(Answers(**alone), Answers(**alone))
 
 
 def test_a_change_is_paired_by_prompt() -> None:

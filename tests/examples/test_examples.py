@@ -99,5 +99,5 @@ def test_reward_and_dpo(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_ppo_loop(tmp_path: Path) -> None:
     rewards = figures(said("ppo_loop.py", tmp_path), r"reward (-?[\d.]+)")
-    assert len(rewards) == 12
-    assert fmean(rewards[-4:]) > fmean(rewards[:4]) + 0.05
+    assert len(rewards) == 20
+    assert fmean(rewards[-4:]) > fmean(rewards[:4]) + 0.2

@@ -175,3 +175,15 @@ def test_a_stack_is_named_by_base_and_adapters_in_their_order() -> None:
         for parts in (("a", ()), ("a", ("x",)), ("a", ("x", "y")), ("a", ("y", "x")), ("b", ()))
     }
     assert len(names) == 5
+
+
+def test_a_head_that_is_told_what_to_say_says_it_and_learns(tiny_folder: Path) -> None:
+    backbone = with_adapters(tiny_folder, "reward")
+    head = ScalarHead(backbone.hidden_size, seed=1)
+    head.say(-1.5)
+    critic = Role(backbone, ("reward",), head, Scale(shift=-1.5, scale=2.0))
+    values = critic.values(Ragged.of(ROWS))
+    torch.testing.assert_close(values, torch.zeros_like(values))
+    values.sum().backward()
+    assert head.weight.grad is not None
+    assert head.weight.grad.any()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from accord.collect.campaign import CampaignSettings, all_campaigns, open_campaign
+from accord.collect.answering import answer
+from accord.collect.assigning import next_task
+from accord.collect.campaign import CampaignSettings, all_campaigns, join, open_campaign
 from accord.collect.formats import Unjudged
 from accord.collect.freezing import FreezeSettings, freeze
 from accord.collect.labelling import enrol, label_in_turn
 from accord.collect.persona import PersonSettings
 from accord.collect.ready import add_tasks
+from accord.collect.sheet import Opinion
 from accord.collect.synthetic import SimulatedPerson
 from accord.collect.tasks import responses_of
+from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation
 from accord.evals.report.people import IMPORTED, PEOPLE
 from accord.pipeline.artifact import Artifact, InputEntry, Manifest
@@ -25,6 +30,7 @@ from accord.pipeline.logbook import signing_key
 from accord.pipeline.whereabouts import noted, open_workspace_database
 from accord.pipeline.workspace import Workspace
 from accord.store.datasets import write_dataset
+from accord.store.judgements import Verdict
 from accord.store.registry import publish_guideline, response_text
 from accord.store.tables import tasks
 from tests.collect.judging import rater, say
@@ -104,14 +110,14 @@ def round_of(workspace: Workspace, *, prompts: int = 6) -> str:
     return made.manifest.digest
 
 
-def evaluated(folder: Path) -> Artifact:
+def evaluated(folder: Path, digest: str = "f00d" * 16, *, prompts: int = 4) -> Artifact:
     """An evaluation's answers of two policies."""
     folder.mkdir()
     with (folder / "texts.jsonl").open("w") as file:
-        for n in range(4):
+        for n in range(prompts):
             said = {"sft": [f"plain {n}"], "ppo": [f"bright {n}"]}
             file.write(json.dumps({"prompt": [["user", f"ask {n}"]], "answers": said}) + "\n")
-    return Artifact(name="eval", kind="evaluation", key="feed", folder=folder, digest="")
+    return Artifact(name="eval", kind="evaluation", key="feed", folder=folder, digest=digest)
 
 
 def test_comparisons_are_told_by_whose_word_they_are(workspace: Workspace) -> None:
@@ -129,6 +135,7 @@ def test_comparisons_are_told_by_whose_word_they_are(workspace: Workspace) -> No
             },
         ),
         "dpo": stage("dpo", **{"preferences/round-1": simulated}),
+        "eval": stage("eval", **{"prompts/asked": "0" * 64, "preferences/mine": mine}),
     }
     found = {one.shown.name: one for one in learnt(workspace, made)}
     assert found["films-pairs"].shown.judged_by == {DERIVED: 5}
@@ -136,6 +143,12 @@ def test_comparisons_are_told_by_whose_word_they_are(workspace: Workspace) -> No
     assert found["mine"].shown.judged_by == {IMPORTED: 3}
     assert found["round-1"].shown.judged_by == {"by simulated raters": 12}
     assert found["round-1"].shown.used_by == ("reward", "dpo")
+    # An evaluation reads what was trained on to ask nothing of it.
+    assert found["mine"].shown.used_by == ("reward",)
+    del made["reward"]
+    made["eval"] = stage("eval", **{"preferences/mine": mine})
+    (asked,) = (one for one in learnt(workspace, made) if one.shown.name == "mine")
+    assert asked.shown.used_by == ("eval",)
 
 
 def test_a_set_that_was_replaced_is_told_as_it_was(workspace: Workspace) -> None:
@@ -234,3 +247,98 @@ def test_judgements_of_people_are_called_so(workspace: Workspace) -> None:
     digest = pairs(workspace, "asked", 5, **kinds)
     (found,) = learnt(workspace, {"dpo": stage("dpo", **{"preferences/asked": digest})})
     assert found.shown.judged_by == {PEOPLE: 4, "by a rule": 1}
+
+
+def test_an_evaluation_that_came_out_different_asks_afresh(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    first = evaluated(tmp_path / "eval")
+    name = open_blind(workspace, first, policy="ppo", versus="sft", pairs=20)
+    _prefer_bright(workspace)
+    again = evaluated(tmp_path / "again", digest="beef" * 16)
+    assert open_blind(workspace, again, policy="ppo", versus="sft", pairs=20) != name
+    heard = opinions(workspace, (), again, policy="ppo", versus="sft")
+    assert (heard.blind, heard.lost) == (None, ())
+    heard = opinions(workspace, (), first, policy="ppo", versus="sft")
+    assert heard.blind is not None
+
+
+def test_judgements_of_texts_that_are_gone_are_passed_over_and_counted(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    evaluation = evaluated(tmp_path / "eval")
+    open_blind(workspace, evaluation, policy="ppo", versus="sft", pairs=20)
+    _prefer_bright(workspace)
+    path = evaluation.folder / "texts.jsonl"
+    path.write_text(path.read_text().replace("bright 1", "other").replace("ask 2", "told"))
+    heard = opinions(workspace, (), evaluation, policy="ppo", versus="sft")
+    assert heard.blind is not None
+    assert (heard.blind.judgements, heard.blind.share.value) == (2, 1.0)
+    (lost,) = heard.lost
+    assert lost == "Blind judgements of texts that the evaluation has not: 2."
+    path.write_text(path.read_text().replace("bright", "else"))
+    heard = opinions(workspace, (), evaluation, policy="ppo", versus="sft")
+    assert heard.blind is None
+    assert heard.lost == ("Blind judgements of texts that the evaluation has not: 4.",)
+
+
+def test_what_the_report_shows_is_asked_last(workspace: Workspace, tmp_path: Path) -> None:
+    evaluation = evaluated(tmp_path / "eval")
+    shown = [{"prompt": f"user: ask {n}", "why": "", "answers": []} for n in (0, 1, 3)]
+    (evaluation.folder / "answers.json").write_text(json.dumps(shown))
+    for pairs_asked, texts in ((1, {2}), (2, {2, 0})):
+        again = replace(evaluation, digest=f"{pairs_asked:064x}")
+        open_blind(workspace, again, policy="ppo", versus="sft", pairs=pairs_asked)
+        with open_workspace_database(workspace) as database, database.read() as connection:
+            campaign = all_campaigns(connection)[-1]
+            own = sa.select(tasks.c.id).where(tasks.c.campaign == campaign.id)
+            said = [
+                response_text(connection, responses_of(connection, task)[0])
+                for task in connection.execute(own).scalars()
+            ]
+        assert {int(text.split()[1]) for text in said} == texts
+    (evaluation.folder / "answers.json").write_text("{")
+    with pytest.raises(DataError, match="samples of an evaluation cannot be read"):
+        open_blind(workspace, evaluation, policy="ppo", versus="sft", pairs=1)
+
+
+def test_judgements_that_say_nothing_are_counted_apart(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """One person prefers what is bright, one presses the same key, and one finds nothing good."""
+    evaluation = evaluated(tmp_path / "eval", prompts=40)
+    open_blind(workspace, evaluation, policy="ppo", versus="sft", pairs=40)
+    _prefer_bright(workspace)
+    with open_workspace_database(workspace) as database:
+        with database.read() as connection:
+            (campaign,) = all_campaigns(connection)
+        lazy, sour = (rater(database) for _ in range(2))
+        with database.write() as connection:
+            for person in (lazy, sour):
+                join(connection, campaign, person)
+        while (lease := next_task(database, campaign, lazy)) is not None:
+            answer(database, campaign, lease, Opinion.ranked([0, 1]), key=lease.assignment, ui="t")
+        bad = Opinion(verdict=Verdict.ALL_BAD)
+        for _ in range(3):
+            lease = next_task(database, campaign, sour)
+            assert lease is not None
+            answer(database, campaign, lease, bad, key=lease.assignment, ui="t")
+    heard = opinions(workspace, (), evaluation, policy="ppo", versus="sft")
+    assert heard.blind is not None
+    assert (heard.blind.share.value, heard.blind.judgements, heard.blind.raters) == (1.0, 40, 1)
+    assert heard.lost == (
+        "Blind judgements of raters in quarantine (accord raters), and count nowhere: 40.",
+        "Blind judgements that both answers are bad, which puts neither first: 3.",
+    )
+
+
+def test_what_raters_said_is_told_where_the_blind_part_cannot_be(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    sets = learnt(workspace, {"dpo": stage("dpo", **{"preferences/round-1": round_of(workspace)})})
+    evaluation = evaluated(tmp_path / "eval")
+    open_blind(workspace, evaluation, policy="ppo", versus="sft", pairs=20)
+    (evaluation.folder / "texts.jsonl").write_text("no json\n")
+    heard = opinions(workspace, sets, evaluation, policy="ppo", versus="sft")
+    assert [one.campaign for one in heard.rounds] == ["round-1-abc"]
+    assert "blind: the answers of an evaluation cannot be read" in heard.lost[0]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from accord.collect.importing import import_file
 from accord.core.errors import ConfigError, WorkspaceError
-from accord.pipeline.plan import possible
+from accord.pipeline.config import DataConfig
+from accord.pipeline.plan import READ, possible, unmatched
 from accord.pipeline.workspace import Workspace
 from accord.recipes import RECIPES
 
@@ -71,3 +72,41 @@ def test_a_named_set_must_exist(workspace: Workspace) -> None:
     config = replace(config, data=replace(config.data, preferences=("movies",)))
     with pytest.raises(WorkspaceError, match="no imported set of preferences"):
         possible(config, workspace)
+
+
+def test_an_evaluation_looks_at_all_that_anything_is_trained_on(workspace: Workspace) -> None:
+    """Whatever is read by one stage alone is not asked as held out either."""
+    for name in ("one", "other"):
+        bring(workspace, name, {"prompt": f"Name {name}", "chosen": "Blue.", "rejected": "No."})
+        bring(workspace, f"{name}-shown", {"prompt": f"Tell {name}", "response": "Blue."})
+    config = RECIPES["smollm2"]()
+    named = replace(
+        config.data,
+        preferences=("one",),
+        dpo=("other",),
+        demonstrations=("one-shown",),
+        top=("other-shown",),
+    )
+    stages = ("sft", "top", "reward", "ppo", "dpo", "eval")
+    plan = possible(replace(config, data=named, stages=stages), workspace)
+    assert {
+        "preferences/one",
+        "preferences/other",
+        "demonstrations/one-shown",
+        "demonstrations/other-shown",
+    } <= set(plan.stage("eval").inputs)
+
+
+def test_a_form_of_names_that_no_set_has_is_told_to_who_reads_it(workspace: Workspace) -> None:
+    assert set(READ) == {field.name for field in fields(DataConfig)}
+    bring(workspace, "colours", {"prompt": "Name", "chosen": "Blue.", "rejected": "No."})
+    named = DataConfig(preferences=("colours", "round-*"), prompts=("colours",))
+    config = replace(RECIPES["smollm2"](), data=named)
+    assert unmatched(config, workspace, ["base", "sft", "ppo"]) == []
+    assert unmatched(config, workspace, ["reward"]) == [("preferences", "round-*")]
+    assert unmatched(config, workspace, ["dpo"]) == [("preferences", "round-*")]
+    other = replace(config, data=replace(named, dpo=("colours",)))
+    assert unmatched(other, workspace, ["dpo"]) == []
+    bring(workspace, "round-1", {"prompt": "Say", "chosen": "Blue.", "rejected": "No."})
+    assert unmatched(config, workspace, ["reward", "dpo"]) == []
+    assert unmatched(RECIPES["tiny"](), workspace, ["reward"]) == []

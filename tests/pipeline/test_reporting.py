@@ -15,8 +15,8 @@ from accord.algorithms.settings import KLSettings, PPOConfig
 from accord.core.errors import WorkspaceError
 from accord.core.protocols import Row
 from accord.evals.report.data import KLSpent, Measure
+from accord.evals.report.findings import find
 from accord.evals.report.parts import Estimate
-from accord.evals.report.verdict import find
 from accord.pipeline.arms import truth_of
 from accord.pipeline.config import PipelineConfig
 from accord.pipeline.figures import (

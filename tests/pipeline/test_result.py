@@ -13,8 +13,8 @@ from tests.pipeline.test_judged import stage
 from tests.pipeline.test_reporting import AUDIT, EVALUATION, TRIAL, figure
 
 KEYS = {
-    *("schema", "run", "cost", "lineage", "data", "evaluation", "arms", "truth", "judge"),
-    *("reward_model", "agreement", "blind", "invitation", "not_shown"),
+    *("schema", "run", "cost", "lineage", "data", "evaluation", "arms", "truth", "alarms"),
+    *("judge", "reward_model", "agreement", "blind", "invitation", "not_shown"),
 }
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from accord.core.protocols import Row
 from accord.models.backbone import Backbone
 from accord.rewards.judge import RatingJudge
-from accord.rewards.judge_fit import fit_judge
+from accord.rewards.judge_fit import lesson_of
 from accord.text.tokenizer import TextTokenizer
 from tests.models.workshop import machine
 
@@ -60,5 +60,5 @@ def reader(folder: Path) -> tuple[Backbone, TextTokenizer]:
 def taught(folder: Path, *, count: int = 240) -> RatingJudge:
     """A judge of opinions."""
     backbone, tokenizer = reader(folder)
-    making = fit_judge(*opinions(count, seed=0), backbone=backbone, tokenizer=tokenizer, made=12)
-    return finished(making)[0]
+    making = lesson_of(*opinions(count, seed=0), backbone=backbone, tokenizer=tokenizer, made=12)
+    return finished(making)[0].fit()

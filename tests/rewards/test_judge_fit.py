@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from accord.core.errors import DataError
-from accord.rewards.judge_fit import fit_judge, lesson_of, make_up
+from accord.rewards.judge_fit import lesson_of, make_up
 from accord.text.made_up import SHOWN, Trick
 from tests.rewards.opinions import BAD, GOOD, finished, opinions, reader
 
 
 def test_it_rates_as_people_do_and_tells_how_far_it_is(tiny_folder: Path) -> None:
     backbone, tokenizer = reader(tiny_folder)
-    making = fit_judge(*opinions(240, seed=0), backbone=backbone, tokenizer=tokenizer, made=12)
-    judge, told = finished(making)
+    making = lesson_of(*opinions(240, seed=0), backbone=backbone, tokenizer=tokenizer, made=12)
+    lesson, told = finished(making)
+    judge = lesson.fit()
     assert told == sorted(told)
     assert told[-1] == 1
     texts, ratings = opinions(60, seed=1)
@@ -31,10 +32,10 @@ def test_the_same_seed_teaches_the_same(tiny_folder: Path) -> None:
     texts, ratings = opinions(120, seed=0)
 
     def grades(seed: int) -> np.ndarray:
-        judge, _ = finished(
-            fit_judge(texts, ratings, backbone=backbone, tokenizer=tokenizer, made=4, seed=seed)
+        lesson, _ = finished(
+            lesson_of(texts, ratings, backbone=backbone, tokenizer=tokenizer, made=4, seed=seed)
         )
-        return judge.grade(texts[:9]).grade
+        return lesson.fit().grade(texts[:9]).grade
 
     assert np.array_equal(grades(0), grades(0))
     assert not np.array_equal(grades(0), grades(1))
@@ -75,7 +76,7 @@ def test_what_teaches_nothing_is_refused(tiny_folder: Path) -> None:
     texts, ratings = opinions(120, seed=0)
 
     def fit(texts: list[str], ratings: list[float]) -> None:
-        finished(fit_judge(texts, ratings, backbone=backbone, tokenizer=tokenizer, made=1))
+        finished(lesson_of(texts, ratings, backbone=backbone, tokenizer=tokenizer, made=1))
 
     with pytest.raises(DataError, match="finite rating"):
         fit(texts, ratings[1:])

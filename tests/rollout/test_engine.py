@@ -52,7 +52,7 @@ def logprobs(said: list[list[Completion]]) -> torch.Tensor:
 def trained(role: Role, said: list[list[Completion]], temperature: float = 1.0) -> torch.Tensor:
     """The trainer's log-probabilities of the answers."""
     batch = [
-        Tokenized((*prompt, *answer.tokens), (False,) * len(prompt) + (True,) * len(answer.tokens))
+        Tokenized.answered(prompt, answer.tokens)
         for prompt, group in zip(PROMPTS, said, strict=True)
         for answer in group
     ]

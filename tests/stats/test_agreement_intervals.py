@@ -109,7 +109,11 @@ def test_coverage(sampler: Sampler, coefficient: Coefficient) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampler", "coefficient"),
-    [(SKEWED, ALPHA), (RATED, Coefficient.ALPHA_ORDINAL), (HOLED, Coefficient.AC2_LINEAR)],
+    [
+        (SKEWED, ALPHA),
+        pytest.param(RATED, Coefficient.ALPHA_ORDINAL, marks=pytest.mark.study),
+        pytest.param(HOLED, Coefficient.AC2_LINEAR, marks=pytest.mark.study),
+    ],
 )
 def test_coverage_of_many_prompts(sampler: Sampler, coefficient: Coefficient) -> None:
     found = coverage(sampler, coefficient, truth(sampler, coefficient), prompts=150, repeats=1000)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accord.stats.diversity import distinct, repeated
+from accord.core.errors import DataError
+from accord.stats.diversity import distinct, repeated, runs
 
 texts = st.lists(st.sampled_from(["a", "b", "C"]), max_size=9).map(" ".join)
 
@@ -19,6 +23,29 @@ def test_by_hand() -> None:
     assert repeated("a b", 3) == 0
     assert distinct([], 2) == 0
     assert distinct(["one"], 2) == 0
+
+
+def test_so_many_runs_as_drawn_in_every_way() -> None:
+    """By enumeration: the mean share of different ones over all draws without replacement."""
+    said = ["a b a b c", "b c d"]
+    pairs = [("a", "b"), ("b", "a"), ("a", "b"), ("b", "c"), ("b", "c"), ("c", "d")]
+    assert runs(said, 2) == len(pairs)
+    for of in range(1, 7):
+        shares = [len(set(some)) / of for some in combinations(pairs, of)]
+        assert distinct(said, 2, of=of) == pytest.approx(sum(shares) / len(shares))
+    assert distinct(said, 2, of=6) == distinct(said, 2) == 4 / 6
+    for wrong in (0, 7):
+        with pytest.raises(DataError, match="cannot be drawn"):
+            distinct(said, 2, of=wrong)
+
+
+def test_fewer_words_are_not_more_variety() -> None:
+    """Half as many texts of one kind: the plain share rises, that of as many runs does not."""
+    rng = Random(0)
+    said = [" ".join(rng.choices("abcdefgh", k=12)) for _ in range(80)]
+    assert distinct(said[:40], 2) > 1.5 * distinct(said, 2)
+    of = runs(said[:40], 2)
+    assert distinct(said[:40], 2, of=of) == pytest.approx(distinct(said, 2, of=of), rel=0.1)
 
 
 @given(st.lists(texts, max_size=5), st.integers(1, 3))

@@ -141,3 +141,16 @@ def test_labels_weights_and_columns_are_checked() -> None:
         fit_pairs([[1.0]], [[1.0, 2.0]], [1], penalty=1)
     with pytest.raises(DataError, match="not those of the fit"):
         fit_ridge([[1.0], [2.0]], [1, 2], penalty=1)([[1.0, 2.0]])
+
+
+def test_a_column_that_changes_by_rounding_alone_says_nothing() -> None:
+    """The mean of 1,320 times .1 is not .1: what another value of it does must not be huge."""
+    rng = np.random.default_rng(0)
+    features = np.c_[rng.normal(size=1320), np.full((1320, 2), 0.1)]
+    assert (features.std(axis=0) > 0).all()
+    for linear in (
+        fit_ridge(features, features[:, 0], penalty=0.01),
+        fit_logistic(features, (features[:, 0] > 0).astype(float), penalty=0.01),
+    ):
+        usual, other = linear(np.array([[1.0, 0.1, 0.1], [1.0, 0.7, 0.1]]))
+        assert other == pytest.approx(usual, abs=1e-6)

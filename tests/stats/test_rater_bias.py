@@ -242,7 +242,14 @@ ARCHETYPES = ["honest", "random", "first", "longest", "copycat", "inverted", "mi
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("overlap", "sharpness"), [(3, 2.0), (3, 3.0), (5, 2.0)])
+@pytest.mark.parametrize(
+    ("overlap", "sharpness"),
+    [
+        (3, 2.0),
+        pytest.param(3, 3.0, marks=pytest.mark.study),
+        pytest.param(5, 2.0, marks=pytest.mark.study),
+    ],
+)
 def test_table_of_power_and_false_alarms(overlap: int, sharpness: float) -> None:
     """200 panels a kind, one planted of 12; q over the position, length and consensus findings."""
     for kind in ARCHETYPES:

@@ -54,6 +54,25 @@ def test_events_are_numbered_and_chained(database: Database) -> None:
         assert size(connection) == 5
 
 
+def test_names_are_made_by_chance_or_by_a_series_and_their_place(tmp_path: Path) -> None:
+    def named(place: str, series: str, *, before: int = 0) -> list[str]:
+        with open_database(tmp_path / place) as database:
+            for number in range(before + 4):
+                database.series = series if number >= before else ""
+                with database.write() as connection:
+                    append(connection, entry(number, subject=None))
+            found = [row.subject for row in rows(database)]
+        assert len(set(found)) == before + 4
+        assert all(len(name) == 24 and int(name, 16) >= 0 for name in found)
+        return found[before:]
+
+    assert named("a.db", "round 0") == named("b.db", "round 0")
+    assert not set(named("c.db", "round 0")) & set(named("d.db", "round 1"))
+    assert not set(named("e.db", "")) & set(named("f.db", ""))
+    # Another place in the log is another name: two series of one name never meet.
+    assert not set(named("g.db", "round 0")[2:]) & set(named("h.db", "round 0", before=4))
+
+
 def test_what_was_said_comes_back_and_the_log_has_only_its_salted_digest(
     database: Database,
 ) -> None:

@@ -53,3 +53,9 @@ def test_a_mask_of_another_length_is_refused() -> None:
         Tokenized((1, 2), (True,))
     with pytest.raises(DataError, match="do not fit"):
         TokenRows(np.zeros(2, np.uint32), np.zeros(1, np.bool_), np.array([0, 2]))
+
+
+def test_what_was_cut_is_read_as_a_text_that_ends() -> None:
+    cut, whole = Tokenized.answered([1, 2], [3]), Tokenized.answered([1, 2], [3, 0])
+    assert cut.ended(0) == whole == whole.ended(0)
+    assert whole.mask == (False, False, True, True)

@@ -52,14 +52,19 @@ class _Columns:
     weightless: list[int] = field(default_factory=list)
 
 
+MOST_RESPONSES = 16
+"""That comparisons of others may grow a unit to. Without an end, a data set in which one response
+stands in every comparison would be a single step, and a batch that no machine holds."""
+
+
 class TokenComparisons:
     """Many comparisons in flat arrays, by unit: what is drawn, cut and counted as one.
 
     Comparisons that follow one another, with the same prompt and a response of those before
-    (judgements of one task, say), are one unit: each response is there once, and computed once,
-    with the pairs of all of them. A pair weighs its comparison's training weight over the
-    comparison's pairs, so that a prompt weighs the same however many responses it has (Ouyang et
-    al. 2022, 3.5).
+    (judgements of one task, say), are one unit of at most `MOST_RESPONSES`: each response is there
+    once, and computed once, with the pairs of all of them. A pair weighs its comparison's training
+    weight over the comparison's pairs, so that a prompt weighs the same however many responses it
+    has (Ouyang et al. 2022, 3.5).
     """
 
     def __init__(self, responses: TokenRows, columns: _Columns) -> None:
@@ -145,14 +150,9 @@ class TokenComparisons:
         )
 
     def micro_batches(self, units: Sequence[int], tokens: int) -> Iterator[PairBatch]:
-        """Cut a batch between units, so that all pairs of a prompt's responses stay together."""
+        """Cut a batch between units, so that all pairs of a unit stay together."""
         for group in micro_batches([self.tokens(u) for u in units], tokens):
             yield self.batch([units[i] for i in group])
-
-
-MOST = 16
-"""Responses that comparisons of others may grow a unit to. Without an end, a data set in which one
-response stands in every comparison would be a single step, and a batch that no machine holds."""
 
 
 class _Unit:
@@ -170,7 +170,9 @@ class _Unit:
             return False
         new = set(one.responses) - self._place.keys()
         shares = len(new) < len(set(one.responses))
-        return not self._place or (shares and (not new or len(self._place) + len(new) <= MOST))
+        return not self._place or (
+            shares and (not new or len(self._place) + len(new) <= MOST_RESPONSES)
+        )
 
     def known(self, text: str) -> Tokenized | None:
         """Tokens of a response that is in the unit."""

@@ -124,7 +124,10 @@ def collect(config: PPOConfig, parts: Parts, state: TrainState, seed: int) -> Ex
     )
     asked = [p for p in numbers for _ in range(config.samples)]
     answers = [answer for group in said for answer in group]
-    rows = [_row(parts.prompts[p], answer) for p, answer in zip(asked, answers, strict=True)]
+    rows = [
+        Tokenized.answered(parts.prompts[p], answer.tokens)
+        for p, answer in zip(asked, answers, strict=True)
+    ]
     score_B = torch.tensor([float(s) for s in parts.score(asked, rows)])
     if not torch.isfinite(score_B).all():
         raise DivergenceError(
@@ -138,8 +141,8 @@ def collect(config: PPOConfig, parts: Parts, state: TrainState, seed: int) -> Ex
     logp_M, entropy_M = _each(
         parts, rows, lambda r: parts.policy.logprobs(r, temperature=heat, entropy=True)
     )
-    reference_M, _ = _each(parts, rows, lambda r: parts.reference.logprobs(r, temperature=heat))
-    value_M, _ = _each(parts, rows, lambda r: (parts.critic.values(r),) * 2)
+    (reference_M,) = _each(parts, rows, lambda r: parts.reference.logprobs(r, temperature=heat)[:1])
+    (value_M,) = _each(parts, rows, lambda r: (parts.critic.values(r),))
     sampled = Sampled(asked, answers, rows, score_B, logp_M, reference_M, value_M, entropy_M)
     return Experience(sampled, *estimate(config, sampled, state.numbers["kl/coefficient"]))
 
@@ -280,11 +283,6 @@ def _paid(config: PPOConfig, batch: Sampled) -> Tensor:
     return score_B
 
 
-def _row(prompt: Sequence[int], answer: Completion) -> Tokenized:
-    mask = (False,) * len(prompt) + (True,) * len(answer.tokens)
-    return Tokenized((*prompt, *answer.tokens), mask)
-
-
 def _ragged(parts: Parts, rows: list[Tokenized]) -> Iterator[Ragged]:
     for group in micro_batches([len(row) for row in rows], parts.micro_batch_tokens):
         yield Ragged.of([rows[i] for i in group], parts.policy.backbone.machine.device)
@@ -292,8 +290,8 @@ def _ragged(parts: Parts, rows: list[Tokenized]) -> Iterator[Ragged]:
 
 @torch.no_grad()
 def _each(
-    parts: Parts, rows: list[Tokenized], run: Callable[[Ragged], tuple[Tensor, Tensor]]
-) -> tuple[Tensor, Tensor]:
-    """Run a role over all rows in micro-batches: two flat results."""
-    first, second = zip(*(run(ragged) for ragged in _ragged(parts, rows)), strict=True)
-    return torch.cat(first), torch.cat(second)
+    parts: Parts, rows: list[Tokenized], run: Callable[[Ragged], tuple[Tensor | None, ...]]
+) -> tuple[Tensor, ...]:
+    """Run a role over all rows in micro-batches: its results, flat."""
+    results = zip(*(run(ragged) for ragged in _ragged(parts, rows)), strict=True)
+    return tuple(torch.cat([part for part in result if part is not None]) for result in results)

@@ -78,5 +78,12 @@ def main(words: Sequence[str], options: Options) -> int:
         if keys.live:
             dialogue.say("/help lists what can be typed, Ctrl-D ends", style="dim")
         sources = [f"{policy.name}-{policy.key}" for policy in policies]
-        Loop(talk, dialogue, sources=sources, save=asked.save, quiet=options.quiet).run()
+        Loop(
+            talk,
+            dialogue,
+            sources=sources,
+            save=asked.save,
+            workspace=options.workspace,
+            quiet=options.quiet,
+        ).run()
     return 0

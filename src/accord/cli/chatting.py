@@ -15,6 +15,7 @@ from accord.cli.keys import stopped_later
 from accord.cli.sheets import UNSHOWN, counted, printable
 from accord.cli.side_by_side import ending, show, show_row
 from accord.cli.talk import Talk, Watch
+from accord.cli.typed import typed
 from accord.cli.writing_form import LONGEST_LINE
 from accord.collect.exporting import export_demonstrations
 from accord.core.errors import AccordError, ConfigError, DataError, InterruptedRun
@@ -25,7 +26,7 @@ HELP = """\
 /back             take the last turn back
 /keep 1           both go on from what the first one said (2: the second)
 /new              forget the conversation
-/system TEXT      the system message from now on; without TEXT there is none
+/system TEXT      a new conversation under this system message; no TEXT: none
 /temperature 0.7  how freely answers are drawn; 0 takes the likeliest token
 /save FILE        keep the conversation, for `accord import`, in a new file
 /help, /quit      Ctrl-C gives an answer up, Ctrl-D ends
@@ -44,9 +45,14 @@ class Chat:
         *,
         sources: Sequence[str],
         save: Path | None = None,
+        workspace: Path | None = None,
         quiet: bool = False,
     ) -> None:
-        """`sources` names the policies in what is saved; `save` is the file for it at the end."""
+        """`sources` names the policies in what is saved; `save` is the file for it at the end.
+
+        `workspace` is the folder that was named with --workspace, if one was.
+        """
+        self._workspace = workspace
         self._talk, self._dialogue, self._sources = talk, dialogue, sources
         self._keys, self._console = dialogue.keys, dialogue.console
         self._save_to, self._quiet = save, quiet
@@ -196,8 +202,9 @@ class Chat:
         self._dialogue.say("forgotten; a new conversation", style="dim")
 
     def _system(self, rest: str) -> None:
-        self._talk.system = rest or None
-        self._dialogue.say(f"system message: {printable(rest) or 'none'}", style="dim")
+        began = self._talk.address(rest or None)
+        told = "; a new conversation, for the one before had another" if began else ""
+        self._dialogue.say(f"system message: {printable(rest) or 'none'}{told}", style="dim")
 
     def _temperature(self, rest: str) -> None:
         if rest:
@@ -221,7 +228,10 @@ class Chat:
         )
         if len(rows) > 1:
             told += ", one of each policy (/keep makes them one)"
-        self._dialogue.say(f"{told}; accord import {path}", style="dim", unbroken=True)
+        line = f"accord import {typed(path)}"
+        if self._workspace is not None:
+            line += f" --workspace {typed(self._workspace)}"
+        self._dialogue.say(f"{told}; {line}", style="dim", unbroken=True)
 
     def _closed(self) -> bool:
         """Whether nothing is left to do; at a terminal, where it cannot be saved, they hear of it

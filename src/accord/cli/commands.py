@@ -31,7 +31,9 @@ _START, _RUN, _LOOK, _SINGLE = "Start", "The whole pipeline", "Look", "One stage
 _JUDGE = "Judgements"
 
 COMMANDS: tuple[Command, ...] = (
-    Command("quickstart", _START, "Run everything on a tiny model in a new folder", "quickstart"),
+    Command(
+        "quickstart", _START, "Run the whole loop on film reviews in a new folder", "quickstart"
+    ),
     Command("init", _START, "Make a workspace that explains itself", "init"),
     Command("import", _START, "Bring a file of your own data in", "importing"),
     Command("campaign", _JUDGE, "Ask people about answers: prompts, tasks, raters", "campaign"),

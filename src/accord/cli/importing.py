@@ -31,6 +31,7 @@ from accord.core.errors import ConfigError
 from accord.core.types import Conversation
 from accord.pipeline.whereabouts import open_workspace_database
 from accord.pipeline.workspace import Workspace
+from accord.store.manifest import DatasetKind
 from accord.store.splits import Splitter, unit_of
 
 
@@ -82,7 +83,7 @@ def main(words: Sequence[str], options: Options) -> int:
     }
     stood = workspace.point(name, sets)
     print(told(report, name))
-    for line in chain(_apart(report, asked), _stood(stood, sets, name)):
+    for line in chain(_apart(report, asked), _alone(report, name), _stood(stood, sets, name)):
         print(line)
     return 0
 
@@ -194,8 +195,23 @@ def _apart(report: ImportReport, asked: Import) -> Iterator[str]:
                     if split == "train"
                     else f"nothing is held out for {split}, though --{split} {share:g} asks for it"
                 )
-                unit = made.manifest.unit
-                yield f"  {what}: rows are split by {unit}, and too few of these differ"
+                kind, unit = made.manifest.kind, made.manifest.unit
+                yield (
+                    f"  of the {kind} {what}: the {unit}'s words decide where a row goes, and none "
+                    f"went there (rows that were exported from one split go into that again)"
+                )
+
+
+def _alone(report: ImportReport, name: str) -> Iterator[str]:
+    """Prompts beside rows that have answers: somebody may have forgotten theirs."""
+    kinds = {made.manifest.kind: made.manifest.rows for made in report.datasets}
+    if len(kinds) > 1 and (rows := kinds.get(DatasetKind.PROMPTS)):
+        yield (
+            f"  WATCH: {rows} of its rows {'has' if rows == 1 else 'have'} a prompt and no answer, "
+            f"unlike the others: {name!r} is a set of prompts too now, and where there is one PPO "
+            "and the evaluation ask it and nothing else. Answer them, or take them out, and import "
+            "again under another name"
+        )
 
 
 def _stood(

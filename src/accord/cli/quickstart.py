@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,23 +14,29 @@ import tyro
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
-from accord.cli.session import Session, open_session
-from accord.core.errors import ConfigError
+from accord.cli.session import REMEMBER, Session, open_session
+from accord.cli.typed import typed
+from accord.core.errors import ConfigError, InterruptedRun
 from accord.core.files import write_atomic
+from accord.pipeline import starter
+from accord.pipeline.settings import recipe_of
 from accord.pipeline.single import newest_artifact
 from accord.pipeline.workspace import SETTINGS, Workspace
 from accord.recipes import RECIPES
 from accord.telemetry.terminal import clock
 
+FILMS = ("films", "films-all")
+"""Recipes of the film quickstart, the shorter one first."""
 BLIND = 20
 """Pairs that a reader is invited to judge."""
 ABOUT = """\
 Run the whole loop in a new folder and write its report.
 
-films: SmolLM2-135M on film reviews with human ratings: SFT, a round of comparisons
-of its own answers, a judge, a reward model, PPO, and an evaluation beside prompting
-and best-of-4. Downloads 96 MB at first use. About ten minutes on two cores; --all
-takes about twenty.
+films: SmolLM2-135M learns to write film reviews as positive as people rate them, from
+reviews that people rated: SFT, a round of comparisons of its own answers, a judge, a
+reward model, PPO, and an evaluation beside prompting and best-of-4. Downloads 96 MB at
+first use. About ten minutes on two cores, fifteen with --all, where nothing else runs
+on them.
 tiny:  a model of 430,000 weights made from scratch, on text from a grammar whose
 truth is known; every stage from pretraining on. No download; 77 seconds on two cores
 with nothing else to do (a processor with AVX-512 and bfloat16, 2026-11-21)."""
@@ -52,30 +60,73 @@ def main(words: Sequence[str], options: Options) -> int:
     recipe = "films" if asked.model == "smollm2" else "tiny"
     if asked.all and recipe == "tiny":
         raise ConfigError("--all has no arms to add to the tiny world", do="leave one of them out")
+    settle(asked.folder, "films-all" if asked.all else recipe)
+    again = f"`accord resume --workspace {typed(asked.folder)}` goes on"
+    try:
+        go_on(open_session(replace(options, workspace=asked.folder)))
+    except InterruptedRun as error:
+        raise InterruptedRun(error.what, got=error.got, do=again) from None
+    except KeyboardInterrupt:
+        raise InterruptedRun("stopped", got="what was finished is kept", do=again) from None
+    return 0
+
+
+def go_on(session: Session) -> None:
+    """Make what is missing of a quickstart, then its report; print what came out."""
     begun = time.monotonic()
-    if not (asked.folder / SETTINGS).is_file():
-        Workspace.create(asked.folder, recipe, RECIPES[recipe]())
-    if asked.all:
-        _add_arms(asked.folder / SETTINGS)
-    session = open_session(replace(options, workspace=asked.folder))
-    if recipe == "films":
+    if recipe_of(session.workspace.settings, RECIPES) in FILMS:
         from accord.cli.films import run_films
 
         run_films(session)
     else:
-        session.run()
+        session.run(remember=REMEMBER)
     _invite(session)
     report = session.report()
     _print(report, clock(time.monotonic() - begun))
-    return 0
 
 
-def _add_arms(settings: Path) -> None:
-    """Name the recipe with every arm, so that later commands in the folder know of them too."""
+def settle(folder: Path, recipe: str) -> None:
+    """Make the workspace, or see to it that the one that is there is of this recipe.
+
+    Of films the longer recipe may follow the shorter and the other way round: what both make is
+    the same. Raises ConfigError for a workspace of any other recipe.
+    """
+    settings = folder / SETTINGS
+    if not settings.is_file():
+        Workspace.create(folder, recipe, RECIPES[recipe]())
+        return
+    there = recipe_of(settings, RECIPES)
+    if there == recipe:
+        return
+    if not {there, recipe} <= set(FILMS):
+        raise ConfigError(
+            "this folder has a workspace of another recipe",
+            got=f"recipe {there}, and {recipe} is asked for",
+            where=settings,
+            do="name another folder: `accord quickstart FOLDER`, with the same flags",
+        )
+    _rename(settings, there, recipe)
+    print(
+        f"note: recipe {there} is now {recipe} in {settings}; what was made stays", file=sys.stderr
+    )
+
+
+def _rename(settings: Path, before: str, after: str) -> None:
+    """Name another recipe, so that later commands in the folder know of it too."""
     text = settings.read_text(encoding="utf-8")
-    changed = text.replace('\nrecipe = "films"\n', '\nrecipe = "films-all"\n')
-    if changed != text:
-        write_atomic(settings, changed)
+    if text == starter.settings(before, RECIPES[before]()):
+        changed = starter.settings(after, RECIPES[after]())  # its comments show other values
+    else:
+        line = re.compile(rf"^(\s*recipe\s*=\s*)([\"'])\b{before}\2", re.MULTILINE)
+        changed = line.sub(rf"\g<1>\g<2>{after}\g<2>", text, count=1)
+    if changed == text:
+        raise ConfigError(
+            "the recipe in these settings cannot be replaced",
+            got=before,
+            where=settings,
+            do=f'write recipe = "{after}" there, on a line of its own',
+        )
+    write_atomic(settings, changed)
 
 
 def _invite(session: Session) -> None:

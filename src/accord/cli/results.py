@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from accord.cli.typed import typed
 from accord.core.errors import WorkspaceError
 from accord.telemetry.terminal import clock
 
@@ -44,15 +45,23 @@ def print_result(found: Mapping[str, Any], *, folder: Path, console: Console | N
     if evaluation:
         out.print(_table(found, evaluation, wide=out.width >= ROOMY))
         out.print(
-            f"over {evaluation['prompts']} held-out prompts, in brackets 95% intervals; a change is"
-            " paired, and green or red where its interval leaves out 0",
+            f"over {evaluation['prompts']} {_asked(evaluation)}, in brackets 95% intervals; a"
+            " change is paired, and green or red where its interval leaves out 0",
             style="dim",
             markup=False,
         )
+    for line, style in _alarms(found):
+        out.print(line, style=style, markup=False)
     for line in (*_reward_model(found), *_judge(found), *_agreement(found), *_blind(found)):
         out.print(line, markup=False)
     for line in (_cost(found), *_files(folder)):
         out.print(line, markup=False, soft_wrap=True)
+
+
+def _asked(evaluation: Mapping[str, Any]) -> str:
+    if evaluation.get("prompts_seen_in_training"):
+        return "prompts that TRAINING SAW (none is held out)"
+    return "held-out prompts"
 
 
 def print_next(
@@ -62,7 +71,7 @@ def print_next(
     out = console or Console(
         file=sys.stdout, width=None if sys.stdout.isatty() else WIDE, highlight=False
     )
-    where, accord = _shown(folder), program()
+    where, accord = typed(folder), program()
     if found.get("invitation") and not found.get("blind"):
         command = str(found["invitation"]).removeprefix("accord ")
         out.print(f"\njudge {pairs} blind pairs yourself, and see it in the report:", style="bold")
@@ -71,6 +80,7 @@ def print_next(
     out.print("\nwith data of your own:", style="bold")
     for words in (
         "init my-assistant",
+        "import my-answers.jsonl --workspace my-assistant",
         "import my-pairs.jsonl --workspace my-assistant",
         "run --workspace my-assistant",
     ):
@@ -82,14 +92,7 @@ def program() -> str:
     if shutil.which("accord"):
         return "accord"
     beside = Path(sys.executable).with_name("accord")
-    return _shown(beside) if beside.is_file() else f"{_shown(Path(sys.executable))} -m accord.cli"
-
-
-def _shown(path: Path) -> str:
-    """A path as it can be typed here, short where it lies below."""
-    whole, here = path.absolute(), Path.cwd()
-    text = str(whole.relative_to(here)) if whole.is_relative_to(here) else str(whole)
-    return f"'{text}'" if " " in text else text
+    return typed(beside) if beside.is_file() else f"{typed(Path(sys.executable))} -m accord.cli"
 
 
 # ---- the table -----------------------------------------------------------------------------------
@@ -146,6 +149,15 @@ def _colour(one: Mapping[str, float] | None, text: str) -> Text:
 # ---- the lines below -----------------------------------------------------------------------------
 
 
+def _alarms(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Lines and how they are coloured: what a gain at like length answers needs no alarm."""
+    for one in found.get("alarms") or ():
+        if one["state"] == "raised" and one["accounted"]:
+            yield f"{one['name']}: {one['said']}", ""
+        elif one["state"] == "raised":
+            yield f"WATCH {one['name']}: {one['said']} {one['do']}", "red"
+
+
 def _reward_model(found: Mapping[str, Any]) -> Iterator[str]:
     model = found.get("reward_model")
     if not model:
@@ -187,9 +199,18 @@ def _agreement(found: Mapping[str, Any]) -> Iterator[str]:
         percent, alpha = (_number(one.get(name), ".2f") for name in ("percent", "alpha"))
         yield (
             f"raters of {', '.join(one['sets'])}: {one['judgements']} judgements of "
-            f"{one['prompts']} prompts by {one['raters']} raters, agreement "
+            f"{one['prompts']} prompts by {_who(one)}, agreement "
             f"{percent or 'not known'}, alpha {alpha or 'not known'}"
         )
+
+
+def _who(one: Mapping[str, Any]) -> str:
+    """Raters by number; those that are no people are called so."""
+    simulated = len(one.get("simulated") or ())
+    if not simulated:
+        return f"{one['raters']} raters"
+    people = one["raters"] - simulated
+    return f"{people} people and {simulated} simulated" if people else f"{simulated} simulated"
 
 
 def _blind(found: Mapping[str, Any]) -> Iterator[str]:

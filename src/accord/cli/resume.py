@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from accord.cli.commands import Options
 from accord.cli.flags import parse
-from accord.cli.session import Session, open_session, print_summary
+from accord.cli.quickstart import go_on
+from accord.cli.session import REMEMBER, Session, open_session, print_summary
 from accord.core.errors import WorkspaceError
 from accord.pipeline.runner import Made, Outcome
 from accord.pipeline.settings import Source, structure
@@ -23,6 +24,9 @@ def main(words: Sequence[str], options: Options) -> int:
     about = "Go on with the last run of this workspace where it stopped."
     parse(Resume, words, command="resume", about=about)
     session = open_session(options)
+    if (session.workspace.last_run() or {}).get("command") == REMEMBER["command"]:
+        go_on(session)
+        return 0
     outcomes = _again(session)
     if all(outcome.made is Made.KEPT for outcome in outcomes):
         print("nothing was left to do")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from accord.cli.commands import Options
 from accord.core.machine import Machine
 from accord.pipeline.config import STAGES, PipelineConfig
-from accord.pipeline.plan import Plan, possible
-from accord.pipeline.runner import Outcome, keys, run
+from accord.pipeline.plan import Plan, possible, unmatched
+from accord.pipeline.runner import Outcome, keys, order, run
 from accord.pipeline.settings import load
 from accord.pipeline.single import run_single
 from accord.pipeline.stage import Stage
@@ -21,6 +21,10 @@ from accord.pipeline.workspace import Workspace
 from accord.recipes import RECIPES
 from accord.store.manifest import DatasetKind
 from accord.telemetry.terminal import clock, terminal
+
+REMEMBER: Mapping[str, Any] = {"command": "quickstart"}
+"""What `accord resume` finds after a quickstart: rounds are no stages, so that the stages alone are
+not all that was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +39,20 @@ class Session:
         """The stages that settings and data allow, and `extra`."""
         return possible(self.config, self.workspace, extra=extra)
 
-    def run(self, *, to: str | None = None, strict: bool = False) -> list[Outcome]:
-        """`accord run`: every stage of the settings, or what `to` needs."""
+    def run(
+        self,
+        *,
+        to: str | None = None,
+        strict: bool = False,
+        remember: Mapping[str, Any] | None = None,
+    ) -> list[Outcome]:
+        """`accord run`: every stage of the settings, or what `to` needs.
+
+        `remember` is what `accord resume` goes on with where that is more than these stages.
+        """
         self._tell_unread()
         stages = self.stages(to=to)
+        self._tell_unmatched([stage.name for stage in order(stages, to=to)])
         with terminal(sys.stderr, quiet=self.options.quiet) as sink:
             return run(
                 self.workspace,
@@ -48,7 +62,7 @@ class Session:
                 strict=strict,
                 checkpoint_every=self.config.checkpoint_every,
                 sink=sink,
-                remember={"command": "run", "to": to, "strict": strict},
+                remember=remember or {"command": "run", "to": to, "strict": strict},
             )
 
     def stages(self, *, to: str | None) -> Sequence[Stage]:
@@ -63,6 +77,7 @@ class Session:
     def run_stage(self, name: str, own: Any, *, strict: bool = False) -> Outcome:
         """One stage with the settings `own` in place of those of the workspace."""
         self._tell_unread()
+        self._tell_unmatched([name])
         stages = self.plan(extra=name).stages
         changed = replace(self, config=replace(self.config, **{name: own}))
         stage = changed.plan(extra=name).stage(name)
@@ -91,6 +106,14 @@ class Session:
                 f"note: {', '.join(self.unread)} are not read: the recipe's tiny world gives the "
                 f'data. To train on what was imported, replace recipe = "tiny" by model = "tiny" '
                 f"in {self.workspace.settings.name}",
+                file=sys.stderr,
+            )
+
+    def _tell_unmatched(self, stages: Collection[str]) -> None:
+        for setting, form in unmatched(self.config, self.workspace, stages):
+            print(
+                f"note: no imported set is called {form}, as data.{setting} has it: nothing is read"
+                " for it (rounds of a quickstart are taken by `accord quickstart` in its folder)",
                 file=sys.stderr,
             )
 

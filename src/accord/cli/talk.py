@@ -136,6 +136,17 @@ class Talk:
         self._histories = [() for _ in self._histories]
         self._drawn, self._unanswered = [], None
 
+    def address(self, system: str | None) -> bool:
+        """Put another system message first, or none; whether that began another conversation.
+
+        What was said under the one before it was no answer to this one.
+        """
+        began = system != self.system and self.turns > 0
+        self.system = system
+        if began:
+            self.forget()
+        return began
+
     def demonstrations(self, sources: Sequence[str]) -> list[Demonstration]:
         """The conversations there are, one for each history that differs from the others.
 

@@ -31,13 +31,11 @@ DATA_SHA256 = "d5bb07d87474b3eb8d30b4deccbc23f19d742a6c5718fbacc65485b70b95c5fa"
 SHARES = {
     "demonstrations": 0.18,
     "evaluation": 0.09,
-    "reward": 0.35,
-    "reward_test": 0.085,
+    "reward": 0.435,
     "raters": 0.10,
     "judge": 0.195,
 }
-"""Share of the snippets in each part; with 10,605, reward_test has 800 or more for nearly any seed
-(901 on average, a standard deviation of 29)."""
+"""Share of the snippets in each part."""
 _SALT = "accord film parts 1"
 
 OPENING_WORDS = 3
@@ -56,9 +54,7 @@ class FilmParts:
     evaluation: tuple[Rated, ...]
     """Held out: their openings are the prompts of the evaluation."""
     reward: tuple[Rated, ...]
-    """For the reward model."""
-    reward_test: tuple[Rated, ...]
-    """What the reward model is tested on."""
+    """For the reward model: whoever trains one holds some of them out."""
     raters: tuple[Rated, ...]
     """For the synthetic raters."""
     judge: tuple[Rated, ...]
@@ -78,7 +74,7 @@ class FilmOpenings:
     training: tuple[str, ...]
     evaluation: tuple[str, ...]
     dropped: int
-    """Openings of the evaluation part that are prompts of training too."""
+    """Openings of the evaluation part with which a text of training begins."""
 
 
 def film_archive(cache: Path | None = None, *, progress: Progress = ignore) -> Path:
@@ -150,12 +146,14 @@ def openings(rated: Iterable[Rated], words: int = OPENING_WORDS) -> list[str]:
 
 
 def film_openings(parts: FilmParts, words: int = OPENING_WORDS) -> FilmOpenings:
-    """Openings of the demonstrations, and those of the evaluation part that none of them is.
+    """Openings of the demonstrations, and those of the evaluation part with which no text begins
+    that anything is trained on: demonstrations, the reward model's and the raters'.
 
-    "None of them" is but for case, blanks and marks.
+    "With which none begins" is but for case, blanks and marks.
     """
     training, held_out = openings(parts.demonstrations, words), openings(parts.evaluation, words)
-    kept = _without(held_out, training)
+    others = openings((*parts.reward, *parts.raters), words)
+    kept = _without(held_out, [*training, *others])
     return FilmOpenings(tuple(training), tuple(kept), len(held_out) - len(kept))
 
 

@@ -66,13 +66,14 @@ def freeze(
     settings: FreezeSettings,
     key: SigningKey,
     weights: Callable[[Connection], Mapping[str, float]] | None = None,
+    notes: Mapping[str, object] | None = None,
 ) -> Frozen:
     """Write the judgements of a campaign into `destination_root`, as the database has them now.
 
     The folder `NAME-preferences-DIGEST` appears in one step; the same state and settings give the
     same folder, which is then left as it is. `weights` gives the raters' weights in [0, 1], 1 for
     those that it does not name, from the state that is frozen. `key` signs a checkpoint of the log
-    that covers all that was read.
+    that covers all that was read. `notes` are added to the manifest's, and sealed with them.
     Raises ConfigError for settings that cannot be used, DataError where no judgement counts,
     WorkspaceError and StoreError where disk or database refuse; nothing half-written stays.
     """
@@ -95,8 +96,8 @@ def freeze(
                 origins.add(item[1])
         if not tally.rows:
             raise _nothing(campaign, tally)
-        notes = tally.notes(settings, weighs)
-        return Reckoned(events=history.events, log=replay.log, excluded=tally.excluded, notes=notes)
+        told = {**(notes or {}), **tally.notes(settings, weighs)}
+        return Reckoned(events=history.events, log=replay.log, excluded=tally.excluded, notes=told)
 
     return write_set(
         database,

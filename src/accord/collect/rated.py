@@ -55,6 +55,11 @@ class Rated:
     text: str
     ratings: tuple[int, ...]
 
+    @property
+    def mean(self) -> float:
+        """Of the ratings."""
+        return sum(self.ratings) / len(self.ratings)
+
 
 class RatedReader:
     """Reads comparisons that are derived from an archive of rated texts, for
@@ -183,14 +188,26 @@ def derived_comparisons(
     for first, second in zip(rated[::2], rated[1::2], strict=False):
         if first.text == second.text:
             continue
-        label = soft_label(first.ratings, second.ratings)
-        yield Comparison(
-            prompt=prompt,
-            responses=(first.text, second.text),
-            tiers=(0, 0) if label == 0.5 else (0, 1) if label > 0.5 else (1, 0),
-            label=label,
-            source=source,
-        )
+        yield derived(first, second, prompt=prompt, source=source)
+
+
+def derived(
+    first: Rated, second: Rated, *, prompt: Conversation, source: str = DERIVED
+) -> Comparison:
+    """The comparison of two rated texts, with their `soft_label`."""
+    label = soft_label(first.ratings, second.ratings)
+    return Comparison(
+        prompt=prompt,
+        responses=(first.text, second.text),
+        tiers=tiers_of(label),
+        label=label,
+        source=source,
+    )
+
+
+def tiers_of(label: float) -> tuple[int, int]:
+    """The ranks of two responses of which the first is better with probability `label`."""
+    return (0, 0) if label == 0.5 else (0, 1) if label > 0.5 else (1, 0)
 
 
 @contextmanager

@@ -33,9 +33,9 @@ def grouped_pairs(rated: Sequence[Rated], *, size: int, seed: int) -> Iterator[P
     """Pairs to learn from: the texts in groups of `size`, drawn by `seed`, and each two of a group.
 
     Pairs of a group stand together, so that whoever trains on them reads a text once for all of its
-    pairs (`accord.algorithms.comparisons`). Texts that fill no group are left over; two that are
-    one text, but for case, blanks and marks, are no pair. Raises ConfigError for groups of fewer
-    than two and for fewer texts than one group takes.
+    pairs, in groups of at most 16 (`accord.algorithms.comparisons.MOST_RESPONSES`). Texts that fill
+    no group are left over; two that are one text, but for case, blanks and marks, are no pair.
+    Raises ConfigError for groups of fewer than two and for fewer texts than one group takes.
     """
     if not 2 <= size <= len(rated):
         raise ConfigError(
@@ -60,7 +60,7 @@ def gap_pairs(rated: Sequence[Rated], *, least: float = 1.0, count: int, seed: i
     Raises DataError where there are not so many pairs.
     """
     rng = np.random.default_rng(seed)
-    mean = np.array([_mean(one) for one in rated], dtype=np.float64)
+    mean = np.array([one.mean for one in rated], dtype=np.float64)
     _, name = np.unique([folded(one.text) for one in rated], return_inverse=True)
     met: list[list[int]] = [[] for _ in rated]
     used = np.zeros(len(rated))
@@ -85,10 +85,6 @@ def gap_pairs(rated: Sequence[Rated], *, least: float = 1.0, count: int, seed: i
         used[[one, other]] += 1
         done.append((one, other) if rng.random() < 0.5 else (other, one))
     return done
-
-
-def _mean(one: Rated) -> float:
-    return sum(one.ratings) / len(one.ratings)
 
 
 def human_ceiling(

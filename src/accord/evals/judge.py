@@ -41,10 +41,6 @@ PRAISE = (
 """Common words of praise."""
 HEAP = " ".join(PRAISE[:7])
 """What a reward by counted words likes best of all; graded by itself."""
-LIKED = 0.5
-"""Rating above which a text counts as liked."""
-GAP = 1.0
-"""Between two ratings, from which a pair says which text people like better."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -54,6 +50,10 @@ class Trial:
     texts: tuple[str, ...]
     ratings: NDArray[np.float64]
     people: Read
+    above: float
+    """Rating above which a text counts as liked."""
+    gap: float
+    """Between two ratings, from which a pair says which text people like better."""
     fakes: tuple[tuple[Trick, str], ...]
     """How each was made up, and what came of it; the last but for `HEAP`."""
     made_up: Read
@@ -62,7 +62,7 @@ class Trial:
     @property
     def liked(self) -> NDArray[np.bool_]:
         """Which of `texts` people liked."""
-        return self.ratings > LIKED
+        return self.ratings > self.above
 
 
 def trial_of(
@@ -71,20 +71,36 @@ def trial_of(
     ratings: Sequence[float],
     *,
     made: int = 40,
+    above: float | None = None,
+    gap: float | None = None,
     tricks: Sequence[Trick] = tuple(Trick),
     seed: int = 0,
 ) -> Generator[Row, None, Trial]:
     """Rows of `progress`, then the trial, as what the generator returns.
 
-    `made` texts are made up by each trick, of the liked ones. Raises DataError for ratings that are
-    not one finite number a text, and where fewer than two texts are liked.
+    A text is liked where its rating lies above `above` (their median), a pair counts from `gap`
+    (one standard deviation of them). `made` texts are made up by each trick, of the liked ones, or
+    as many as there are of those. Raises DataError for ratings that are not one finite number a
+    text, where fewer than two texts are liked and where no two ratings are so far apart.
     """
     rated = np.asarray(ratings, dtype=np.float64)
     if rated.shape != (len(texts),) or not np.isfinite(rated).all():
         raise DataError("every text needs a finite rating", got=f"{len(texts)}, {rated.shape}")
-    liked = [text for text, rating in zip(texts, rated, strict=True) if rating > LIKED]
+    above = float(np.median(rated)) if above is None else above
+    gap = float(rated.std()) if gap is None else gap
+    liked = [text for text, rating in zip(texts, rated, strict=True) if rating > above]
     if len(liked) < 2:
-        raise DataError(f"a trial needs two texts rated above {LIKED}", got=len(liked))
+        raise DataError(
+            f"a trial needs two texts rated above {above:g}",
+            got=len(liked),
+            do="name another rating: `above` of the judge's settings",
+        )
+    if not 0 < gap <= np.ptp(rated):
+        raise DataError(
+            "a trial needs two texts with ratings so far apart",
+            got=f"{gap:g}, ratings from {rated.min():g} to {rated.max():g}",
+            do="name another gap: `gap` of the judge's settings",
+        )
     fakes = make_up(liked, tricks, each=min(made, len(liked)), praise=PRAISE, seed=seed)
     everything = [*texts, *(text for _, text in fakes), HEAP]
     known = yield from read_all(
@@ -94,6 +110,8 @@ def trial_of(
     return Trial(
         texts=tuple(texts),
         ratings=rated,
+        above=above,
+        gap=gap,
         people=known.some(people),
         fakes=tuple(fakes),
         made_up=known.some(~people),
@@ -106,20 +124,23 @@ def try_judge(
     ratings: Sequence[float],
     *,
     made: int = 40,
+    above: float | None = None,
+    gap: float | None = None,
     beside: Mapping[str, RewardFn] | None = None,
     seed: int = 0,
 ) -> Generator[Row, None, dict[str, object]]:
     """Rows of `progress`, then `figures_of` the judge on held-out texts. Raises as `trial_of`."""
-    trial = yield from trial_of(judge, texts, ratings, made=made, seed=seed)
+    trial = yield from trial_of(judge, texts, ratings, made=made, above=above, gap=gap, seed=seed)
     return figures_of(judge, trial, beside=beside)
 
 
 def figures_of(
     judge: RatingJudge, trial: Trial, *, beside: Mapping[str, RewardFn] | None = None
 ) -> dict[str, object]:
-    """A judge's figures as JSON values, with 95% intervals over texts.
+    """A judge's figures as JSON values; shares with 95% intervals over texts, which take the median
+    liked text as known.
 
-    `r` with the ratings; `accuracy` on pairs of ratings at least `GAP` apart, `rating_accuracy` the
+    `r` with the ratings; `accuracy` on pairs of ratings at least `gap` apart, `rating_accuracy` the
     same before doubt; the share of people's texts that are `doubted` (more likely nobody's), and of
     the liked ones; for each trick the share of its texts above the median liked text, and the same
     for every scorer in `beside`, by its own median.
@@ -133,9 +154,10 @@ def figures_of(
         "texts": len(trial.texts),
         "liked": int(liked.sum()),
         "r": float(np.corrcoef(people.grade, trial.ratings)[0, 1]),
-        "gap": GAP,
-        "accuracy": _limits(gap_accuracy(people.grade, trial.ratings, gap=GAP)),
-        "rating_accuracy": _limits(gap_accuracy(people.rating, trial.ratings, gap=GAP)),
+        "liked_above": trial.above,
+        "gap": trial.gap,
+        "accuracy": _limits(gap_accuracy(people.grade, trial.ratings, gap=trial.gap)),
+        "rating_accuracy": _limits(gap_accuracy(people.rating, trial.ratings, gap=trial.gap)),
         "doubted": _share(people.doubt > 0.5),
         "liked_doubted": _share(people.doubt[liked] > 0.5),
         "median_liked": middle,

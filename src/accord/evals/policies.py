@@ -19,9 +19,14 @@ from scipy import stats
 from accord.core.errors import DataError
 from accord.stats import best_of as sampled
 from accord.stats import intervals
+from accord.stats.standardised import at_like_trait, share_met
 
 DETECTABLE = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
 """Standard errors of the least change that is found with a power of .8 at 5%, two-sided: 2.80."""
+AT_LENGTH = "gold_at_length"
+"""Name of the change of the truth that is left between answers of like length."""
+MET = 0.8
+"""Share of the new answers that must have a length at which the old ones are no exception."""
 SHARES = ("stopped",)
 """Measures that are yes or no for each answer."""
 
@@ -105,8 +110,10 @@ def summarise(answers: Answers) -> dict[str, dict[str, float]]:
 def compare(before: Answers, after: Answers) -> dict[str, dict[str, float]]:
     """Mean change of every measure on the same prompts, with its paired 95% interval.
 
-    Prompts may have other numbers of answers before and after; a single prompt, whose answers are
-    the unit, may not. Raises DataError for that and for other numbers of prompts.
+    Where the truth is known, `AT_LENGTH` is its change against answers of like length, unless there
+    are too few of them (`MET`). Prompts may have other numbers of answers before and after; a
+    single prompt, whose answers are the unit, may not. Raises DataError for that and for other
+    numbers of prompts.
     """
     old, new = before.measures(), after.measures()
     if len(before.kl) != len(after.kl) or (
@@ -118,7 +125,14 @@ def compare(before: Answers, after: Answers) -> dict[str, dict[str, float]]:
         )
     if len(before.kl) == 1:
         return {name: _change(new[name][0] - old[name][0]) for name in new if name in old}
-    return {name: _change(new[name].mean(1) - old[name].mean(1)) for name in new if name in old}
+    changes = {name: _change(new[name].mean(1) - old[name].mean(1)) for name in new if name in old}
+    met = share_met(before.length, after.length) >= MET
+    if before.gold is not None and after.gold is not None and met:
+        found = at_like_trait(
+            before.gold, after.gold, trait_before_PS=before.length, trait_after_PS=after.length
+        )
+        changes[AT_LENGTH] = {"value": found.estimate, "low": found.low, "high": found.high}
+    return changes
 
 
 def best_of(answers: Answers, sizes: Sequence[int]) -> list[BestOf]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
 
 import torch
 
@@ -23,10 +24,44 @@ def _bfloat16_is_fast(device: str) -> bool:
     )
 
 
-def _total_memory(device: str) -> int:
+def total_memory(device: str) -> int:
+    """Bytes of memory that there are for this process: of the machine or a container around it."""
     if device == "cuda":
         return int(torch.cuda.get_device_properties(0).total_memory)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([whole, *memory_limits()])
+
+
+def memory_limits(
+    groups: Path = Path("/proc/self/cgroup"), root: Path = Path("/sys/fs/cgroup")
+) -> list[int]:
+    """Bytes that this process may use, by each control group around it (a container's, a batch
+    job's): the kernel kills who asks for more. Empty where there is no limit or no such group.
+    """
+    found = []
+    for line in _lines(groups):
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        top, name = (root / "memory", _LIMIT_1) if kinds else (root, _LIMIT_2)
+        here = top / path.lstrip("/")
+        # A container sees its own group at the root, whatever it is called outside.
+        for folder in {here, *here.parents, top}:
+            if folder == top or top in folder.parents:
+                found += [int(text) for text in _lines(folder / name) if text.isdigit()]
+    return found
+
+
+_LIMIT_1, _LIMIT_2 = "memory.limit_in_bytes", "memory.max"
+"""Of the first and of the second version of control groups; without a limit "max", or a number
+beyond any memory."""
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
 
 
 def _fitting(memory: int) -> int:
@@ -40,8 +75,8 @@ def resolve(
     """Choose device, precision, threads and micro-batch for this machine.
 
     `precision` is auto, float32 or bfloat16; auto takes bfloat16 where the processor has it. The
-    micro-batch, where none is given, follows total, not free, memory, so that it is the same from
-    run to run.
+    micro-batch, where none is given, follows total, not free, memory, or a container's limit, so
+    that it is the same from run to run.
     Raises ConfigError on an unknown name or a device that is not there.
     """
     if precision not in ("auto", "float32", "bfloat16"):
@@ -58,7 +93,7 @@ def resolve(
         device=device,
         dtype=precision,
         threads=torch.get_num_threads(),
-        micro_batch_tokens=micro_batch_tokens or _fitting(_total_memory(device)),
+        micro_batch_tokens=micro_batch_tokens or _fitting(total_memory(device)),
         torch=torch.__version__,
         cpu=torch.backends.cpu.get_cpu_capability(),
     )

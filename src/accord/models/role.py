@@ -54,6 +54,12 @@ class ScalarHead(nn.Module):
         self.weight = nn.Parameter(torch.randn(hidden_size, generator=generator) * std)
         self.bias = nn.Parameter(torch.zeros(()))
 
+    @torch.no_grad()
+    def say(self, value: float) -> None:
+        """Give this for every hidden state, until it is trained."""
+        self.weight.zero_()
+        self.bias.fill_(value)
+
     def forward(self, hidden_ND: Tensor) -> Tensor:
         """`[N, D] -> [N]`."""
         return hidden_ND.float() @ self.weight + self.bias
@@ -81,9 +87,9 @@ class Role:
 
     def logprobs(
         self, batch: Ragged, *, temperature: float = 1.0, entropy: bool = False
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor | None]:
         """`(logp_M, entropy_M)` of the batch's targets, in nats, at this temperature; the entropy
-        is 0 unless asked for."""
+        is None unless asked for."""
         hidden_MD = self.hidden(batch)[batch.rows_M]
         weight_VD, bias_V = self.backbone.wide_head()
         return token_logprobs(

@@ -10,7 +10,7 @@ from typing import Any
 
 from accord.core.errors import WorkspaceError
 from accord.core.metrics import Better
-from accord.evals.policies import BestOf
+from accord.evals.policies import AT_LENGTH, BestOf
 from accord.evals.report.data import (
     Answer,
     Bin,
@@ -32,6 +32,12 @@ _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
         "Mean reward-model score of an answer: what training pushed up.",
     ),
     "gold": ("gold", Measure.GOLD, Better.UP, ""),
+    AT_LENGTH: (
+        "gold",
+        Measure.GOLD_AT_LENGTH,
+        Better.UP,
+        "Its change against answers of like length: what their length does not account for.",
+    ),
     "kl": (
         "nats",
         Measure.KL,
@@ -55,7 +61,7 @@ _MEASURES: dict[str, tuple[str, Measure, Better, str]] = {
         "share",
         Measure.OTHER,
         Better.UP,
-        "Different pairs of neighbouring words, of one answer a prompt: less where they are alike.",
+        "Different ones among so many pairs of neighbouring words: less where answers are alike.",
     ),
     "repeated": (
         "share",
@@ -192,6 +198,8 @@ def _figure(
     unit, measure, better, meaning = _MEASURES[name]
     if measure is Measure.GOLD:
         name, unit, meaning = truth.short, truth.unit, truth.meaning
+    elif measure is Measure.GOLD_AT_LENGTH:
+        name, unit = f"{truth.short} at like length", truth.unit
     return EvalFigure(
         name=name,
         policy=policy,
@@ -219,7 +227,7 @@ def _best_of(rows: Sequence[BestOf], policy: str, truth: Truth, n: int) -> Itera
             measured = row["changes"] if versus else row["levels"]
             for name in (name for name in _MEASURES if name in measured):
                 whole = _figure(name, policy, measured[name], truth, n=n, versus=versus)
-                best = f"best of {row['n']}"
+                best = f"{BEST}{row['n']}"
                 yield replace(
                     whole,
                     name=whole.name if versus else f"{whole.name}, {best} by score",

@@ -17,13 +17,16 @@ import random
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from accord.collect.films import DATA_SHA256, FilmParts, film_openings, film_parts
-from accord.collect.rated import DERIVED, Rated, soft_label
+from accord.collect.rated import Rated, derived
 from accord.collect.rated_pairs import gap_pairs, grouped_pairs, human_ceiling
+from accord.core.errors import AccordError
+from accord.core.hashing import digest, plain
 from accord.core.types import (
-    Comparison,
     Conversation,
     Demonstration,
     Message,
@@ -34,9 +37,23 @@ from accord.core.types import (
 )
 from accord.pipeline.workspace import Workspace
 from accord.store.datasets import Row, write_dataset
+from accord.store.manifest import DatasetManifest
 from accord.store.splits import Splitter, Unit
 
 SOURCE = "film reviews, vaderSentiment 3.3.2"
+SETS = (
+    ("films", "demonstrations"),
+    ("films-best", "demonstrations"),
+    ("films-pairs", "preferences"),
+    ("films", "prompts"),
+    ("films-judge", "ratings"),
+    ("films-raters", "ratings"),
+)
+"""Name and kind of each set."""
+RATED = "rated"
+"""Note of a set of ratings: what people were asked to rate."""
+MADE_AS = "films"
+"""Note of each set: digest of the data, the sizes and the words that it was made with."""
 LEAST_GAP = 1.0
 """Difference of mean ratings from which a held-out pair counts."""
 HELD_OUT = 0.5
@@ -67,6 +84,34 @@ class FilmSets:
     seed: int = 0
 
 
+class Found(Enum):
+    """What a workspace has of the film sets."""
+
+    SAME = "same"
+    OTHER = "other"
+    """One was made in other sizes, in other words or of other data."""
+    MISSING = "missing"
+
+
+def find_films(workspace: Workspace, sets: FilmSets, *, data: str) -> Found:
+    """Whether the film sets are there and made as `sets` says, of the data with this digest.
+
+    A set under one of their names that somebody imported is theirs, and is the same.
+    """
+    known = _made_as(sets, data)
+    try:
+        folders = [workspace.dataset(kind, name).folder for name, kind in SETS]
+        notes = [DatasetManifest.load(folder).notes for folder in folders]
+    except AccordError:
+        return Found.MISSING
+    same = all(one.get(MADE_AS, known) == known for one in notes)
+    return Found.SAME if same else Found.OTHER
+
+
+def _made_as(sets: FilmSets, data: str) -> str:
+    return digest([plain(sets), data, LEAST_GAP, HELD_OUT, TRIED, TESTED])
+
+
 def bring_films(
     workspace: Workspace, archive: Path, sets: FilmSets, *, sha256: str | None = DATA_SHA256
 ) -> dict[str, int]:
@@ -77,18 +122,17 @@ def bring_films(
     """
     parts = film_parts(archive, seed=sets.seed, sha256=sha256)
     asked = Conversation.of(sets.asked, system=sets.system)
-    rewarded = [*parts.reward, *parts.reward_test]
     split = Splitter(unit=Unit.RESPONSE, dev=TESTED)
-    train = [one for one in rewarded if split.of_response(one.text) is Split.TRAIN]
-    test = [one for one in rewarded if split.of_response(one.text) is Split.DEV]
+    train = [one for one in parts.reward if split.of_response(one.text) is Split.TRAIN]
+    test = [one for one in parts.reward if split.of_response(one.text) is Split.DEV]
     train = _some(train, sets.reward_texts, sets.seed)
     shown = _some(parts.demonstrations, sets.demonstrations, sets.seed)
-    best = sorted(train, key=lambda one: (-_mean(one), one.text))[: sets.best]
+    best = sorted(train, key=lambda one: (-one.mean, one.text))[: sets.best]
     tested = gap_pairs(test, least=LEAST_GAP, count=sets.test_pairs, seed=sets.seed)
     learnt = grouped_pairs(train, size=sets.group, seed=sets.seed)
     pairs = [
-        *(_derived(train[first], train[second], asked) for first, second in learnt),
-        *(_derived(test[first], test[second], asked) for first, second in tested),
+        *(derived(train[first], train[second], prompt=asked) for first, second in learnt),
+        *(derived(test[first], test[second], prompt=asked) for first, second in tested),
     ]
     ceiling = human_ceiling(test, tested)
     notes = {
@@ -96,24 +140,25 @@ def bring_films(
         "texts": {"train": len(train), "dev": len(test)},
         "least_gap": LEAST_GAP,
     }
+    made_as = _made_as(sets, parts.data)
+
+    def write(name: str, kind: str, rows: Iterable[Row], **given: Any) -> dict[str, int]:
+        return _write(workspace, name, kind, rows, made_as=made_as, **given)
+
     return {
-        **_write(workspace, "films", "demonstrations", _told(shown, asked), unit="response"),
-        **_write(workspace, "films-best", "demonstrations", _told(best, asked), unit="response"),
-        **_write(
-            workspace, "films-pairs", "preferences", pairs, unit="response", dev=TESTED, notes=notes
-        ),
-        **_write(workspace, "films", "prompts", _prompts(parts, asked), dev=HELD_OUT),
-        **_write(
-            workspace,
+        **write("films", "demonstrations", _told(shown, asked), unit="response"),
+        **write("films-best", "demonstrations", _told(best, asked), unit="response"),
+        **write("films-pairs", "preferences", pairs, unit="response", dev=TESTED, notes=notes),
+        **write("films", "prompts", _prompts(parts, asked), dev=HELD_OUT),
+        **write(
             "films-judge",
             "ratings",
             _rated(parts.judge, len(parts.judge), asked, sets),
             unit="response",
             dev=TRIED,
+            notes={RATED: "how positive a text is, from -4 to 4"},
         ),
-        **_write(
-            workspace, "films-raters", "ratings", _rated(parts.raters, sets.raters, asked, sets)
-        ),
+        **write("films-raters", "ratings", _rated(parts.raters, sets.raters, asked, sets)),
     }
 
 
@@ -123,6 +168,7 @@ def _write(
     kind: str,
     rows: Iterable[Row],
     *,
+    made_as: str,
     unit: str = "prompt",
     dev: float = 0.0,
     notes: Mapping[str, object] | None = None,
@@ -130,8 +176,10 @@ def _write(
     workspace.artifacts.mkdir(exist_ok=True)
     written = workspace.artifacts / f".{name}-{kind}"
     shutil.rmtree(written, ignore_errors=True)  # of a run that was killed
-    made = write_dataset(written, rows, kind=kind, source=SOURCE, unit=unit, dev=dev, notes=notes)
-    folder = workspace.artifacts / f"{name}-{kind}-{made.digest[:16]}"
+    noted = {**(notes or {}), MADE_AS: made_as}
+    made = write_dataset(written, rows, kind=kind, source=SOURCE, unit=unit, dev=dev, notes=noted)
+    # The same rows may have been made in another way before: that is noted there.
+    folder = workspace.artifacts / f"{name}-{kind}-{digest([made.digest, made_as])[:16]}"
     if folder.exists():
         shutil.rmtree(written)
     else:
@@ -163,21 +211,6 @@ def _prompts(parts: FilmParts, asked: Conversation) -> Iterator[Row]:
             prompt = Prompt(conversation=conversation, source=SOURCE)
             if split.split(prompt) is wanted:
                 yield prompt
-
-
-def _derived(first: Rated, second: Rated, asked: Conversation) -> Comparison:
-    label = soft_label(first.ratings, second.ratings)
-    return Comparison(
-        prompt=asked,
-        responses=(first.text, second.text),
-        tiers=(0, 0) if label == 0.5 else (0, 1) if label > 0.5 else (1, 0),
-        label=label,
-        source=DERIVED,
-    )
-
-
-def _mean(rated: Rated) -> float:
-    return sum(rated.ratings) / len(rated.ratings)
 
 
 def _some(rated: Sequence[Rated], most: int, seed: int) -> list[Rated]:

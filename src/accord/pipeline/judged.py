@@ -22,7 +22,7 @@ from accord.core.errors import AccordError, DataError
 from accord.evals.report.parts import Blind, Ceiling, DataSet, Estimate, Round, Simulated
 from accord.evals.report.people import IMPORTED, PEOPLE
 from accord.pipeline.artifact import Artifact, Manifest
-from accord.pipeline.blind import TEXTS, blind_name, blind_result
+from accord.pipeline.blind import TEXTS, BlindResult, blind_name, blind_result
 from accord.pipeline.whereabouts import noted, open_workspace_database
 from accord.pipeline.workspace import Workspace
 from accord.stats.agreement import Coefficient
@@ -66,9 +66,13 @@ class Opinions:
 def learnt(workspace: Workspace, made: Mapping[str, Manifest]) -> tuple[Learnt, ...]:
     """The imported and frozen sets that the stages of `made` read, in their order."""
     used: dict[tuple[str, str], list[str]] = {}
+    evaluated = made["eval"].inputs if "eval" in made else {}
+    asked = any(name.startswith("prompts/") for name in evaluated)
     for stage, manifest in made.items():
         for name, entry in manifest.inputs.items():
-            if "/" in name:
+            # With prompts of its own, an evaluation reads the others to ask nothing of them.
+            passed_over = stage == "eval" and not name.startswith("prompts/") and asked
+            if "/" in name and not passed_over:
                 used.setdefault((name, entry.digest), []).append(stage)
     found: list[Learnt] = []
     for (name, digest), stages in used.items():
@@ -158,10 +162,14 @@ def opinions(
             told = [_told(connection, name, own, names) for name, (own, names) in named.items()]
         found = tuple(one for one in told if isinstance(one, Round))
         lost = tuple(one for one in told if isinstance(one, str))
-        blind, invitation = _blind(workspace, evaluation, policy, versus)
     except AccordError as error:
         return Opinions(lost=(f"What raters said: {error.what} ({error.got}).",))
-    return Opinions(found, blind, invitation, lost)
+    try:
+        blind, invitation, uncounted = _blind(workspace, evaluation, policy, versus)
+    except AccordError as error:
+        gone = f"What people said of {policy} and {versus}, blind: {error.what} ({error.got})."
+        return Opinions(rounds=found, lost=(*lost, gone))
+    return Opinions(found, blind, invitation, (*lost, *uncounted))
 
 
 def _campaigns(sets: Sequence[Learnt]) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -267,20 +275,21 @@ def _failings(definition: Mapping[str, Any]) -> Iterator[str]:
 
 def _blind(
     workspace: Workspace, evaluation: Artifact | None, policy: str, versus: str
-) -> tuple[Blind | None, str]:
-    """What people said of two policies, and the command by which more can be said."""
+) -> tuple[Blind | None, str, tuple[str, ...]]:
+    """What people said of two policies, the command by which more can be said, and sentences about
+    judgements that do not count."""
     if evaluation is None or not policy or not (evaluation.folder / TEXTS).is_file():
-        return None, ""
+        return None, "", ()
     name = blind_name(evaluation, policy, versus)
     with open_workspace_database(workspace) as database, database.read() as connection:
         try:
             campaign = campaign_called(connection, name)
         except DataError:
-            return None, ""
+            return None, "", ()
     found = blind_result(workspace, evaluation, policy=policy, versus=versus)
     asks = campaign.state is CampaignState.OPEN
     shown = None
-    if found is not None:
+    if found is not None and found.judgements:
         shown = Blind(
             policy=policy,
             versus=versus,
@@ -290,4 +299,15 @@ def _blind(
             ties=found.ties,
             raters=found.raters,
         )
-    return shown, f"accord rate {name}" if asks else ""
+    return shown, f"accord rate {name}" if asks else "", _uncounted(found)
+
+
+def _uncounted(found: BlindResult | None) -> tuple[str, ...]:
+    if found is None:
+        return ()
+    told = (
+        (found.passed_over, "of texts that the evaluation has not"),
+        (found.distrusted, "of raters in quarantine (accord raters), and count nowhere"),
+        (found.neither, "that both answers are bad, which puts neither first"),
+    )
+    return tuple(f"Blind judgements {why}: {count}." for count, why in told if count)

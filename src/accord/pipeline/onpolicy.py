@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from accord.collect.campaign import CampaignSettings, open_campaign
+from accord.collect.campaign import CampaignSettings, campaign_called, open_campaign
 from accord.collect.freezing import FreezeSettings, freeze
 from accord.collect.labelling import enrol, label_in_turn
 from accord.collect.orders import request, unfinished, unsampled
@@ -22,7 +22,7 @@ from accord.collect.persona import PersonSettings, Truth
 from accord.collect.pool import add_prompts
 from accord.collect.synthetic import SimulatedPerson
 from accord.core.errors import WorkspaceError
-from accord.core.hashing import digest
+from accord.core.hashing import digest, plain
 from accord.core.machine import Machine
 from accord.core.types import Conversation, Prompt, RatedResponse, SamplingSettings
 from accord.pipeline.answering import below
@@ -34,7 +34,7 @@ from accord.pipeline.worker import work
 from accord.pipeline.workspace import Workspace
 from accord.store.database import Database
 from accord.store.datasets import Dataset
-from accord.store.jobs import Job, JobState
+from accord.store.jobs import retry
 from accord.store.registry import conversation_of, publish_guideline, response_text
 from accord.store.tables import task_responses, tasks
 from accord.telemetry.sink import Silent, Sink
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 K = 4
 """Answers that a rater ranks at once."""
+ASKED = "asked"
+"""Note of a round's set: what was asked of which policy, and by which ratings; see `identity`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +53,7 @@ class Round:
     """What a round asks, and of whom."""
 
     name: str
-    """What the frozen set is called; the campaign has the policy's key in its name, too."""
+    """What the frozen set is called; the campaign has the round's identity in its name, too."""
     prompts: tuple[Prompt, ...]
     people: Mapping[str, PersonSettings]
     """Simulated raters by name, without what they go by: that is made of the ratings."""
@@ -63,23 +65,40 @@ class Round:
     seed: int = 0
 
 
+def identity(asked: Round, *, policy: Artifact, ratings: Artifact) -> dict[str, object]:
+    """All that a round's set follows from, as JSON values; another identity is another campaign."""
+    return {
+        "prompts": digest([prompt.conversation.digest for prompt in asked.prompts]),
+        "people": plain(asked.people),
+        "guidelines": digest(asked.guidelines),
+        "responses": K,
+        "overlap": asked.overlap,
+        "max_tokens": asked.max_tokens,
+        "seed": asked.seed,
+        "policy": {"name": f"{policy.name}-{policy.key}", "digest": policy.digest},
+        "ratings": {"name": ratings.name, "digest": ratings.digest},
+    }
+
+
 def take_round(
     workspace: Workspace,
     stages: Sequence[Stage],
     asked: Round,
     *,
     policy: Artifact,
-    ratings: Callable[[], Sequence[RatedResponse]],
+    ratings: Artifact,
     machine: Callable[[], Machine],
     sink: Sink | None = None,
 ) -> None:
     """Bring the set `asked.name` up to date; what is there is kept, so that it may be stopped.
 
-    `ratings` gives what the raters' taste is made of; they are read where somebody has to rate.
-    Raises as the worker, the raters and `freeze` do.
+    `ratings`, a set of rated responses, is what the raters' taste is made of. Raises WorkspaceError
+    where another run works here or an answer that was ordered is not there, and as the worker, the
+    raters and `freeze` do.
     """
     told = sink or Silent()
-    name = f"{asked.name}-{policy.key[:8]}"
+    whole = identity(asked, policy=policy, ratings=ratings)
+    name = f"{asked.name}-{digest(whole)[:8]}"
     if _taken(workspace, asked.name, name):
         return
     settings = CampaignSettings(
@@ -92,16 +111,18 @@ def take_round(
         adjudicate=False,
         seed=asked.seed,
     )
-    with open_workspace_database(workspace) as database:
+    with workspace.lock(asked.name), open_workspace_database(workspace) as database:
+        # Names decide who meets which task, in which order: the same seed, the same judgements.
+        database.series = f"{asked.name} {asked.seed}"
         with database.write() as connection:
             publish_guideline(connection, settings.guideline, asked.guidelines, criteria=())
             campaign = open_campaign(connection, settings)
         orders = _order(database, asked, settings, policy)
         for order in orders:
-            ended = work(workspace, database, stages=stages, machine=machine, only=order, sink=told)
-            _check_done(ended, name)
+            work(workspace, database, stages=stages, machine=machine, only=order, sink=told)
+        _check_done(database, name)
         told.notice(f"{asked.name}: simulated raters rank the answers, as people would")
-        taste = _taste(workspace, policy, ratings(), machine())
+        taste = _taste(workspace, policy, ratings, machine())
         _read(database, taste, campaign.id)
         truth = Truth(
             name=f"rated_{taste.digest[:8]}", score=lambda prompt, text: taste([prompt], [text])[0]
@@ -118,6 +139,7 @@ def take_round(
             workspace.artifacts,
             settings=FreezeSettings(name=asked.name, kinds=("synthetic",)),
             key=signing_key(workspace),
+            notes={ASKED: whole},
         )
     workspace.point(asked.name, {made.manifest.kind: (made.folder, made.manifest.digest)})
     told.notice(f"{asked.name}: {made.manifest.rows} comparisons frozen")
@@ -134,19 +156,22 @@ def _taken(workspace: Workspace, name: str, campaign: str) -> bool:
 def _order(
     database: Database, asked: Round, settings: CampaignSettings, policy: Artifact
 ) -> list[str]:
-    """Ask for answers that are not there yet; the jobs (ids) that are to be worked off."""
+    """Ask for answers that are not there yet; the jobs (ids) that are to be worked off.
+
+    One that failed is queued anew: its cause may be gone, and what it delivered is kept.
+    """
     added = add_prompts(database, asked.prompts)
     sampling = SamplingSettings(max_tokens=asked.max_tokens)
     with database.write() as connection:
         campaign = open_campaign(connection, settings)
-        begun = [job.id for job, _ in unfinished(connection, campaign)]
+        orders = [job.id for job, _ in unfinished(connection, campaign)]
+        for order in orders:
+            retry(connection, order)
         left = set(unsampled(connection, campaign))
         wanted = [prompt for prompt in added.ids if prompt in left]
-        if begun or not wanted:
-            return begun
-        policies = [f"{policy.name}-{policy.key}"]
-        return [
-            request(
+        if wanted:
+            policies = [f"{policy.name}-{policy.key}"]
+            order = request(
                 connection,
                 campaign,
                 wanted,
@@ -155,30 +180,34 @@ def _order(
                 settings=sampling,
                 seed=asked.seed,
             )
-        ]
+            orders.append(order)
+        return orders
 
 
-def _check_done(ended: Sequence[Job], campaign: str) -> None:
-    for job in ended:
-        if job.state is not JobState.DONE:
-            raise WorkspaceError(
-                "the policy's answers could not be sampled",
-                got=job.error,
-                where=campaign,
-                do="run the command again",
-            )
+def _check_done(database: Database, campaign: str) -> None:
+    """Raise WorkspaceError unless every job of the campaign is done, whoever worked on it."""
+    with database.read() as connection:
+        left = unfinished(connection, campaign_called(connection, campaign))
+    for job, _ in left:
+        raise WorkspaceError(
+            "the policy's answers could not be sampled",
+            got=job.error or f"a job that is {job.state}",
+            where=campaign,
+            do="run the command again: what was sampled is kept",
+        )
 
 
 def _taste(
-    workspace: Workspace, policy: Artifact, rows: Sequence[RatedResponse], machine: Machine
+    workspace: Workspace, policy: Artifact, ratings: Artifact, machine: Machine
 ) -> RatedScore:
     from accord.pipeline.stages.roles import Roles
     from accord.rewards.rated import RatedScore
 
     stage = Stage(name="rate", kind="judgements", config=None, body=lambda _: iter(()))
-    inputs = below(workspace, policy)
+    inputs = {**below(workspace, policy), policy.name: policy}
     context = StageContext(stage=stage, inputs=inputs, output=workspace.root, machine=machine)
     roles = Roles(context)
+    rows = [row for row in Dataset(ratings.folder).rows() if isinstance(row, RatedResponse)]
     return RatedScore(rows, backbone=roles.backbone(roles.base), template=roles.template)
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from accord.core.errors import ConfigError
 from accord.pipeline.config import STAGES, PipelineConfig
 from accord.pipeline.stage import Stage
 from accord.pipeline.stages import build
 from accord.pipeline.workspace import Workspace
+
+READ = {
+    "demonstrations": ("demonstrations", ("sft", "reward")),
+    "top": ("demonstrations", ("top",)),
+    "preferences": ("preferences", ("reward", "dpo")),
+    "dpo": ("preferences", ("dpo",)),
+    "prompts": ("prompts", ("ppo", "eval")),
+    "ratings": ("ratings", ("judge",)),
+}
+"""Kind of the sets that each setting of `data` names, and the stages that read them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +55,27 @@ def possible(config: PipelineConfig, workspace: Workspace, *, extra: str = "") -
             kept.append(name)
     stages = build(replace(config, stages=tuple(kept)), workspace)
     return Plan(stages=tuple(stages), waiting=waiting)
+
+
+def unmatched(
+    config: PipelineConfig, workspace: Workspace, stages: Collection[str]
+) -> list[tuple[str, str]]:
+    """Settings of `data` that `stages` read, with each form of names that no imported set has."""
+    if config.world is not None:
+        return []
+    found: list[tuple[str, str]] = []
+    for setting, (kind, readers) in READ.items():
+        own = [one for one in readers if one != "dpo" or setting == "dpo" or not config.data.dpo]
+        if not set(own) & set(stages):
+            continue
+        there = [one.name.partition("/")[2] for one in workspace.datasets(kind)]
+        found += [
+            (setting, form)
+            for form in getattr(config.data, setting)
+            if any(mark in form for mark in "*?[")
+            and not any(fnmatchcase(name, form) for name in there)
+        ]
+    return found
 
 
 def _root(name: str, error: ConfigError, waiting: Mapping[str, ConfigError]) -> ConfigError:

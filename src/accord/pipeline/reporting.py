@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from accord.pipeline.figures import (
     reward_calibration,
     samples,
 )
+from accord.pipeline.films import RATED
 from accord.pipeline.judged import HUMAN_CEILING, Learnt, Opinions, learnt, opinions
 from accord.pipeline.result import RESULT, result, to_json
 from accord.pipeline.runner import keys
@@ -88,7 +90,7 @@ def _gathered(
     sets = learnt(workspace, made)
     evaluated = workspace.artifact("eval", made["eval"].key) if "eval" in made else None
     heard = opinions(workspace, sets, evaluated, policy=after, versus=before)
-    truth, instead = _asked(made, config)
+    truth, instead = _asked(made, config, sets)
     return ReportData(
         run=_facts(workspace, config, list(trained.values()), before=before, after=after),
         stages=reports,
@@ -101,6 +103,7 @@ def _gathered(
             human_ceiling=_ceiling(sets),
         ),
         figures=eval_figures(evaluation, truth) if evaluation else (),
+        prompts_seen=bool(evaluation.get("prompts_seen_in_training")),
         truth=truth,
         arms=arms(evaluation, instead=instead),
         judge=judge_trial(
@@ -123,7 +126,7 @@ def _gathered(
         not_shown=(
             *passed_over(workspace, stages, made),
             *heard.lost,
-            *_not_shown(config, made, heard),
+            *_not_shown(config, made, heard, _rated(sets)),
         ),
     )
 
@@ -188,12 +191,22 @@ def _figures(made: Mapping[str, Manifest], name: str) -> Mapping[str, Any]:
     return made[name].figures if name in made else {}
 
 
-def _asked(made: Mapping[str, Manifest], config: PipelineConfig) -> tuple[Truth, str]:
+def _asked(
+    made: Mapping[str, Manifest], config: PipelineConfig, sets: Sequence[Learnt]
+) -> tuple[Truth, str]:
     """What stood for the truth when it was evaluated, and what prompted arms were asked."""
     settings: Mapping[str, Any] = made["eval"].config if "eval" in made else {}
     own = settings.get("own")
     instead = own.get("instead", "") if isinstance(own, Mapping) else ""
-    return truth_of(str(settings.get("gold", config.gold))), instead
+    truth = truth_of(str(settings.get("gold", config.gold)))
+    if rated := _rated(sets):
+        truth = replace(truth, meaning=f"{truth.meaning} They rated {rated}.")
+    return truth, instead
+
+
+def _rated(sets: Sequence[Learnt]) -> str:
+    """What people rated, where that was said when the ratings were brought."""
+    return next((str(one.notes[RATED]) for one in sets if one.notes.get(RATED)), "")
 
 
 def _ceiling(sets: Sequence[Learnt]) -> Mapping[str, float] | None:
@@ -275,9 +288,11 @@ def _interval_rule(evaluation: Mapping[str, Any]) -> str:
 
 
 def _not_shown(
-    config: PipelineConfig, made: Mapping[str, Manifest], heard: Opinions
+    config: PipelineConfig, made: Mapping[str, Manifest], heard: Opinions, rated: str
 ) -> Iterator[str]:
-    evaluation = _figures(made, "eval")
+    evaluation = _figures(made, "eval").get("evaluation", {})
+    if rated:
+        yield f"Whether the answers are better in any other way: people rated {rated}, no more."
     if evaluation.get("prompts_seen_in_training"):
         yield "What it says to a prompt it never saw: every evaluated prompt was trained on too."
     elif evaluation.get("prompts") == 1:

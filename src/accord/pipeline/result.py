@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from accord.core.hashing import plain
+from accord.evals.report.alarms import alarms
 from accord.evals.report.data import ReportData
 from accord.pipeline.artifact import Manifest
 
@@ -33,6 +34,7 @@ def result(made: Mapping[str, Manifest], data: ReportData) -> dict[str, Any]:
         "evaluation": plain(evaluation),
         "arms": plain(data.arms),
         "truth": plain(data.truth) if evaluation else None,
+        "alarms": plain(alarms(data)),
         "judge": plain(figures.get("judge", {}).get("judge")),
         "reward_model": None if audit is None else _reward_model(audit, data),
         "agreement": plain(data.rounds),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -62,6 +62,17 @@ def load(path: Path, recipes: Mapping[str, Callable[[], PipelineConfig]]) -> Pip
     Raises ConfigError with file and line for an unreadable file, an unknown recipe or key, a wrong
     type or a value out of bounds.
     """
+    name, values, source = _read(path, recipes)
+    return override(recipes[name](), values, source)
+
+
+def recipe_of(path: Path, recipes: Mapping[str, Callable[[], PipelineConfig]]) -> str:
+    """The recipe that settings name. Raises ConfigError as `load` does."""
+    return _read(path, recipes)[0]
+
+
+def _read(path: Path, recipes: Collection[str]) -> tuple[str, dict[str, Any], Source]:
+    """The recipe, and the values that override it."""
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text)
@@ -87,7 +98,7 @@ def load(path: Path, recipes: Mapping[str, Callable[[], PipelineConfig]]) -> Pip
             where=source.place(("recipe",)),
             do=f'write recipe = "NAME" with one of {", ".join(sorted(recipes))}',
         )
-    return override(recipes[name](), values, source)
+    return name, values, source
 
 
 def override(default: T, values: Mapping[str, Any], source: Source) -> T:

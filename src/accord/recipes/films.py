@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from accord.algorithms.settings import (
     AdapterSettings,
+    CriticStart,
     DPOConfig,
     JudgeConfig,
     KLSettings,
@@ -37,7 +38,7 @@ PEOPLE = {
 """Simulated raters; a rating's standard deviation around a text's mean is about 1.2."""
 
 
-SIZES = {"demonstrations": 600, "best": 500, "reward_texts": 1080}
+SIZES = {"demonstrations": 600, "best": 225, "reward_texts": 900}
 """Texts of each part that are used in ten minutes; the others are there to be added."""
 ROUND = 48
 """Prompts of the first round, which the reward model learns from."""
@@ -46,7 +47,7 @@ MORE = 208
 
 
 def films_all() -> PipelineConfig:
-    """As `films`, with SFT on the best-rated texts and DPO beside PPO; twenty minutes."""
+    """As `films`, with SFT on the best-rated texts and DPO beside PPO; fifteen minutes."""
     short = films()
     return replace(short, stages=("sft", "top", "judge", "reward", "ppo", "dpo", "eval"))
 
@@ -62,7 +63,8 @@ def films() -> PipelineConfig:
         data=DataConfig(
             demonstrations=("films",),
             top=("films-best",),
-            preferences=("films-pairs", "round-*"),
+            # A pattern, for the first round is not there before SFT; the second is not for it.
+            preferences=("films-pairs", "round-[1]"),
             dpo=("round-*",),
             prompts=("films",),
             ratings=("films-judge",),
@@ -74,7 +76,7 @@ def films() -> PipelineConfig:
             adapter=adapter,
             optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE),
         ),
-        judge=JudgeConfig(texts=1000, made_up=40, tried=20, max_tokens=128),
+        judge=JudgeConfig(texts=1000, made_up=40, tried=20, above=0.5, gap=1.0, max_tokens=128),
         reward=RewardConfig(
             epochs=1,
             batch_prompts=3,
@@ -84,19 +86,26 @@ def films() -> PipelineConfig:
             scale_prompts=32,
         ),
         ppo=PPOConfig(
-            steps=12,
+            steps=8,
             batch_prompts=32,
             samples=2,
             max_tokens=32,
             epochs=1,
-            minibatches=2,
+            minibatches=4,
+            critic_start=CriticStart.ZERO,
             adapter=adapter,
             kl=KLSettings(coefficient=0.03, budget=10.0),
-            # Held down, answers that the limit cut taught to be short before anything else.
+            # Held down, answers that the limit cut teach to be short before anything else.
             missing_stop_score=None,
-            optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.LINEAR, epsilon=1e-5),
+            optimizer=OptimizerSettings(
+                learning_rate=1.5e-3, schedule=Schedule.LINEAR, epsilon=1e-5
+            ),
         ),
-        dpo=DPOConfig(max_tokens=128, adapter=adapter),
+        dpo=DPOConfig(
+            max_tokens=128,
+            adapter=adapter,
+            optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE),
+        ),
         eval=EvalConfig(
             prompts=300, samples=4, arm_samples=1, max_tokens=32, best_of=(1, 4), instead=TOLD
         ),

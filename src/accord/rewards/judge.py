@@ -201,7 +201,7 @@ class RatingJudge:
 def alone(tokenizer: TextTokenizer, text: str) -> Tokenized:
     """A text by itself behind a line break, no chat template around it; the text is masked in."""
     lead, said = tokenizer.encode(LEAD), tokenizer.encode(text)
-    return Tokenized((*lead, *said), (False,) * len(lead) + (True,) * len(said))
+    return Tokenized.answered(lead, said)
 
 
 def read(backbone: Backbone, rows: Sequence[Masked], texts: Sequence[str], *, layers: int) -> Read:

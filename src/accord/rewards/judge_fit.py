@@ -78,32 +78,6 @@ class Lesson:
         )
 
 
-def fit_judge(
-    texts: Sequence[str],
-    ratings: Sequence[float],
-    *,
-    backbone: Backbone,
-    tokenizer: TextTokenizer,
-    made: int = 60,
-    tricks: Sequence[Trick] = SHOWN,
-    seed: int = 0,
-) -> Generator[Row, None, RatingJudge]:
-    """Rows of `progress`, then the judge, as what the generator returns.
-
-    `made` texts are made up by each of `tricks`. Raises as `lesson_of`.
-    """
-    lesson = yield from lesson_of(
-        texts,
-        ratings,
-        backbone=backbone,
-        tokenizer=tokenizer,
-        made=made,
-        tricks=tricks,
-        seed=seed,
-    )
-    return lesson.fit()
-
-
 def lesson_of(
     texts: Sequence[str],
     ratings: Sequence[float],
@@ -114,8 +88,9 @@ def lesson_of(
     tricks: Sequence[Trick] = SHOWN,
     seed: int = 0,
 ) -> Generator[Row, None, Lesson]:
-    """Read rated texts and texts made up of them, after half of the model's layers.
+    """Rows of `progress` while texts are read, then the lesson, as what the generator returns.
 
+    Read are the rated texts and `made` texts by each of `tricks`, after half of the model's layers.
     Made-up texts come of those rated above the mean, their praising words of the texts alone.
     Raises DataError for ratings that are not one finite number a text, for fewer than `FEWEST`
     texts, ratings that are all alike, a text without tokens, and where the texts hold too few

@@ -151,7 +151,7 @@ def bootstrap_mean(
         rows = min(step, resamples - start)
         drawn = rng.integers(0, draws, size=(rows, draws))
         means[start : start + rows] = sums[drawn].sum(1) / counts[drawn].sum(1)
-    low, high = np.quantile(means, _tails(draws, level))
+    low, high = np.quantile(means, expanded_tails(draws, level))
     return Interval(
         estimate=float(sums.sum() / counts.sum()),
         low=float(low),
@@ -161,7 +161,7 @@ def bootstrap_mean(
     )
 
 
-def _tails(draws: int, level: float) -> tuple[float, float]:
+def expanded_tails(draws: int, level: float) -> tuple[float, float]:
     """The expanded percentiles of a bootstrap of so many draws."""
     reach = math.sqrt(draws / (draws - 1)) * stats.t.ppf((1 + level) / 2, draws - 1)
     tail = float(stats.norm.cdf(-reach))
@@ -197,7 +197,7 @@ def bootstrap_pairs(
         weights = times[:, first] * times[:, second]
         total = weights.sum(axis=1)
         means.append((weights @ given)[total > 0] / total[total > 0])
-    low, high = np.quantile(np.concatenate(means), _tails(draws, level))
+    low, high = np.quantile(np.concatenate(means), expanded_tails(draws, level))
     return Interval(
         estimate=float(given.mean()), low=float(low), high=float(high), level=level, clusters=draws
     )

@@ -238,6 +238,7 @@ def _check_labels(label: Floats) -> None:
 
 
 def _spread(features: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation a column; 1 for a column that never changes."""
+    """Mean and standard deviation a column; 1 for one that never changes but by rounding."""
     scale = features.std(axis=0)
-    return features.mean(axis=0), np.where(scale > 0, scale, 1.0)
+    changes = scale > 1e-9 * np.abs(features).max(axis=0)
+    return features.mean(axis=0), np.where(changes, scale, 1.0)

@@ -47,6 +47,9 @@ class Database:
         self._shut = shut
         self.place = engine.url.render_as_string(hide_password=True)
         """URL without password, for messages."""
+        self.series = ""
+        """Where set, what is new is named by this and its place in the log, so that raters who are
+        no people meet the same tasks when everything is done again; else by chance."""
         self._turns = Turns()
 
     @property
@@ -81,7 +84,8 @@ class Database:
             self._turn_of_this_thread(),
             self.engine.connect() as connection,
         ):
-            writer = connection.execution_options(**_WRITER, **({} if durable else _HASTY))
+            options = {**_WRITER, schema.SERIES: self.series, **({} if durable else _HASTY)}
+            writer = connection.execution_options(**options)
             with writer.begin():
                 if not self.is_sqlite:
                     wait_for_other_writers(writer, durable=durable)

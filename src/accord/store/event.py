@@ -147,6 +147,12 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
+def repeatable_id(series: str, place: int) -> str:
+    """A name of the same form that `series` and a place in the log give: whoever knows both can
+    guess it."""
+    return hashlib.sha256(f"accord id {place} of {series}".encode()).hexdigest()[:24]
+
+
 def new_salt() -> str:
     """32 random bytes as hexadecimal digits."""
     return secrets.token_hex(32)

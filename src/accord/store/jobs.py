@@ -81,9 +81,7 @@ def enqueue(
             raise ConflictError(
                 "another job has this key", got=key, where=row.id, do="choose another key"
             )
-        if row.state == JobState.FAILED:
-            again = {"state": JobState.QUEUED, "attempts": 0, "error": None, "done": None}
-            connection.execute(sa.update(jobs).where(jobs.c.id == row.id).values(**again))
+        retry(connection, row.id)
         return str(row.id)
     made = {
         "id": new_id(),
@@ -98,6 +96,13 @@ def enqueue(
     }
     connection.execute(sa.insert(jobs), [made])
     return str(made["id"])
+
+
+def retry(connection: Connection, name: str) -> None:
+    """Queue the job with this id anew where it failed, inside `Database.write`; else leave it."""
+    failed = (jobs.c.id == name) & (jobs.c.state == JobState.FAILED)
+    again = {"state": JobState.QUEUED, "attempts": 0, "error": None, "done": None}
+    connection.execute(sa.update(jobs).where(failed).values(**again))
 
 
 def claim(

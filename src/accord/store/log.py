@@ -18,7 +18,16 @@ from sqlalchemy import Connection
 from accord.core.errors import ConflictError, DataError, InvariantError
 from accord.core.hashing import canonical_json
 from accord.store import schema
-from accord.store.event import PRIVATE, VERSION, Entry, Event, new_id, new_salt, salted_digest
+from accord.store.event import (
+    PRIVATE,
+    VERSION,
+    Entry,
+    Event,
+    new_id,
+    new_salt,
+    repeatable_id,
+    salted_digest,
+)
 from accord.store.tables import events, identities, log, payloads
 from accord.store.tables.columns import stamp
 
@@ -49,13 +58,14 @@ def append(connection: Connection, entry: Entry) -> Appended:
     bodies = {name: canonical_json(body) for name, body in entry.parts.items()}
     salts = {name: new_salt() for name in bodies}
     end = connection.execute(sa.select(log.c.size, log.c.head)).one()
+    series = schema.series(connection)
     event = Event(
         seq=end.size + 1,
         version=VERSION,
         time=stamp(datetime.now(UTC)),
         actor=entry.actor,
         type=entry.type,
-        subject=entry.subject or new_id(),
+        subject=entry.subject or (repeatable_id(series, end.size + 1) if series else new_id()),
         key=entry.key,
         supersedes=entry.supersedes,
         guideline=entry.guideline,

@@ -14,12 +14,19 @@ SCHEMA = "0001"
 """The newest migration. Numbers of four digits, in order."""
 WRITER = "accord_writer"
 """Option of a connection whose transaction may write."""
+SERIES = "accord_series"
+"""Option of such a connection: see `series`."""
 VERSION_TABLE = "alembic_version"
 
 
 def writes(connection: Connection) -> bool:
     """Whether `connection` is in the one writing transaction."""
     return bool(connection.get_execution_options().get(WRITER, False))
+
+
+def series(connection: Connection) -> str:
+    """The series by which new names in this transaction are made; empty: by chance."""
+    return str(connection.get_execution_options().get(SERIES, ""))
 
 
 def version_of(connection: Connection) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,6 +26,19 @@ class Tokenized:
                 "a row needs one mask value a token",
                 got=f"{len(self.ids)} tokens, {len(self.mask)} mask values",
             )
+
+    @classmethod
+    def answered(cls, prompt: Sequence[int], answer: Sequence[int]) -> Tokenized:
+        """A prompt and an answer, of which the answer is masked in."""
+        mask = (False,) * len(prompt) + (True,) * len(answer)
+        return cls((*prompt, *answer), mask)
+
+    def ended(self, stop: int) -> Tokenized:
+        """The row as it is where it ends in `stop`, else with it: what a limit cut is read as a
+        text that ends there, like the texts that reward models learn from."""
+        if self.ids and self.ids[-1] == stop:
+            return self
+        return Tokenized((*self.ids, stop), (*self.mask, True))
 
     def __len__(self) -> int:
         return len(self.ids)

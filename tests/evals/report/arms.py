@@ -126,6 +126,11 @@ def figures() -> tuple[EvalFigure, ...]:
             found.append(_figure("score", policy, 2 * change, 0.11, versus="sft", **score))
             moved = {"unit": "nats", "versus": "sft"}
             found.append(_figure("start_logp", policy, change / 2, 0.05, **moved))
+            like = {**grade, "measure": Measure.GOLD_AT_LENGTH, "versus": "sft"}
+            found.append(_figure("grade at like length", policy, change - 0.02, 0.1, **like))
+            found.append(_figure("length", policy, change, 0.4, unit="tokens", versus="sft"))
+            for name, by in (("stopped", change / 4), ("repeated", value**2 / 50)):
+                found.append(_figure(name, policy, by, 0.01, unit="share", versus="sft"))
     for policy in ("top", "ppo", "dpo"):
         for other in ("sft told", "base told", "best of 4"):
             lead = GRADES[policy] - GRADES[other]

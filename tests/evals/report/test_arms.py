@@ -10,7 +10,7 @@ import pytest
 
 from accord.evals.report import arms as view
 from accord.evals.report.data import Measure, ReportData
-from accord.evals.report.verdict import Tone
+from accord.evals.report.findings import Tone
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -5,7 +5,7 @@ from types import ModuleType
 
 from accord.evals.report import evidence
 from accord.evals.report.data import Answer, SamplePair
-from accord.evals.report.verdict import Tone
+from accord.evals.report.findings import Tone
 
 
 def test_tiles_carry_levels_change_and_interval(sample: ModuleType) -> None:

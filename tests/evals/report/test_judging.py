@@ -8,10 +8,10 @@ from types import ModuleType
 import pytest
 
 from accord.core.errors import DataError
+from accord.evals.report.findings import Tone
 from accord.evals.report.judging import judge_view, verdict
 from accord.evals.report.parts import Estimate, JudgeTrial, Trick
 from accord.evals.report.render import render
-from accord.evals.report.verdict import Tone
 
 
 def _with(trial: JudgeTrial, *ends: tuple[float, float, float]) -> JudgeTrial:

@@ -11,9 +11,10 @@ from accord.core.errors import DataError
 from accord.evals.report import people
 from accord.evals.report.absent import not_shown
 from accord.evals.report.data import Measure
+from accord.evals.report.findings import Tone
 from accord.evals.report.parts import DataSet, Estimate
 from accord.evals.report.render import render
-from accord.evals.report.verdict import Tone, headline
+from accord.evals.report.verdict import headline
 
 
 def test_comparisons_are_counted_by_whose_word_they_are(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from accord.core.metrics import Better
 from accord.evals.report.data import EvalFigure, KLSpent, Measure, ReportData, RunFacts
-from accord.evals.report.verdict import Tone, find, headline, tone
+from accord.evals.report.findings import Tone, find, tone
+from accord.evals.report.verdict import headline
 
 UP, DOWN, FLAT = (0.5, 1.5), (-1.5, -0.5), (-0.2, 0.9)
 

@@ -54,6 +54,10 @@ def test_units_are_written_as_people_write_them() -> None:
     assert words.quantity(1.5, "score") == "1.50"
     assert words.change(-0.042, "share") == "\u22124.2\xa0points"
     assert words.change(0.84, "gold") == "+0.84"
+    assert words.change(-0.0004, "share") == "0.0\u00a0points"  # a sign would say a way
+    assert words.change(0.0, "gold") == words.change(-3.4e-4, "gold") == "0"
+    assert words.change(-3.4e-4, "nats") == "0\u00a0nats"
+    assert words.change(-0.0006, "nats") == "\u22126e\u22124\u00a0nats"
     assert words.interval(-0.1, 0.25, "gold", signed=True) == "\u22120.10 to +0.25"
     assert words.interval(0.7, 0.777, "share") == "70.0 to 77.7"
     assert words.setting(8.0) == "8"

@@ -7,6 +7,7 @@ from accord.algorithms.settings.language import PretrainConfig as PretrainConfig
 from accord.algorithms.settings.language import SFTConfig as SFTConfig
 from accord.algorithms.settings.optimizer import OptimizerSettings as OptimizerSettings
 from accord.algorithms.settings.optimizer import Schedule as Schedule
+from accord.algorithms.settings.ppo import CriticStart as CriticStart
 from accord.algorithms.settings.ppo import KLSettings as KLSettings
 from accord.algorithms.settings.ppo import PPOConfig as PPOConfig
 from accord.algorithms.settings.reward import RewardConfig as RewardConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from accord.algorithms.settings.checks import at_least
+from accord.algorithms.settings.checks import above, at_least
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +21,10 @@ class JudgeConfig:
     """Texts made up in each way, which it learns to tell from written ones."""
     tried: int = 40
     """Texts made up in each way that it is tried on, out of held-out responses."""
+    above: float | None = None
+    """Rating above which a held-out text counts as liked; by default their median."""
+    gap: float | None = None
+    """Between two ratings, from which a pair counts; by default their standard deviation."""
     max_tokens: int = 512
     """Texts of more tokens are left out and counted."""
     seed: int = 0
@@ -32,3 +36,5 @@ class JudgeConfig:
         at_least("made_up", self.made_up, 10)
         at_least("tried", self.tried, 1)
         at_least("max_tokens", self.max_tokens, 2)
+        if self.gap is not None:
+            above("gap", self.gap, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from accord.algorithms.settings.adapter import AdapterSettings
 from accord.algorithms.settings.checks import above, at_least, finite, within
@@ -32,6 +33,17 @@ class KLSettings:
             above("kl.target", self.target, 0)
         if self.budget is not None:
             above("kl.budget", self.budget, 0)
+
+
+class CriticStart(StrEnum):
+    """What the critic says before it learns; its adapter starts as the reward model's."""
+
+    REWARD = "reward"
+    """What the reward model says of the answer so far (Stiennon et al. 2020)."""
+    ZERO = "zero"
+    """Nothing: 0 everywhere, the score of an average text. Of half an answer a reward model was
+    never asked, and what it says of one may explain less than nothing of what follows
+    (`value/explained_variance` below 0); in a short run the critic cannot unlearn that."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +79,8 @@ class PPOConfig:
     """Half width of the value's interval around its old prediction."""
     value_coefficient: float = 0.1
     """Weight of the value loss."""
+    critic_start: CriticStart = CriticStart.REWARD
+    """What the critic says before it learns."""
     whiten_advantages: bool = True
     """Shift and scale advantages to mean 0 and variance 1 over the global minibatch."""
     missing_stop_score: float | None = -1.0

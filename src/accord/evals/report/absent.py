@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accord.evals.report.data import Measure, ReportData
 from accord.evals.report.evidence import MOST_SAMPLES
-from accord.evals.report.verdict import find
+from accord.evals.report.findings import find
 
 
 def not_shown(data: ReportData) -> tuple[str, ...]:

@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from accord.evals.report import words
+from accord.evals.report import alarms, words
 from accord.evals.report.charts.intervals import Row, forest, zero
 from accord.evals.report.charts.plane import Spot, plane
 from accord.evals.report.data import EvalFigure, Measure, ReportData
 from accord.evals.report.evidence import Picture, colour, policies
+from accord.evals.report.findings import Sentence, Tone, tone
 from accord.evals.report.parts import Arm, ArmKind
-from accord.evals.report.verdict import Sentence, Tone, tone
 
 Key = Measure | str
 """A figure by what it is evidence of, or else by its name."""
@@ -194,12 +194,12 @@ def sentences(data: ReportData) -> tuple[Sentence, ...]:
     found += [
         sentence
         for arm in data.arms
-        if arm.kind is ArmKind.TRAINED and arm.policy != of.after
+        if arm.trained and arm.policy != of.after
         if (sentence := _in_short(of, arm)) is not None
     ]
     if found:
         found += _prompted(of, after)
-    return tuple(found)
+    return (*found, *alarms.of_others(data))
 
 
 def _against(of: Figures, after: Arm, arm: Arm) -> Sentence | None:
@@ -266,7 +266,7 @@ def rule(data: ReportData) -> str:
     of = Figures(data)
     by = of.truth.said if of.main is Measure.GOLD else "the score that training pushed up"
     return (
-        f"By {by}, on the same held-out prompts at the same sampling settings. Each interval is "
+        f"By {by}, on the same {data.asked}s at the same sampling settings. Each interval is "
         "for one comparison alone: of many, one in twenty misses by chance."
     )
 
@@ -329,7 +329,7 @@ def _against_kl(
     said = "; ".join(f"{s.label} {words.number(s.y)} at {words.number(s.x)}" for s in spots)
     title = f"{name} against the root of KL"
     unit = of.truth.unit if measure is Measure.GOLD else "score"
-    caption = "Dots are arms on held-out prompts, with intervals."
+    caption = f"Dots are arms on {data.asked}s, with intervals."
     if trace:
         caption = (
             f"The thin line goes through the {len(trace)} logged steps of {of.after}, in their "

@@ -23,6 +23,8 @@ class Measure(StrEnum):
     """The reward model's own score: what training pushed up."""
     GOLD = "gold"
     """Truth that the reward model never saw: a known rule, or fresh judgements."""
+    GOLD_AT_LENGTH = "gold at like length"
+    """A change of that truth between answers of like length."""
     KL = "kl"
     """Distance from the reference, in nats a response."""
     OTHER = "other"
@@ -243,6 +245,8 @@ class ReportData:
     run: RunFacts
     stages: tuple[StageReport, ...] = ()
     sources: tuple[Source, ...] = ()
+    prompts_seen: bool = False
+    """Whether the evaluated prompts were all trained on, for want of others."""
     samples: tuple[SamplePair, ...] = ()
     samples_rule: str = ""
     """How the prompts were chosen, as a sentence."""
@@ -269,3 +273,8 @@ class ReportData:
     """What people said of the final policy and its start."""
     invitation: str = ""
     """The command by which a reader may judge blind pairs; empty where none are there."""
+
+    @property
+    def asked(self) -> str:
+        """What an evaluated prompt is called."""
+        return "training prompt" if self.prompts_seen else "held-out prompt"

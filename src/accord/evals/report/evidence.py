@@ -17,8 +17,8 @@ from accord.evals.report.data import (
     SamplePair,
     Slice,
 )
+from accord.evals.report.findings import Tone, find, level, tone
 from accord.evals.report.parts import Estimate
-from accord.evals.report.verdict import Tone, find, level, tone
 
 MOST_TEXT = 4_000
 MOST_SAMPLES = 40

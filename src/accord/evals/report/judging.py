@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from accord.evals.report import words
 from accord.evals.report.charts.intervals import Mark, Row, forest
 from accord.evals.report.evidence import Picture, estimate
+from accord.evals.report.findings import Sentence, Tone
 from accord.evals.report.parts import JudgeTrial, Trick
-from accord.evals.report.verdict import Sentence, Tone
 
 HALF = 0.5
 """Share above the median liked text from which the median of a trick lies above it, too."""

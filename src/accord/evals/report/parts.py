@@ -64,6 +64,11 @@ class Arm:
     kind: ArmKind
 
     @property
+    def trained(self) -> bool:
+        """Whether it cost training beyond the start's."""
+        return self.kind is ArmKind.TRAINED
+
+    @property
     def said(self) -> str:
         """The label inside a sentence."""
         if self.kind in (ArmKind.PROMPTED, ArmKind.PICKED):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from accord.evals.report import words
 from accord.evals.report.data import ReportData
 from accord.evals.report.evidence import estimate
+from accord.evals.report.findings import Sentence, Tone
 from accord.evals.report.parts import Blind, DataSet, Estimate, Round
-from accord.evals.report.verdict import Sentence, Tone
 
 PEOPLE, IMPORTED = "by people", "imported"
 """Words of `DataSet.judged_by` for judgements of people, and of nobody knows whom."""

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-from accord.core.metrics import Better
-from accord.evals.report import words
+from accord.evals.report import alarms, words
 from accord.evals.report.data import Calibration, EvalFigure, KLSpent, Measure, ReportData
+from accord.evals.report.findings import Sentence, Tone, find, tone
 from accord.evals.report.parts import Truth
-
-
-class Tone(StrEnum):
-    """How a sentence is marked on the page; the words alone carry the meaning as well."""
-
-    GOOD = "good"
-    BAD = "bad"
-    FLAT = "flat"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sentence:
-    """One thing that can be said, and how good the news is."""
-
-    text: str
-    tone: Tone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,64 +19,23 @@ class Headline:
     sentences: tuple[Sentence, ...]
 
 
-def find(data: ReportData, measure: Measure) -> EvalFigure | None:
-    """The difference that answers the question "did `measure` move?", if it was measured.
-
-    The comparison of `run.after` with `run.before` comes first. Another policy's difference, or
-    one from another start, never stands in for it.
-    """
-    wanted = (data.run.after, data.run.before)
-    return next(
-        (
-            figure
-            for figure in data.figures
-            if figure.measure is measure
-            and figure.versus
-            and (figure.policy, figure.versus) == wanted
-        ),
-        None,
-    )
-
-
-def level(data: ReportData, like: EvalFigure, policy: str) -> EvalFigure | None:
-    """The level of `policy` on the figure that `like` is a difference of."""
-    return next(
-        (
-            figure
-            for figure in data.figures
-            if (figure.name, figure.policy, figure.versus) == (like.name, policy, "")
-        ),
-        None,
-    )
-
-
-def tone(figure: EvalFigure | None) -> Tone:
-    """Good or bad only where the whole interval lies on one side of zero."""
-    if figure is None or figure.low is None or figure.high is None:
-        return Tone.UNKNOWN
-    if figure.low <= 0 <= figure.high:
-        return Tone.FLAT
-    if figure.better is Better.NEITHER:
-        return Tone.FLAT
-    rose = figure.low > 0
-    return Tone.GOOD if rose == (figure.better is Better.UP) else Tone.BAD
-
-
 def headline(data: ReportData) -> Headline:
     """The first thing a reader sees."""
     proxy, gold = find(data, Measure.PROXY), find(data, Measure.GOLD)
     sentences = [
         *_trained(data),
-        *_moved(proxy, "The reward model's score", missing=_NO_PROXY),
+        *_moved(proxy, "The reward model's score", missing=_NO_PROXY, asked=data.asked),
         *_truth(data, gold),
         *_exploited(proxy, gold, data.truth),
+        *alarms.sentences(data),
         *_spent(data.kl),
         *_believed(data.calibration),
         *(Sentence(text=text, tone=Tone.FLAT) for text in data.verdict if text),
     ]
+    besides = alarms.unaccounted(data)
     return Headline(
-        title=_title(proxy, gold, data.truth),
-        tone=_overall(proxy, gold),
+        title="; ".join((_title(proxy, gold, data.truth), *(alarm.short for alarm in besides))),
+        tone=_overall(proxy, gold, alarmed=bool(besides)),
         sentences=tuple(sentences),
     )
 
@@ -131,13 +72,13 @@ def _title(proxy: EvalFigure | None, gold: EvalFigure | None, named: Truth) -> s
     return "Nothing was compared before and after"
 
 
-def _overall(proxy: EvalFigure | None, gold: EvalFigure | None) -> Tone:
+def _overall(proxy: EvalFigure | None, gold: EvalFigure | None, *, alarmed: bool) -> Tone:
     score, truth = tone(proxy), tone(gold)
     if Tone.BAD in {score, truth}:
         return Tone.BAD
-    if truth is Tone.GOOD:
+    if truth is Tone.GOOD and not alarmed:
         return Tone.GOOD
-    return Tone.FLAT if truth is Tone.FLAT else Tone.UNKNOWN
+    return Tone.FLAT if truth in {Tone.GOOD, Tone.FLAT} else Tone.UNKNOWN
 
 
 def _trained(data: ReportData) -> list[Sentence]:
@@ -150,7 +91,7 @@ def _trained(data: ReportData) -> list[Sentence]:
     return [Sentence(text=text, tone=Tone.UNKNOWN)]
 
 
-def _moved(figure: EvalFigure | None, subject: str, *, missing: str) -> list[Sentence]:
+def _moved(figure: EvalFigure | None, subject: str, *, missing: str, asked: str) -> list[Sentence]:
     if figure is None:
         return [Sentence(text=missing, tone=Tone.UNKNOWN)]
     size = words.change(figure.value, figure.unit)
@@ -159,7 +100,7 @@ def _moved(figure: EvalFigure | None, subject: str, *, missing: str) -> list[Sen
         text = f"{subject} changed by {size} {pair}, without an interval: it may be chance."
         return [Sentence(text=text, tone=Tone.UNKNOWN)]
     ends = words.interval(figure.low, figure.high, figure.unit, signed=True)
-    over = f", over {words.count(figure.n, 'held-out prompt')}" if figure.n else ""
+    over = f", over {words.count(figure.n, asked)}" if figure.n else ""
     if figure.low <= 0 <= figure.high:
         text = (
             f"{subject} did not clearly move {pair}: {size}, and the interval {ends} "
@@ -174,7 +115,7 @@ def _moved(figure: EvalFigure | None, subject: str, *, missing: str) -> list[Sen
 def _truth(data: ReportData, gold: EvalFigure | None) -> list[Sentence]:
     if gold is None and data.blind is not None:
         return []
-    return _moved(gold, data.truth.subject, missing=_NO_GOLD)
+    return _moved(gold, data.truth.subject, missing=_NO_GOLD, asked=data.asked)
 
 
 def _exploited(proxy: EvalFigure | None, gold: EvalFigure | None, truth: Truth) -> list[Sentence]:

@@ -78,9 +78,12 @@ def bare(value: float, unit: str) -> str:
 
 
 def change(value: float, unit: str) -> str:
-    """A difference with its sign; of shares in percentage points."""
-    size = abs(value)
+    """A difference with its sign; of shares in percentage points. What rounds to nothing at three
+    places has no sign."""
+    size = abs(value) if abs(value) >= 5e-4 else 0.0
     words = f"{100 * size:.1f}{JOIN}points" if unit == "share" else quantity(size, unit)
+    if not any(digit in words for digit in "123456789"):
+        return words
     return f"{MINUS if value < 0 else '+'}{words}"
 
 

@@ -169,10 +169,13 @@ def _inputs(
             reward = [stage for stage in ("reward",) if stage in made]
             policies += _judge(made, name, config)
             # Whatever was trained on is looked at: its prompts are not held out.
+            read = [("preferences", "preferences"), ("demonstrations", "demonstrations")]
+            read += [("preferences", "dpo")] if config.data.dpo else []
+            read += [("demonstrations", "top")] if config.data.top else []
             trained = [
                 name
-                for kind in ("preferences", "demonstrations")
-                for name in _data(kind, config, workspace, needed=False)
+                for kind, of in read
+                for name in _data(kind, config, workspace, of=of, needed=False)
             ]
             asked = _prompts(made, config, workspace)
             return tuple(dict.fromkeys((*start, *reward, *policies, *asked, *trained)))

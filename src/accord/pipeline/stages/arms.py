@@ -24,6 +24,7 @@ from accord.core.types import (
 from accord.evals.policies import Answers
 from accord.models.ragged import Ragged, micro_batches
 from accord.models.role import Role
+from accord.pipeline.arms import TOLD
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.ppo import score
 from accord.pipeline.stages.roles import Roles
@@ -31,8 +32,6 @@ from accord.pipeline.stages.watching import Watched
 from accord.stats.diversity import repeated
 from accord.text.tokenized import Tokenized
 
-TOLD = "{} told"
-"""Name of a policy that is given `eval.instead`."""
 TRAINED = ("top", "ppo", "dpo")
 """Stages whose policy is compared with the one that they, or the baselines, start from."""
 
@@ -76,8 +75,8 @@ def arms(context: StageContext, roles: Roles, before: str) -> Iterator[Arm]:
     yield Arm(before, start, config.samples)
     if config.instead:
         if before != "base":
-            yield Arm(TOLD.format(before), start, others, config.instead)
-        yield Arm(TOLD.format("base"), roles.bare(), others, config.instead)
+            yield Arm(before + TOLD, start, others, config.instead)
+        yield Arm("base" + TOLD, roles.bare(), others, config.instead)
     for name in TRAINED:
         if name in context.inputs:
             yield Arm(name, roles.trained(name), others)
@@ -95,11 +94,16 @@ def measure(context: StageContext, roles: Roles, arm: Arm, asked: Asked) -> Meas
     answers = [answer for group in said for answer in group]
     numbers = [p for p in range(len(asked.ids)) for _ in range(arm.samples)]
     # Whatever an arm was told, its answers are judged as answers to the plain prompt.
-    rows = [_row(asked.ids[p], answer) for p, answer in zip(numbers, answers, strict=True)]
+    rows = [
+        Tokenized.answered(asked.ids[p], answer.tokens)
+        for p, answer in zip(numbers, answers, strict=True)
+    ]
     texts = [roles.template.answer_text(answer.tokens) for answer in answers]
     shape = (len(asked.ids), arm.samples)
     tokens = context.machine.micro_batch_tokens
-    judged = score(asked.reward, rows, tokens) if asked.reward else None
+    judged = (
+        score(asked.reward, rows, tokens, stop=roles.template.stop_id) if asked.reward else None
+    )
     prompts = [asked.prompts[p].conversation for p in numbers]
     measured = Answers(
         kl=_drift(arm, asked, rows, answers, tokens, config.temperature).reshape(shape),
@@ -152,8 +156,3 @@ def _logprobs(
         logp_M, _ = role.logprobs(ragged, temperature=temperature)
         sums += [float(part.sum()) for part in logp_M.split(list(ragged.counts))]
     return np.array(sums)
-
-
-def _row(prompt: Sequence[int], answer: Completion) -> Tokenized:
-    mask = (False,) * len(prompt) + (True,) * len(answer.tokens)
-    return Tokenized((*prompt, *answer.tokens), mask)

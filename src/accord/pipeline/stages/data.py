@@ -126,10 +126,11 @@ def prompts(context: StageContext, *, held_out: bool) -> Iterator[Prompt]:
 
 
 def drawn(rows: Iterable[T], n: int, *, seed: int) -> list[T]:
-    """`n` of the rows, each as likely to be among them, or all where there are no more.
+    """`n` of the rows in any order, all orders alike, or all where there are no more.
 
-    Read once, with `n` rows in memory (Vitter 1985, algorithm R). The head of a file would be its
-    first topic, not a sample of it.
+    Read once, with `n` rows in memory (Vitter 1985, algorithm R), which are shuffled: the algorithm
+    leaves an early row at its place. The head of a file would be its first topic, not a sample of
+    it, and so would the head of what was drawn.
     """
     rng = Random(f"accord drawn {seed}")
     kept: list[T] = []
@@ -138,6 +139,7 @@ def drawn(rows: Iterable[T], n: int, *, seed: int) -> list[T]:
             kept.append(row)
         elif (place := rng.randrange(number + 1)) < n:
             kept[place] = row
+    rng.shuffle(kept)
     return kept
 
 

@@ -11,21 +11,25 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from accord.core.errors import ConfigError
 from accord.core.protocols import Row
 from accord.core.types import Prompt
 from accord.evals.policies import Answers, best_of, compare, summarise
+from accord.pipeline.arms import BEST
+from accord.pipeline.blind import SHOWN as SHOWN_FILE
+from accord.pipeline.blind import TEXTS, spoken
 from accord.pipeline.config import start_among
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.arms import TRAINED, Asked, Measured, arms, measure
 from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.roles import Roles
 from accord.pipeline.stages.watching import watched
-from accord.stats.diversity import distinct
+from accord.stats.diversity import distinct, runs
 
 SHOWN = 12
-"""Prompts whose answers are kept for the report, of each kind: the first drawn, and those where
-the policy gained and lost most."""
+"""Prompts whose answers are kept for the report: the first ones, which chance drew."""
 EXTREMES = 4
+"""Further prompts that are kept: where the policy gained most, and as many where it lost most."""
 
 
 def body(context: StageContext) -> Iterator[Row]:
@@ -40,6 +44,13 @@ def body(context: StageContext) -> Iterator[Row]:
         at_most=config.prompts,
         seed=context.seed + config.seed,
     )
+    others = config.arm_samples or config.samples
+    if len(prompts) == 1 and others != config.samples:
+        raise ConfigError(
+            "one prompt's answers can be compared where every policy gives as many",
+            got=f"eval.samples = {config.samples}, eval.arm_samples = {others}",
+            do=f"set eval.arm_samples to {config.samples}, or import more prompts",
+        )
     asked = Asked(
         prompts=prompts,
         ids=ids,
@@ -59,13 +70,14 @@ def body(context: StageContext) -> Iterator[Row]:
         "best_of": best_of(measured[before].answers, config.best_of),
         "before": before,
         "prompts": len(prompts),
+        "prompts_seen_in_training": bool(context.notes.get("prompts_seen_in_training")),
         "samples": config.samples,
     }
     context.note("evaluation", figures)
     (context.output / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
     shown = _shown(prompts, measured, before)
-    (context.output / "answers.json").write_text(json.dumps(shown, indent=1) + "\n")
-    with (context.output / "texts.jsonl").open("w", encoding="utf-8") as file:
+    (context.output / SHOWN_FILE).write_text(json.dumps(shown, indent=1) + "\n")
+    with (context.output / TEXTS).open("w", encoding="utf-8") as file:
         for p, prompt in enumerate(prompts):
             said = {name: one.texts[p] for name, one in measured.items()}
             messages = [[m.role.value, m.content] for m in prompt.conversation.messages]
@@ -80,7 +92,7 @@ def _picked(start: Measured, sizes: tuple[int, ...]) -> dict[str, Measured]:
         return {}
     best_P = start.answers.score[:, :n].argmax(1)
     texts = [[said[best]] for said, best in zip(start.texts, best_P, strict=True)]
-    return {f"best of {n}": Measured(start.answers.picked(n), texts)}
+    return {f"{BEST}{n}": Measured(start.answers.picked(n), texts)}
 
 
 def _figures(measured: Mapping[str, Measured], before: str) -> dict[str, object]:
@@ -88,10 +100,12 @@ def _figures(measured: Mapping[str, Measured], before: str) -> dict[str, object]
     trained = [name for name in measured if name in TRAINED]
     baselines = [name for name in measured if name not in (before, *trained)]
     answers = {name: one.answers for name, one in measured.items()}
+    first = {name: [said[0] for said in one.texts] for name, one in measured.items()}
+    # As many pairs of words of every policy: fewer words are no more varied for being fewer.
+    pairs = min(runs(texts, 2) for texts in first.values())
     return {
         "policies": {
-            name: summarise(one) | {"distinct": _distinct(measured[name])}
-            for name, one in answers.items()
+            name: summarise(one) | _distinct(first[name], pairs) for name, one in answers.items()
         },
         "changes": {
             name: compare(answers[before], one) for name, one in answers.items() if name != before
@@ -104,12 +118,12 @@ def _figures(measured: Mapping[str, Measured], before: str) -> dict[str, object]
     }
 
 
-def _distinct(one: Measured) -> dict[str, float]:
-    """Distinct pairs of words among the first answers: as many texts of every policy.
+def _distinct(texts: list[str], pairs: int) -> dict[str, dict[str, float]]:
+    """Distinct ones among so many pairs of words; nothing where there is none.
 
     No interval: resampling prompts would draw texts twice, which is what this counts.
     """
-    return {"value": distinct([said[0] for said in one.texts], 2)}
+    return {"distinct": {"value": distinct(texts, 2, of=pairs)}} if pairs else {}
 
 
 def _shown(
@@ -135,8 +149,7 @@ def _shown(
             }
             for name, one in measured.items()
         ]
-        messages = [f"{m.role}: {m.content}" for m in prompts[p].conversation.messages]
-        shown.append({"prompt": "\n".join(messages), "why": why, "answers": answers})
+        shown.append({"prompt": spoken(prompts[p].conversation), "why": why, "answers": answers})
     return shown
 
 

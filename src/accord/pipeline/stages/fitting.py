@@ -209,7 +209,8 @@ def asked_prompts(
     Of more than `at_most` as many are drawn, by `seed`. Raises DataError where none is left.
     """
     split = Split.DEV if held_out else Split.TRAIN
-    sieve = Sieve(roles.template, roles.backbone(roles.base).context - answer_tokens, split)
+    # One token more: the stop token with which an answer that the limit cut is scored.
+    sieve = Sieve(roles.template, roles.backbone(roles.base).context - answer_tokens - 1, split)
     usable = sieve.prompts(data.prompts(context, held_out=held_out))
     kept: Sequence[tuple[Prompt, list[int]]] = (
         list(usable) if at_most is None else data.drawn(usable, at_most, seed=seed)

@@ -14,7 +14,7 @@ from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.roles import Roles
 from accord.rewards.judge import alone
-from accord.rewards.judge_fit import fit_judge
+from accord.rewards.judge_fit import lesson_of
 from accord.rewards.vader import VaderScore
 
 
@@ -32,7 +32,7 @@ def body(context: StageContext) -> Iterator[Row]:
             do="import with a larger share held out: --dev 0.25",
         )
     context.note("train_texts", len(train))
-    judge = yield from fit_judge(
+    lesson = yield from lesson_of(
         [_whole(row) for row in train],
         [row.mean for row in train],
         backbone=roles.backbone(roles.base),
@@ -40,6 +40,7 @@ def body(context: StageContext) -> Iterator[Row]:
         made=config.made_up,
         seed=seed,
     )
+    judge = lesson.fit()
     beside: dict[str, RewardFn] = {}
     with suppress(ConfigError):  # where the package is not installed
         beside["VADER"] = VaderScore()
@@ -48,6 +49,8 @@ def body(context: StageContext) -> Iterator[Row]:
         [_whole(row) for row in held],
         [row.mean for row in held],
         made=config.tried,
+        above=config.above,
+        gap=config.gap,
         beside=beside,
         seed=seed,
     )

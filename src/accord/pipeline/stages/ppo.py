@@ -27,7 +27,7 @@ def body(context: StageContext) -> Iterator[Row]:
     reference = roles.start()
     policy = roles.trainable("ppo", config.adapter, context.seed + config.seed)
     reward = roles.reward()
-    critic = roles.critic(reward)
+    critic = roles.critic(reward, config.critic_start)
     prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
     state = fresh_state(_both(policy, critic), config.optimizer)
     context.track(state)
@@ -38,7 +38,9 @@ def body(context: StageContext) -> Iterator[Row]:
         reference=reference,
         critic=critic,
         sampler=roles.sampler(policy),
-        score=lambda asked, rows: score(reward, rows, context.machine.micro_batch_tokens),
+        score=lambda asked, rows: score(
+            reward, rows, context.machine.micro_batch_tokens, stop=roles.template.stop_id
+        ),
         watch=_watch(context, roles, prompts),
         micro_batch_tokens=context.machine.micro_batch_tokens,
     )
@@ -49,11 +51,16 @@ def body(context: StageContext) -> Iterator[Row]:
 
 
 @torch.no_grad()
-def score(reward: Role, rows: Sequence[Tokenized], tokens: int) -> list[float]:
-    """Reward-model scores of prompt + answer rows, in the model's unit."""
+def score(reward: Role, rows: Sequence[Tokenized], tokens: int, *, stop: int) -> list[float]:
+    """Reward-model scores of prompt + answer rows, in the model's unit.
+
+    Answers that the limit cut are read as texts that end there: behind any other token the model
+    was never asked for a score, and what it says there, high or low, is about nothing.
+    """
     scores: list[float] = []
-    for group in micro_batches([len(row) for row in rows], tokens):
-        ragged = Ragged.of([rows[i] for i in group], reward.backbone.machine.device)
+    ended = [row.ended(stop) for row in rows]
+    for group in micro_batches([len(row) for row in ended], tokens):
+        ragged = Ragged.of([ended[i] for i in group], reward.backbone.machine.device)
         scores += reward.scores(ragged).tolist()
     return scores
 

@@ -116,7 +116,7 @@ def _demonstrations(context: StageContext, roles: Roles) -> list[Tokenized]:
 
 def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
     """`scale_prompts` answers of the reference to training prompts that leave room, evenly."""
-    sieve = Sieve(roles.template, roles.backbone(roles.base).context - ANSWER_TOKENS)
+    sieve = Sieve(roles.template, roles.backbone(roles.base).context - ANSWER_TOKENS - 1)
     asked = sieve.prompts(data.prompts(context, held_out=False))
     wanted = context.config.own.scale_prompts
     ids = [row for _, row in data.drawn(asked, wanted, seed=context.seed)]
@@ -126,7 +126,7 @@ def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
     settings = SamplingSettings(max_tokens=ANSWER_TOKENS)
     said = roles.sampler(roles.start()).sample(ids, n=each, settings=settings, seed=context.seed)
     return [
-        Tokenized((*prompt, *one.tokens), (False,) * len(prompt) + (True,) * len(one.tokens))
+        Tokenized.answered(prompt, one.tokens).ended(roles.template.stop_id)
         for prompt, group in zip(ids, said, strict=True)
         for one in group
     ]

@@ -11,7 +11,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from accord.algorithms.settings import AdapterSettings
+from accord.algorithms.settings import AdapterSettings, CriticStart
 from accord.core.errors import InvariantError, ModelError
 from accord.core.files import write_atomic
 from accord.models.backbone import Backbone, folder_digest
@@ -124,10 +124,12 @@ class Roles:
         head, scale = load_head(role.backbone.hidden_size, artifact.folder)
         return replace(role, head=head.to(self.context.machine.device), scale=scale)
 
-    def critic(self, reward: Role) -> Role:
-        """A trainable copy of the reward model, head and unit included."""
+    def critic(self, reward: Role, start: CriticStart = CriticStart.REWARD) -> Role:
+        """A trainable copy of the reward model, unit included, and its head or one that says 0."""
         artifact = self.context.input("reward")
         head, scale = load_head(reward.backbone.hidden_size, artifact.folder)
+        if start is CriticStart.ZERO:
+            head.say(scale.shift)
         head = head.requires_grad_(True).to(self.context.machine.device)
         if not reward.adapters:
             whole = self.backbone(artifact.folder / "model", train_all=True)
