@@ -23,7 +23,7 @@ quickstart: $(VENV)/have-quickstart ## The whole loop on a real small model and 
 	$(BIN)/accord quickstart
 
 proof: $(VENV)/have-quickstart ## The quickstart's claims over five seeds, and planted faults; 90 minutes.
-	$(BIN)/python bench/proof.py
+	$(BIN)/python -m bench.proof
 
 test: $(VENV)/have-dev ## Every test that needs Python alone; says what it left out.
 	$(PYTEST)

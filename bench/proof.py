@@ -1,11 +1,13 @@
 """`make proof`: the film quickstart over seeds, and planted faults that must fail as predicted.
 
-    python bench/proof.py [FOLDER] [--seeds 5] [--faults 2]
+    python -m bench.proof [FOLDER] [--seeds 5] [--faults 2] [--workers N]
 
 Each seed has a workspace of its own in FOLDER (default ./accord-proof) with all arms of `accord
 quickstart --all`; each fault of a seed has another, with the artifacts that the fault does not
-touch linked from the seed's. Stopped and started again, it goes on where it was. The table is
-printed, and everything is written to FOLDER/proof.json; it ends with 3 where a prediction failed.
+touch linked from the seed's. Runs are processes of their own, N at once (2 on a processor, which
+they share out, 1 on a GPU), with a log each: two runs of one thread end sooner than one after the
+other with two threads. Stopped and started again, it goes on where it was. The table is printed,
+and everything is written to FOLDER/proof.json; it ends with 3 where a prediction failed.
 
 Seeds differ in training, in what is sampled and in which prompts are asked. The split of the film
 reviews, the texts that are used and the habits of the simulated raters are the same for all:
@@ -17,184 +19,218 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
+import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from accord.cli.commands import Options
-from accord.cli.films import run_films
+from accord.cli.films import bring_data, run_films
 from accord.cli.session import Session, open_session
-from accord.collect.rated import tiers_of
 from accord.core.errors import AccordError
-from accord.core.types import Comparison, Split
 from accord.pipeline.artifact import METRICS
 from accord.pipeline.runner import Outcome
 from accord.pipeline.workspace import Workspace
 from accord.stats import intervals
-from accord.store.datasets import Dataset, write_dataset
 from accord.telemetry.rows import read
+from accord.telemetry.terminal import clock
+from bench.faults import FAULTS, PROMPTS, Fault, Figures, kl_of, policy_of
 
+ROOT = Path(__file__).resolve().parents[1]
 ARMS = ("sft told", "base told", "best of 4", "top", "dpo", "ppo")
-PROMPTS = 100
-"""Held-out prompts of each evaluation, drawn by the seed; those of two seeds overlap."""
 DATA = ("base-", "films")
 """What every seed takes over from the first."""
 MADE = (*DATA, "sft-", "judge-", "reward-", "round-")
 """What a fault's workspace takes over from its seed's; what the fault touches has another key."""
-BASE = f"""\
+SETTINGS = f"""\
 recipe = "films-all"
 eval = {{ prompts = {PROMPTS} }}
 """
-FEWER = f"""\
-recipe = "films-all"
-stages = ["sft", "judge", "reward", "ppo", "eval"]
-eval = {{ prompts = {PROMPTS}, samples = 1, best_of = [1], instead = "" }}
-"""
-"""What a faulty run makes; it has no other arms."""
-LEARNT = ("films-pairs", "round-1")
-"""What the reward model learns from."""
+FIGURES = "figures.json"
+"""What a run leaves in its workspace."""
 FAILED = 3
 """How the program ends where a prediction did not come true."""
 
-Figures = Mapping[str, Any]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One workspace of the proof: a seed's, or a fault's in a seed."""
+
+    seed: int
+    fault: Fault | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its folder, its log and `--only`."""
+        fault = f"-{self.fault.name.replace(' ', '-')}" if self.fault else ""
+        return f"seed-{self.seed}{fault}"
+
+
+RUNS = {
+    run.name: run
+    for seed in range(100)
+    for run in (Run(seed=seed), *(Run(seed=seed, fault=fault) for fault in FAULTS))
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Fault:
-    """Something that is wrong on purpose, and what must come of it."""
+class Proof:
+    """What is to be run where, and the processes that run."""
 
-    name: str
-    settings: str
-    predicted: str
-    came: Callable[[Figures, Figures], bool]
-    """Figures of the seed and of the faulty run: whether it failed as predicted."""
-    prepare: Callable[[Workspace], None] = lambda workspace: None
+    folder: Path
+    seeds: int
+    faulty: int
+    """Seeds that faults are planted in."""
+    workers: int
+    running: set[subprocess.Popen[bytes]] = field(default_factory=set)
 
+    @property
+    def runs(self) -> list[Run]:
+        """Seeds first: the faults of one wait for it."""
+        planted = [Run(seed=seed, fault=one) for seed in range(self.faulty) for one in FAULTS]
+        return [*(Run(seed=seed) for seed in range(self.seeds)), *planted]
 
-def _shuffle(workspace: Workspace) -> None:
-    """Comparisons whose labels are a coin, held-out ones apart: a reward model of nothing."""
-    for name in LEARNT:
-        source = Dataset(workspace.dataset("preferences", name).folder)
-        folder = workspace.artifacts / f"shuffled-{name}"
-        if not folder.exists():
-            made = folder.with_name(f".{folder.name}")
-            shutil.rmtree(made, ignore_errors=True)
-            write_dataset(
-                made,
-                _turned(source),
-                kind="preferences",
-                source=f"labels of {name}, shuffled",
-                unit=source.manifest.unit,
-                dev=source.manifest.dev,
+    def run(self) -> None:
+        """Run everything; a run that ends with an error ends the others.
+
+        Raises AccordError, which names the run and its log.
+        """
+        waiting, done, began = self.runs, set[Run](), time.monotonic()
+        with ThreadPoolExecutor(self.workers) as pool:
+            at_work: dict[Future[None], Run] = {}
+            try:
+                while waiting or at_work:
+                    ready = [one for one in waiting if not one.fault or Run(seed=one.seed) in done]
+                    for one in ready[: self.workers - len(at_work)]:
+                        waiting.remove(one)
+                        at_work[pool.submit(self._process, one)] = one
+                    ended, _ = wait(at_work, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        one = at_work.pop(future)
+                        future.result()
+                        done.add(one)
+                        spent = clock(time.monotonic() - began)
+                        print(f"{one.name} is done: {len(done)} of {len(self.runs)}, {spent}")
+                        self._write(time.monotonic() - began)
+            finally:
+                for process in self.running:
+                    process.terminate()
+
+    def _process(self, one: Run) -> None:
+        log = self.folder / f"{one.name}.log"
+        print(f"{one.name} begins; its log is {log}", flush=True)
+        threads = max(1, (os.cpu_count() or 1) // self.workers)
+        # Threads that wait do not spin for long: `accord` sets the same for its commands.
+        env = {"GOMP_SPINCOUNT": "10000", "OMP_NUM_THREADS": str(threads), **os.environ}
+        words = [sys.executable, "-m", "bench.proof", str(self.folder), "--only", one.name]
+        with log.open("ab") as out:
+            process = subprocess.Popen(words, stdout=out, stderr=out, env=env, cwd=ROOT)
+            self.running.add(process)
+            code = process.wait()
+            self.running.discard(process)
+        if code:
+            raise AccordError(
+                "a run of the proof ended early",
+                where=str(log),
+                got=f"exit code {code}",
+                do="read its log; started again, the proof goes on from there",
             )
-            made.rename(folder)
-        digest = Dataset(folder).manifest.digest
-        workspace.point(f"shuffled-{name}", {"preferences": (folder, digest)})
 
+    def figures(self) -> tuple[dict[int, Figures], dict[str, dict[int, Figures]]]:
+        """What is done, by seed, and by fault and seed."""
+        seeds: dict[int, Figures] = {}
+        faults: dict[str, dict[int, Figures]] = {fault.name: {} for fault in FAULTS}
+        for one in self.runs:
+            found = self.folder / one.name / FIGURES
+            if found.is_file():
+                own = faults[one.fault.name] if one.fault else seeds
+                own[one.seed] = json.loads(found.read_text())
+        return seeds, faults
 
-def _turned(source: Dataset) -> Iterator[Comparison]:
-    rng = random.Random(0)
-    for split in (Split.TRAIN, Split.DEV):
-        for row in source.rows(split):
-            assert isinstance(row, Comparison)
-            if split is Split.DEV:
-                yield row
-            elif row.label is None:
-                yield replace(row, tiers=tuple(rng.sample(row.tiers, len(row.tiers))))
-            else:
-                label = row.label if rng.random() < 0.5 else 1 - row.label
-                yield replace(row, label=label, tiers=tiers_of(label))
-
-
-def _gain(found: Figures) -> Mapping[str, float]:
-    gain: Mapping[str, float] = found["evaluation"]["changes"]["ppo"]["gold"]
-    return gain
-
-
-def _policy(found: Figures, name: str) -> Mapping[str, float]:
-    measured: Mapping[str, float] = found["evaluation"]["policies"]["ppo"][name]
-    return measured
-
-
-def _kl(found: Figures) -> float:
-    return _policy(found, "kl")["value"]
-
-
-def _worth(found: Figures) -> float:
-    """Grade gained for each unit of score gained."""
-    changes = found["evaluation"]["changes"]["ppo"]
-    return float(changes["gold"]["value"] / changes["score"]["value"])
-
-
-BUDGET = 10.0
-"""Nats that the recipe allows."""
-FAULTS = (
-    Fault(
-        name="shuffled labels",
-        settings=FEWER + 'data = { preferences = ["shuffled-films-pairs", "shuffled-round-1"] }\n',
-        predicted="the reward model is a coin (accuracy .4 to .6), the grade does not rise as "
-        "PPO's did",
-        came=lambda seed, bad: (
-            abs(bad["audit"]["accuracy"] - 0.5) < 0.1 and _gain(bad)["high"] < _gain(seed)["low"]
-        ),
-        prepare=_shuffle,
-    ),
-    Fault(
-        name="no price on KL",
-        settings=FEWER + 'ppo = { steps = 16, kl = { coefficient = 0.0, budget = "none" } }\n',
-        predicted=f"in 16 steps, with no budget, it goes beyond {BUDGET:g} nats, for less grade a "
-        "unit of score",
-        came=lambda seed, bad: _kl(bad) > BUDGET and _worth(bad) < _worth(seed),
-    ),
-    Fault(
-        name="KL x 20",
-        settings=FEWER + "ppo = { kl = { coefficient = 0.6 } }\n",
-        predicted="the policy stays where it was: less than a third of the KL, and of a gain that "
-        "is clear",
-        came=lambda seed, bad: (
-            _gain(seed)["low"] > 0
-            and _kl(bad) < _kl(seed) / 3
-            and _gain(bad)["value"] < _gain(seed)["value"] / 3
-        ),
-    ),
-    Fault(
-        name="no SFT",
-        settings=FEWER.replace('"sft", ', ""),
-        predicted="PPO ends below the grade that it reaches from SFT",
-        came=lambda seed, bad: _policy(bad, "gold")["high"] < _policy(seed, "gold")["low"],
-    ),
-)
+    def _write(self, seconds: float) -> None:
+        seeds, faults = self.figures()
+        runs = [*seeds.values(), *(bad for made in faults.values() for bad in made.values())]
+        body = {
+            "seeds": seeds,
+            "faults": faults,
+            "workers": self.workers,
+            "seconds": {
+                "of this start": seconds,
+                "of all stages": sum(sum(run.get("seconds", {}).values()) for run in runs),
+            },
+        }
+        (self.folder / "proof.json").write_text(json.dumps(body, indent=1) + "\n")
 
 
 def main() -> int:
     """Run what is missing, print the table and write proof.json; 3 where a prediction failed."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, nargs="?", default=Path("accord-proof"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--faults", type=int, default=2, help="seeds that faults are planted in")
+    parser.add_argument("--workers", type=int, help="runs at once (default: 2, on a GPU 1)")
+    parser.add_argument("--only", choices=RUNS, metavar="RUN", help="one run here, as seed-3")
     asked = parser.parse_args()
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    seeds: dict[int, Figures] = {}
-    faults: dict[str, dict[int, Figures]] = {fault.name: {} for fault in FAULTS}
-    for seed in range(asked.seeds):
-        first = asked.folder / "seed-0" if seed else None
-        session = _session(asked.folder / f"seed-{seed}", BASE, seed, shared=first, takes=DATA)
-        seeds[seed] = _figures(run_films(session))
-        _write(asked.folder, seeds, faults)
-        for fault in FAULTS if seed < asked.faults else ():
-            place = asked.folder / f"seed-{seed}-{fault.name.replace(' ', '-')}"
-            bad = _session(place, fault.settings, seed, shared=session.workspace.root, takes=MADE)
-            faults[fault.name][seed] = _faulty(fault, bad)
-            _write(asked.folder, seeds, faults)
+    if asked.only:
+        make(RUNS[asked.only], asked.folder)
+        return 0
+    proof = Proof(
+        folder=asked.folder.resolve(),
+        seeds=asked.seeds,
+        faulty=min(asked.faults, asked.seeds),
+        workers=asked.workers or (1 if _on_gpu() else min(2, os.cpu_count() or 1)),
+    )
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    proof.folder.mkdir(parents=True, exist_ok=True)
+    bring(proof.folder)
+    try:
+        proof.run()
+    except AccordError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    seeds, faults = proof.figures()
     print(table(seeds, faults))
     came = [_came(fault, seeds, faults) for fault in FAULTS]
     return 0 if all(all(one) for one in came) else FAILED
+
+
+def _on_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def bring(folder: Path) -> None:
+    """The data that all seeds take from the first."""
+    session = _session(folder / "seed-0", SETTINGS, 0, shared=None, takes=())
+    bring_data(session)
+    session.run(to="base")
+
+
+def make(one: Run, folder: Path) -> None:
+    """Make what this run lacks, and leave its figures in its workspace."""
+    place = folder / one.name
+    if one.fault is None:
+        shared = folder / "seed-0" if one.seed else None
+        session = _session(place, SETTINGS, one.seed, shared=shared, takes=DATA)
+        found = _figures(run_films(session))
+    else:
+        seed = folder / Run(seed=one.seed).name
+        session = _session(place, one.fault.settings, one.seed, shared=seed, takes=MADE)
+        found = _faulty(one.fault, session)
+    begun = place / f".{FIGURES}"
+    begun.write_text(json.dumps(found, indent=1) + "\n")
+    begun.rename(place / FIGURES)
 
 
 def _faulty(fault: Fault, session: Session) -> Figures:
@@ -291,7 +327,7 @@ def table(seeds: Mapping[int, Figures], faults: Mapping[str, Mapping[int, Figure
                 "error" if "error" in bad else f"{show(bad):+.2f} ({show(seeds[seed]):+.2f})"
                 for seed, bad in runs.items()
             )
-            for show in (lambda found: _policy(found, "gold")["value"], _kl)
+            for show in (lambda found: policy_of(found, "gold")["value"], kl_of)
         ]
         lines.append(
             f"| {fault.name} | {fault.predicted} | {sum(came)} of {len(came)} | "
@@ -305,15 +341,6 @@ def _over_seeds(gains: list[float]) -> str:
         return f"{gains[0]:+.2f}"
     found = intervals.mean(gains)
     return f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
-
-
-def _write(
-    folder: Path, seeds: Mapping[int, Figures], faults: Mapping[str, Mapping[int, Figures]]
-) -> None:
-    runs = [*seeds.values(), *(bad for made in faults.values() for bad in made.values())]
-    seconds = sum(sum(run["seconds"].values()) for run in runs if "seconds" in run)
-    body = {"seeds": seeds, "faults": faults, "stage_seconds": seconds}
-    (folder / "proof.json").write_text(json.dumps(body, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def run_films(session: Session) -> list[Outcome]:
     """
     takes = TAKES_ALL if "dpo" in session.config.stages else TAKES
     warn_of_memory(takes, quiet=session.options.quiet)
-    _bring(session)
+    bring_data(session)
     session.run(to="sft", remember=REMEMBER)
     _take(session, "round-1", slice(0, ROUND))
     if "dpo" in session.config.stages:
@@ -71,7 +71,8 @@ def warn_of_memory(takes: float, *, quiet: bool) -> None:
             )
 
 
-def _bring(session: Session) -> None:
+def bring_data(session: Session) -> None:
+    """Fetch the reviews and make the sets of them, where they are not there as they should be."""
     workspace = session.workspace
     with (
         workspace.lock("quickstart", remember=REMEMBER),
