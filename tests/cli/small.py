@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = """\
 recipe = "tiny"
 world = { documents = 60, demonstrations = 60 }
-checkpoint_every = 2
+machine.checkpoint_every = 2
 [pretrain]
 steps = 4
 batch_rows = 4

@@ -103,7 +103,7 @@ def test_the_report_shows_what_was_evaluated_beside_the_settings(
     subprocess.run(["cp", "-r", str(finished), str(folder)], check=True)
     settings = folder / "accord.toml"
     kept = [stage for stage in STAGES if stage not in ("base", "dpo")]
-    settings.write_text(SMALL.replace("checkpoint_every", f"stages = {kept}\ncheckpoint_every"))
+    settings.write_text(SMALL.replace("[pretrain]", f"stages = {kept}\n[pretrain]"))
     done = accord("report", cwd=folder)
     assert done.returncode == 0, done.stderr
     numbers = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -142,7 +142,7 @@ def test_the_micro_batch_of_the_settings_is_used(finished: Path, tmp_path: Path)
     subprocess.run(["cp", "-r", str(finished), str(folder)], check=True)
     settings = folder / "accord.toml"
     settings.write_text(
-        SMALL.replace("checkpoint_every", "micro_batch_tokens = 96\ncheckpoint_every")
+        SMALL.replace("machine.checkpoint", "machine.micro_batch_tokens = 96\nmachine.checkpoint")
     )
     done = accord("run", "--to", "sft", cwd=folder)
     assert [one for _, one in made(done.stdout)] == ["kept"] * 3, done.stderr
@@ -191,7 +191,7 @@ def test_without_sft_the_report_compares_with_pretraining(tmp_path: Path) -> Non
     folder = make(tmp_path / "ws")
     settings = folder / "accord.toml"
     stages = 'stages = ["pretrain", "compare", "dpo", "eval"]'
-    settings.write_text(SMALL.replace("checkpoint_every", f"{stages}\ncheckpoint_every"))
+    settings.write_text(SMALL.replace("machine.checkpoint", f"{stages}\nmachine.checkpoint"))
     for command in ("run", "report"):
         done = accord(command, cwd=folder)
         assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ STEPS = {"pretrain": 5, "sft": 6, "compare": 3, "reward": 6, "ppo": 5, "dpo": 6,
 """Rows of each stage under `SETTINGS`, in the order in which they run."""
 SETTINGS = """\
 recipe = "tiny"
-checkpoint_every = 2
+machine.checkpoint_every = 2
 world = { documents = 60, demonstrations = 60 }
 pretrain = { steps = 5, batch_rows = 4 }
 sft = { epochs = 1, batch_size = 9 }

@@ -13,7 +13,7 @@ from tests.e2e.small import artifact, make, run
 pytest.importorskip("torch")
 SMALL = """\
 recipe = "tiny"
-precision = "bfloat16"
+machine.precision = "bfloat16"
 world = { documents = 60, demonstrations = 60 }
 pretrain = { steps = 5, batch_rows = 4 }
 sft = { epochs = 1, batch_size = 9, adapter = { rank = 0 } }

@@ -17,7 +17,7 @@ from tests.e2e.small import make, manifest, run
 SETTINGS = """\
 recipe = "smollm2"
 model = "model"
-precision = "float32"
+machine.precision = "float32"
 stages = ["sft"]
 [sft]
 epochs = 1

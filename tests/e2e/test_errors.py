@@ -24,7 +24,7 @@ LONG = "A very long tale. " * 60
 OWN_DATA = """\
 recipe = "smollm2"
 model = "model"
-precision = "float32"
+machine.precision = "float32"
 """
 
 

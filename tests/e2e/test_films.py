@@ -33,7 +33,7 @@ pytestmark = pytest.mark.slow
 SETTINGS = """\
 recipe = "films-all"
 model = "tiny"
-precision = "float32"
+machine.precision = "float32"
 sft = { epochs = 0.5, batch_size = 16 }
 top = { epochs = 0.5, batch_size = 16 }
 judge = { texts = 400, made_up = 10, tried = 5 }

@@ -24,7 +24,7 @@ pytest.importorskip("torch")
 SETTINGS = """\
 recipe = "smollm2"
 model = "model"
-precision = "float32"
+machine.precision = "float32"
 stages = ["reward", "dpo"]
 [reward]
 epochs = 8

@@ -17,7 +17,7 @@ pytest.importorskip("torch")
 SETTINGS = """\
 recipe = "smollm2"
 model = "model"
-precision = "float32"
+machine.precision = "float32"
 sft = { epochs = 1, batch_size = 16, adapter = { rank = 4 } }
 reward = { epochs = 1, batch_prompts = 16, scale_prompts = 8, adapter = { rank = 4 } }
 ppo = { steps = 2, batch_prompts = 4, max_tokens = 8, adapter = { rank = 4 } }

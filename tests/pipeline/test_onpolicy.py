@@ -55,7 +55,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def make(folder: Path) -> Workspace:
     made = Workspace.create(folder, "smollm2")
-    made.settings.write_text('recipe = "smollm2"\nmodel = "tiny"\nprecision = "float32"\n')
+    made.settings.write_text('recipe = "smollm2"\nmodel = "tiny"\nmachine.precision = "float32"\n')
     open_session(Options(command="run", workspace=made.root, quiet=True)).run(to="base")
     rated(made, seed=0)
     return made

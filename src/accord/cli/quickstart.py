@@ -19,6 +19,7 @@ from accord.cli.typed import typed
 from accord.core.errors import ConfigError, InterruptedRun
 from accord.core.files import write_atomic
 from accord.pipeline import starter
+from accord.pipeline.config import ALIGNED
 from accord.pipeline.settings import recipe_of
 from accord.pipeline.single import newest_artifact
 from accord.pipeline.workspace import SETTINGS, Workspace
@@ -135,7 +136,7 @@ def _invite(session: Session) -> None:
 
     stages = session.plan().stages
     made = [stage.name for stage in stages]
-    final = next((name for name in ("ppo", "dpo") if name in made), None)
+    final = next((name for name in ALIGNED if name in made), None)
     if final is None or "eval" not in made:
         return
     evaluation = newest_artifact(session.workspace, "eval", stages)

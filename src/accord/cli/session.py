@@ -60,7 +60,7 @@ class Session:
                 machine=self.machine(),
                 to=to,
                 strict=strict,
-                checkpoint_every=self.config.checkpoint_every,
+                checkpoint_every=self.config.machine.checkpoint_every,
                 sink=sink,
                 remember=remember or {"command": "run", "to": to, "strict": strict},
             )
@@ -88,7 +88,7 @@ class Session:
                 stages,
                 machine=self.machine(),
                 strict=strict,
-                checkpoint_every=self.config.checkpoint_every,
+                checkpoint_every=self.config.machine.checkpoint_every,
                 sink=sink,
                 remember={"command": name, "settings": own, "strict": strict},
             )
@@ -146,9 +146,8 @@ class Session:
         def resolve() -> Machine:
             from accord.models.machine import resolve
 
-            return resolve(
-                self.config.precision, self.config.device, self.config.micro_batch_tokens
-            )
+            own = self.config.machine
+            return resolve(own.precision, own.device, own.micro_batch_tokens)
 
         return resolve
 

@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from accord.core.errors import ConfigError, DataError, WorkspaceError
 from accord.core.machine import Machine
 from accord.core.types import Conversation, Prompt, Response, SamplingSettings
+from accord.pipeline.config import ALIGNED
 from accord.pipeline.memory import Roomy
 from accord.pipeline.runner import keys
 from accord.pipeline.single import newest_artifact
 from accord.pipeline.stage import Artifact, Stage, StageContext
 from accord.pipeline.workspace import Workspace
 
-POLICIES = ("ppo", "dpo", "sft", "pretrain", "base")
+POLICIES = (*ALIGNED, "sft", "pretrain", "base")
 """Stages whose artifact can answer, the most trained first."""
 
 
@@ -113,7 +114,7 @@ class Voice:
             StageContext(stage=stage, inputs=inputs, output=workspace.root, machine=machine),
             beside=roles,
         )
-        trained = policy.name in ("ppo", "dpo")
+        trained = policy.name in ALIGNED
         self._role = self._roles.trained(policy.name) if trained else self._roles.start()
         self._sampler = self._roles.sampler(self._role)
 

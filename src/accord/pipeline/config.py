@@ -18,12 +18,18 @@ from accord.algorithms.settings import (
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.core.errors import ConfigError
 
-STAGES = ("pretrain", "sft", "top", "compare", "judge", "reward", "ppo", "dpo", "eval")
+ONLINE = ("ppo",)
+"""Stages that sample, score and learn from their own answers."""
+DIRECT = ("dpo",)
+"""Stages that learn from comparisons without a reward model."""
+ALIGNED = (*ONLINE, *DIRECT)
+"""Stages that make a policy out of judgements; of several, the first is the final one."""
+STAGES = ("pretrain", "sft", "top", "compare", "judge", "reward", *ALIGNED, "eval")
 """Every stage there is, in the order in which a full pipeline runs them."""
 
 
 def start_among(stages: Container[str]) -> str:
-    """The one of `stages` whose policy PPO and DPO start from, and are compared with."""
+    """The one of `stages` whose policy the aligned ones start from, and are compared with."""
     return next((name for name in ("sft", "pretrain") if name in stages), "base")
 
 
@@ -131,15 +137,9 @@ class DataConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PipelineConfig:
-    """Everything that a run depends on, data and machine apart."""
+class MachineConfig:
+    """Where and in what a run computes. Another machine changes results by rounding alone."""
 
-    model: str = "tiny"
-    """The base: `tiny`, `smollm2`, a folder in transformers' format, or a hub id."""
-    stages: tuple[str, ...] = STAGES
-    """Stages that `accord run` makes."""
-    seed: int = 0
-    """Seed of the whole run; the seeds of single stages are added to it."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Format of the products; auto takes bfloat16 where the processor or GPU computes in it."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -149,6 +149,25 @@ class PipelineConfig:
     gradients by rounding alone. None: chosen from this machine's memory."""
     checkpoint_every: int = 25
     """Steps between two checkpoints; long steps are saved every two minutes as well."""
+
+    def __post_init__(self) -> None:
+        at_least("machine.checkpoint_every", self.checkpoint_every, 1)
+        if self.micro_batch_tokens is not None:
+            at_least("machine.micro_batch_tokens", self.micro_batch_tokens, 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PipelineConfig:
+    """Everything that a run depends on, data and machine apart."""
+
+    model: str = "tiny"
+    """The base: `tiny`, `smollm2`, a folder in transformers' format, or a hub id."""
+    stages: tuple[str, ...] = STAGES
+    """Stages that `accord run` makes."""
+    seed: int = 0
+    """Seed of the whole run; the seeds of single stages are added to it."""
+    machine: MachineConfig = field(default_factory=MachineConfig)
+    """Where and in what to compute; no part of what is computed."""
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     """Next-token prediction from scratch."""
     sft: SFTConfig = field(default_factory=SFTConfig)
@@ -193,9 +212,6 @@ class PipelineConfig:
                 do='take [data] out; or, to train on what was imported, replace recipe = "tiny" by '
                 'model = "tiny"',
             )
-        at_least("checkpoint_every", self.checkpoint_every, 1)
-        if self.micro_batch_tokens is not None:
-            at_least("micro_batch_tokens", self.micro_batch_tokens, 1)
         for name in self.stages:
             if name not in STAGES:
                 near = get_close_matches(name, STAGES, n=1)

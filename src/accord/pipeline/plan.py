@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from accord.core.errors import ConfigError
-from accord.pipeline.config import STAGES, PipelineConfig
+from accord.pipeline.config import DIRECT, ONLINE, STAGES, PipelineConfig
 from accord.pipeline.stage import Stage
 from accord.pipeline.stages import build
 from accord.pipeline.workspace import Workspace
@@ -15,9 +15,9 @@ from accord.pipeline.workspace import Workspace
 READ = {
     "demonstrations": ("demonstrations", ("sft", "reward")),
     "top": ("demonstrations", ("top",)),
-    "preferences": ("preferences", ("reward", "dpo")),
-    "dpo": ("preferences", ("dpo",)),
-    "prompts": ("prompts", ("ppo", "eval")),
+    "preferences": ("preferences", ("reward", *DIRECT)),
+    "dpo": ("preferences", DIRECT),
+    "prompts": ("prompts", (*ONLINE, "eval")),
     "ratings": ("ratings", ("judge",)),
 }
 """Kind of the sets that each setting of `data` names, and the stages that read them."""
@@ -65,7 +65,9 @@ def unmatched(
         return []
     found: list[tuple[str, str]] = []
     for setting, (kind, readers) in READ.items():
-        own = [one for one in readers if one != "dpo" or setting == "dpo" or not config.data.dpo]
+        own = [
+            one for one in readers if one not in DIRECT or setting == "dpo" or not config.data.dpo
+        ]
         if not set(own) & set(stages):
             continue
         there = [one.name.partition("/")[2] for one in workspace.datasets(kind)]

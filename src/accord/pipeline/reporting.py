@@ -16,7 +16,7 @@ from accord.evals.report.parts import Truth
 from accord.evals.report.render import render
 from accord.pipeline.arms import arms, truth_of
 from accord.pipeline.artifact import METRICS, Manifest
-from accord.pipeline.config import PipelineConfig, start_among
+from accord.pipeline.config import ALIGNED, ONLINE, PipelineConfig, start_among
 from accord.pipeline.figures import (
     eval_figures,
     judge_trial,
@@ -81,12 +81,12 @@ def _gathered(
             "there is nothing to report yet", where=workspace.root, do="`accord run`"
         )
     evaluation: Mapping[str, Any] = _figures(made, "eval").get("evaluation", {})
-    policies = [name for name in ("ppo", "dpo") if name in made]
+    policies = [name for name in ALIGNED if name in made]
     before = evaluation.get("before", start_among(made))
     after = policies[0] if policies else ""
     reports = tuple(_stage(workspace, manifest, config) for manifest in trained.values())
     shown = _folder(workspace, made["eval"]) / "answers.json" if "eval" in made else None
-    budget = made["ppo"].config["own"]["kl"]["budget"] if after == "ppo" else None
+    budget = made[after].config["own"]["kl"]["budget"] if after in ONLINE else None
     sets = learnt(workspace, made)
     evaluated = workspace.artifact("eval", made["eval"].key) if "eval" in made else None
     heard = opinions(workspace, sets, evaluated, policy=after, versus=before)
@@ -119,7 +119,7 @@ def _gathered(
             evaluation,
             after,
             budget=budget,
-            ended=bool(_figures(made, "ppo").get("budget_spent")),
+            ended=bool(_figures(made, after).get("budget_spent")),
         )
         if evaluation
         else None,
@@ -301,7 +301,7 @@ def _not_shown(
         if heard.blind is None:
             yield "Whether people agree with the simulated raters: no human judged an answer."
         yield "Whether any of it holds outside the tiny world: its language has a few dozen words."
-    elif heard.blind is None and {"reward", "ppo", "dpo"} & set(config.stages):
+    elif heard.blind is None and {"reward", *ALIGNED} & set(config.stages):
         yield "Whether people prefer the new answers: nobody judged them after training."
     if (about := _figures(made, "base").get("about")) is not None:
         yield f"What becomes of a base model: the start is {about}."

@@ -30,8 +30,9 @@ _SETTINGS = """
 # seed = {seed}
 
 # auto, float32 or bfloat16; and auto, cpu or cuda.
-# precision = {precision}
-# device = {device}
+# [machine]
+# precision = {machine.precision}
+# device = {machine.device}
 
 # Which imported sets are used (`accord import FILE --name NAME`); empty means all.
 # [data]

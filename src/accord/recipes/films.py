@@ -17,7 +17,7 @@ from accord.algorithms.settings import (
     SFTConfig,
 )
 from accord.collect.persona import PersonSettings
-from accord.pipeline.config import DataConfig, EvalConfig, PipelineConfig
+from accord.pipeline.config import DataConfig, EvalConfig, MachineConfig, PipelineConfig
 
 ASKED = "Review a film."
 """What every snippet answers; prompts open the answer with three words of a snippet."""
@@ -59,7 +59,7 @@ def films() -> PipelineConfig:
         model="smollm2",
         stages=("sft", "judge", "reward", "ppo", "eval"),
         gold="judge",
-        checkpoint_every=10,
+        machine=MachineConfig(checkpoint_every=10),
         data=DataConfig(
             demonstrations=("films",),
             top=("films-best",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accord.algorithms.settings import PPOConfig, RewardConfig, SFTConfig
-from accord.pipeline.config import EvalConfig, PipelineConfig
+from accord.pipeline.config import EvalConfig, MachineConfig, PipelineConfig
 
 
 def smollm2() -> PipelineConfig:
@@ -11,7 +11,7 @@ def smollm2() -> PipelineConfig:
     return PipelineConfig(
         model="smollm2",
         stages=("sft", "reward", "ppo", "dpo", "eval"),
-        checkpoint_every=10,
+        machine=MachineConfig(checkpoint_every=10),
         sft=SFTConfig(epochs=2, batch_size=8, max_tokens=512),
         reward=RewardConfig(epochs=1, batch_prompts=8, max_tokens=512),
         ppo=PPOConfig(steps=40, batch_prompts=32),

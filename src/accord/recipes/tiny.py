@@ -13,7 +13,13 @@ from accord.algorithms.settings import (
     Schedule,
     SFTConfig,
 )
-from accord.pipeline.config import CompareConfig, EvalConfig, PipelineConfig, WorldConfig
+from accord.pipeline.config import (
+    CompareConfig,
+    EvalConfig,
+    MachineConfig,
+    PipelineConfig,
+    WorldConfig,
+)
 
 
 def tiny() -> PipelineConfig:
@@ -22,7 +28,7 @@ def tiny() -> PipelineConfig:
     return PipelineConfig(
         model="tiny",
         stages=("pretrain", "sft", "compare", "reward", "ppo", "dpo", "eval"),
-        precision="float32",
+        machine=MachineConfig(precision="float32"),
         world=WorldConfig(documents=3000, demonstrations=1200),
         gold="grammar",
         pretrain=PretrainConfig(steps=400, batch_rows=8, row_tokens=128),

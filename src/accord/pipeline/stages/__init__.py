@@ -23,6 +23,9 @@ from accord.algorithms.settings import (
 from accord.core.errors import ConfigError
 from accord.core.protocols import Row
 from accord.pipeline.config import (
+    ALIGNED,
+    DIRECT,
+    ONLINE,
     CompareConfig,
     EvalConfig,
     PipelineConfig,
@@ -40,8 +43,7 @@ KINDS = {
     "compare": "preferences",
     "judge": "judge",
     "reward": "reward model",
-    "ppo": "policy",
-    "dpo": "policy",
+    **dict.fromkeys(ALIGNED, "policy"),
     "eval": "evaluation",
 }
 
@@ -125,7 +127,7 @@ def _base(config: PipelineConfig, root: Path) -> Stage:
 
 
 def _config(name: str, config: PipelineConfig) -> StageConfig:
-    watched = name in ("compare", "ppo", "eval")
+    watched = name in ("compare", *ONLINE, "eval")
     return StageConfig(
         own=getattr(config, name),
         world=config.world,
@@ -158,14 +160,14 @@ def _inputs(
         case "reward":
             shown = _data("demonstrations", config, workspace, needed=False)
             return (*start, *_preferences(made, config, workspace), *shown)
-        case "dpo":
+        case _ if name in DIRECT:
             return (*start, *_preferences(made, config, workspace, of="dpo"))
-        case "ppo":
+        case _ if name in ONLINE:
             _require("reward", made, name)
             judge = _judge(made, name, config)
             return (*start, "reward", *judge, *_prompts(made, config, workspace))
         case _:
-            policies: list[str] = [stage for stage in ("top", "ppo", "dpo") if stage in made]
+            policies: list[str] = [stage for stage in ("top", *ALIGNED) if stage in made]
             reward = [stage for stage in ("reward",) if stage in made]
             policies += _judge(made, name, config)
             # Whatever was trained on is looked at: its prompts are not held out.

@@ -25,14 +25,15 @@ from accord.evals.policies import Answers
 from accord.models.ragged import Ragged, micro_batches
 from accord.models.role import Role
 from accord.pipeline.arms import TOLD
+from accord.pipeline.config import ALIGNED
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages.ppo import score
 from accord.pipeline.stages.roles import Roles
+from accord.pipeline.stages.scoring import Scorer
 from accord.pipeline.stages.watching import Watched
 from accord.stats.diversity import repeated
 from accord.text.tokenized import Tokenized
 
-TRAINED = ("top", "ppo", "dpo")
+TRAINED = ("top", *ALIGNED)
 """Stages whose policy is compared with the one that they, or the baselines, start from."""
 
 
@@ -101,9 +102,7 @@ def measure(context: StageContext, roles: Roles, arm: Arm, asked: Asked) -> Meas
     texts = [roles.template.answer_text(answer.tokens) for answer in answers]
     shape = (len(asked.ids), arm.samples)
     tokens = context.machine.micro_batch_tokens
-    judged = (
-        score(asked.reward, rows, tokens, stop=roles.template.stop_id) if asked.reward else None
-    )
+    judged = Scorer(asked.reward, roles.template.stop_id, tokens)(rows) if asked.reward else None
     prompts = [asked.prompts[p].conversation for p in numbers]
     measured = Answers(
         kl=_drift(arm, asked, rows, answers, tokens, config.temperature).reshape(shape),

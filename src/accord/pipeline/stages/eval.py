@@ -18,7 +18,7 @@ from accord.evals.policies import Answers, best_of, compare, summarise
 from accord.pipeline.arms import BEST
 from accord.pipeline.blind import SHOWN as SHOWN_FILE
 from accord.pipeline.blind import TEXTS, spoken
-from accord.pipeline.config import start_among
+from accord.pipeline.config import ALIGNED, start_among
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.arms import TRAINED, Asked, Measured, arms, measure
 from accord.pipeline.stages.fitting import asked_prompts
@@ -131,7 +131,7 @@ def _shown(
 ) -> list[dict[str, object]]:
     """The first answer of every policy to some prompts, with what was measured of it."""
     rows = [(p, "drawn by seed") for p in range(min(SHOWN, len(prompts)))]
-    last = next((name for name in ("ppo", "dpo", "top") if name in measured), None)
+    last = next((name for name in (*ALIGNED, "top") if name in measured), None)
     if last is not None:
         gain_P = _gain(measured[before].answers, measured[last].answers)
         order = [int(p) for p in gain_P.argsort() if p >= SHOWN]

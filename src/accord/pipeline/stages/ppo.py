@@ -11,13 +11,12 @@ from accord.algorithms.descent import fresh_state
 from accord.algorithms.ppo import Parts, train
 from accord.core.protocols import Row
 from accord.core.types import Completion, Prompt
-from accord.models.ragged import Ragged, micro_batches
 from accord.models.role import Role
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.roles import Roles
+from accord.pipeline.stages.scoring import Scorer
 from accord.pipeline.stages.watching import watched
-from accord.text.tokenized import Tokenized
 
 
 def body(context: StageContext) -> Iterator[Row]:
@@ -29,6 +28,7 @@ def body(context: StageContext) -> Iterator[Row]:
     reward = roles.reward()
     critic = roles.critic(reward, config.critic_start)
     prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
+    scorer = Scorer(reward, roles.template.stop_id, context.machine.micro_batch_tokens)
     state = fresh_state(_both(policy, critic), config.optimizer)
     context.track(state)
     context.total(config.steps)
@@ -38,9 +38,7 @@ def body(context: StageContext) -> Iterator[Row]:
         reference=reference,
         critic=critic,
         sampler=roles.sampler(policy),
-        score=lambda asked, rows: score(
-            reward, rows, context.machine.micro_batch_tokens, stop=roles.template.stop_id
-        ),
+        score=lambda asked, rows: scorer(rows),
         watch=_watch(context, roles, prompts),
         micro_batch_tokens=context.machine.micro_batch_tokens,
     )
@@ -48,21 +46,6 @@ def body(context: StageContext) -> Iterator[Row]:
     context.note("budget_spent", bool(state.numbers.get("budget_spent")))
     context.note("kl_coefficient", state.numbers["kl/coefficient"])
     roles.save(policy, "ppo")
-
-
-@torch.no_grad()
-def score(reward: Role, rows: Sequence[Tokenized], tokens: int, *, stop: int) -> list[float]:
-    """Reward-model scores of prompt + answer rows, in the model's unit.
-
-    Answers that the limit cut are read as texts that end there: behind any other token the model
-    was never asked for a score, and what it says there, high or low, is about nothing.
-    """
-    scores: list[float] = []
-    ended = [row.ended(stop) for row in rows]
-    for group in micro_batches([len(row) for row in ended], tokens):
-        ragged = Ragged.of([ended[i] for i in group], reward.backbone.machine.device)
-        scores += reward.scores(ragged).tolist()
-    return scores
 
 
 def _both(policy: Role, critic: Role) -> Iterator[tuple[str, torch.nn.Parameter]]:

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 
 from accord.models.role import Role, ScalarHead
-from accord.pipeline.stages.ppo import score
+from accord.pipeline.stages.scoring import Scorer
 from accord.text.tokenized import Tokenized
 from tests.models.workshop import with_adapters
 
@@ -24,8 +24,8 @@ def test_an_answer_that_was_cut_is_scored_as_one_that_ends_there(tiny_folder: Pa
     cut = Tokenized.answered(prompt, said)
     ends = Tokenized.answered(prompt, [*said, STOP])
     other = Tokenized.answered(prompt, [*said[:-1], STOP])
-    one, whole, third = score(reward, [cut, ends, other], 64, stop=STOP)
+    one, whole, third = Scorer(reward, STOP, 64)([cut, ends, other])
     assert one == pytest.approx(whole, abs=1e-6)
     assert abs(one - third) > 1e-5
-    (bare,) = score(reward, [cut], 64, stop=said[-1])  # read at its last word
+    (bare,) = Scorer(reward, said[-1], 64)([cut])  # read at its last word
     assert abs(bare - one) > 1e-5
