@@ -29,7 +29,7 @@ from accord.store.registry import conversation_of, publish_guideline, response_t
 
 TEXTS = "texts.jsonl"
 """What every policy said, in an evaluation's artifact."""
-SHOWN = "answers.json"
+ANSWERS = "answers.json"
 """What of it the report shows."""
 GUIDELINES = """\
 Two answers to the same prompt, by two policies that you cannot tell apart. Put first the one that
@@ -172,7 +172,7 @@ def spoken(conversation: Conversation) -> str:
 
 def _shown(evaluation: Artifact) -> frozenset[str]:
     """Prompts whose answers stand in the report."""
-    path = evaluation.folder / SHOWN
+    path = evaluation.folder / ANSWERS
     if not path.is_file():
         return frozenset()
     try:

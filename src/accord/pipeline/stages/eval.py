@@ -16,8 +16,7 @@ from accord.core.protocols import Row
 from accord.core.types import Prompt
 from accord.evals.policies import Answers, best_of, compare, summarise
 from accord.pipeline.arms import BEST
-from accord.pipeline.blind import SHOWN as SHOWN_FILE
-from accord.pipeline.blind import TEXTS, spoken
+from accord.pipeline.blind import ANSWERS, TEXTS, spoken
 from accord.pipeline.config import ALIGNED, start_among
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.arms import TRAINED, Asked, Measured, arms, measure
@@ -76,7 +75,7 @@ def body(context: StageContext) -> Iterator[Row]:
     context.note("evaluation", figures)
     (context.output / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
     shown = _shown(prompts, measured, before)
-    (context.output / SHOWN_FILE).write_text(json.dumps(shown, indent=1) + "\n")
+    (context.output / ANSWERS).write_text(json.dumps(shown, indent=1) + "\n")
     with (context.output / TEXTS).open("w", encoding="utf-8") as file:
         for p, prompt in enumerate(prompts):
             said = {name: one.texts[p] for name, one in measured.items()}
