@@ -19,8 +19,9 @@ from accord.pipeline.arms import BEST
 from accord.pipeline.blind import ANSWERS, TEXTS, spoken
 from accord.pipeline.config import ALIGNED, start_among
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages.arms import TRAINED, Asked, Measured, arms, measure
+from accord.pipeline.stages.arms import TRAINED, Asked, arms, measure
 from accord.pipeline.stages.fitting import asked_prompts
+from accord.pipeline.stages.measured import Measured, Measurements
 from accord.pipeline.stages.roles import Roles
 from accord.pipeline.stages.watching import watched
 from accord.stats.diversity import distinct, runs
@@ -60,10 +61,12 @@ def body(context: StageContext) -> Iterator[Row]:
     before = start_among(context.inputs)
     listed = list(arms(context, roles, before))
     context.total(len(listed))
-    measured: dict[str, Measured] = {}
-    for done, arm in enumerate(listed, start=1):
-        measured[arm.name] = measure(context, roles, arm, asked)
-        yield {"progress": done / len(listed)}
+    state = Measurements()
+    context.track(state)
+    for arm in listed[state.step :]:
+        state.arms[arm.name] = measure(context, roles, arm, asked)
+        yield {"progress": state.step / len(listed)}
+    measured = dict(state.arms)
     measured |= _picked(measured[before], config.best_of)
     figures = _figures(measured, before) | {
         "best_of": best_of(measured[before].answers, config.best_of),
