@@ -11,7 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from accord.collect.campaign import CampaignSettings, campaign_called, open_campaign
+from accord.collect.campaign import (
+    EVERYBODY,
+    CampaignSettings,
+    campaign_called,
+    open_campaign,
+)
 from accord.collect.formats import Unjudged
 from accord.collect.ready import add_tasks
 from accord.collect.sheet import RaterKind
@@ -79,7 +84,7 @@ def open_blind(
     settings = CampaignSettings(
         name=name,
         guideline=f"blind-{digest(GUIDELINES)[:6]}",
-        overlap=1000,  # whoever comes is asked everything
+        overlap=EVERYBODY,
         gold_share=0.0,
         repeat_share=0.0,
         adjudicate=False,
