@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from accord.algorithms.descent import fresh_state
-from accord.algorithms.ppo import Parts, Score, train
+from accord.algorithms.ppo import Parts, train
+from accord.algorithms.rollouts import Score
 from accord.algorithms.settings import KLSettings, OptimizerSettings, PPOConfig
 from accord.core.protocols import Row
 from accord.core.types import Completion, StopReason

@@ -156,9 +156,9 @@ def test_old_logprobs_of_another_policy_are_caught(
 
     real = ppo.collect
 
-    def drifted(*arguments: object) -> ppo.Experience:
-        sampled, *rest = real(*arguments)  # type: ignore[arg-type]
-        return ppo.Experience(replace(sampled, logp_M=sampled.logp_M + 0.01), *rest)
+    def drifted(*arguments: object) -> ppo.Sampled:
+        sampled = real(*arguments)  # type: ignore[arg-type]
+        return replace(sampled, logp_M=sampled.logp_M + 0.01)
 
     monkeypatch.setattr(ppo, "collect", drifted)
     monkeypatch.setattr("accord.algorithms.agreement.first_steps", lambda *a, **k: None)

@@ -7,6 +7,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import pytest
 import torch
@@ -14,18 +15,34 @@ from torch import Tensor
 
 from accord.algorithms import ppo
 from accord.algorithms.descent import fresh_state
-from accord.algorithms.ppo import Parts, Sampled, collect, describe, estimate, train, update
-from accord.algorithms.settings import KLSettings, OptimizerSettings, PPOConfig, Schedule
-from accord.core.errors import DivergenceError
+from accord.algorithms.ppo import Constants, Parts, Sampled, collect, describe, estimate, train
+from accord.algorithms.rollouts import Rollout
+from accord.algorithms.settings import (
+    KLEstimator,
+    KLPlace,
+    KLSettings,
+    OptimizerSettings,
+    PPOConfig,
+    Schedule,
+)
+from accord.core.errors import ConfigError, DivergenceError
 from accord.core.metrics import check_row
+from accord.core.types import Completion
 from accord.models.ragged import Ragged
 from accord.models.role import Role, ScalarHead
 from accord.objectives import kl, policy, value
 from accord.rollout.engine import TorchSampler
-from accord.text.tokenized import Tokenized
+from accord.text.tokenized import Tokenized, TokenRows
 from tests.algorithms.arena import CONFIG, PROMPTS, Arena, arena, said
 from tests.algorithms.loops import Run, check_resume, pads_left, weights
-from tests.models.workshop import Folders, furthest, load, take_gradients, true_logits
+from tests.models.workshop import (
+    Folders,
+    furthest,
+    load,
+    perturb,
+    take_gradients,
+    true_logits,
+)
 
 ADAPTIVE = KLSettings(coefficient=0.1, target=0.05, horizon=64)
 WANDERING = replace(
@@ -46,10 +63,13 @@ def sampled(
     assert isinstance(stops, list)
     reference_M = torch.full((sum(counts),), -2.0)
     return Sampled(
-        asked=[0] * len(counts),
-        answers=said(counts, stops),
-        rows=[Tokenized((5,) + (1,) * n, (False,) + (True,) * n) for n in counts],
-        score_B=torch.tensor(scores),
+        rollout=Rollout(
+            asked=[0] * len(counts),
+            answers=said(counts, stops),
+            rows=[Tokenized((5,) + (1,) * n, (False,) + (True,) * n) for n in counts],
+            score_B=torch.tensor(scores),
+            shaped_B=torch.tensor(scores),
+        ),
         logp_M=reference_M + torch.tensor(drift),
         reference_M=reference_M,
         value_M=torch.tensor(values),
@@ -82,44 +102,20 @@ def test_without_a_coefficient_only_the_score_counts() -> None:
     assert torch.equal(drifting, still)
 
 
-@pytest.mark.parametrize(
-    ("missing", "clip", "paid"),
-    [
-        (None, None, [9.0, 9.0, -9.0]),
-        (-1.0, None, [9.0, -1.0, -9.0]),
-        (-1.0, 5.0, [5.0, -1.0, -5.0]),
-        (-8.0, 5.0, [5.0, -5.0, -5.0]),
-        (None, 5.0, [5.0, 5.0, -5.0]),
-    ],
-)
-def test_missing_stops_and_clipping(
-    missing: float | None, clip: float | None, paid: list[float]
-) -> None:
-    batch = sampled([1, 1, 1], [9.0, 9.0, -9.0], [0.0] * 3, [0.0] * 3, stops=[True, False, True])
-    config = PPOConfig(missing_stop_score=missing, score_clip=clip)
-    assert estimate(config, batch, 0.1)[0].tolist() == pytest.approx(paid)
-
-
-def test_nothing_is_gained_by_never_stopping() -> None:
-    """An unfinished answer that scores below the fixed score keeps what it scores."""
-    batch = sampled([1, 1], [-3.0, -3.0], [0.0] * 2, [0.0] * 2, stops=[True, False])
-    config = PPOConfig(missing_stop_score=-1.0)
-    assert estimate(config, batch, 0.1)[0].tolist() == pytest.approx([-3.0, -3.0])
-
-
 def test_a_rollout_batch_by_the_models_own_numbers(tiny_folder: Path) -> None:
     ring = arena(tiny_folder)
     for _ in itertools.islice(ring.rows(), 2):
         pass
     ring.config = replace(CONFIG, temperature=0.8)
-    batch, advantage_M, return_M = collect(ring.config, ring.parts, ring.state, seed=4)
-    assert len(batch.rows) == 16
-    assert batch.asked[::2] == batch.asked[1::2]
+    batch = collect(ring.config, ring.parts, ring.state, seed=4)
+    rows, answers = batch.rollout.rows, batch.rollout.answers
+    assert len(rows) == 16
+    assert batch.rollout.asked[::2] == batch.rollout.asked[1::2]
     parts = ring.parts
     for role, found in ((parts.policy, batch.logp_M), (parts.reference, batch.reference_M)):
         role.backbone.activate(role.adapters)
         want = []
-        for row in batch.rows:
+        for row in rows:
             (logits,) = true_logits(role.backbone, [row.ids])
             logp = (logits / 0.8).log_softmax(-1)
             want += [logp[t - 1, i] for t, (i, m) in enumerate(zip(*_pair(row), strict=True)) if m]
@@ -128,19 +124,17 @@ def test_a_rollout_batch_by_the_models_own_numbers(tiny_folder: Path) -> None:
     head, scale = parts.critic.head, parts.critic.scale
     assert head is not None
     values = []
-    for row in batch.rows:
+    for row in rows:
         with torch.no_grad():
             hidden = parts.critic.backbone.decoder(input_ids=torch.tensor([row.ids]))
             raw = head(hidden.last_hidden_state[0])
         values += [(raw[t - 1] - scale.shift) / scale.scale for t, m in enumerate(row.mask) if m]
     torch.testing.assert_close(batch.value_M, torch.stack(values), atol=2e-5, rtol=0)
-    again = estimate(ring.config, batch, 0.1)
-    assert torch.equal(advantage_M, again[0])
-    assert torch.equal(return_M, again[1])
     # And what is reported of it.
-    metrics = describe(ppo.Experience(batch, advantage_M, return_M), 0.1, ring.parts)
+    _, return_M = estimate(ring.config, batch, 0.1)
+    metrics = describe(batch, return_M, 0.1, ring.parts)
     k1 = [part.sum().item() for part in (batch.logp_M - batch.reference_M).split(batch.counts)]
-    scores = [sum(i in ring.good for i in answer.tokens) - 3 for answer in batch.answers]
+    scores = [sum(i in ring.good for i in answer.tokens) - 3 for answer in answers]
     unexplained = (return_M - batch.value_M).var(correction=0) / return_M.var(correction=0)
     assert metrics == pytest.approx(
         metrics
@@ -151,8 +145,8 @@ def test_a_rollout_batch_by_the_models_own_numbers(tiny_folder: Path) -> None:
             "kl/token": sum(k1) / sum(batch.counts),
             "value/explained_variance": 1 - unexplained.item(),
             "answer/length": fmean(batch.counts),
-            "answer/stopped": fmean(a.stop == "stop" for a in batch.answers),
-            "tokens": sum(len(row.ids) for row in batch.rows),
+            "answer/stopped": fmean(a.stop == "stop" for a in answers),
+            "tokens": sum(len(row.ids) for row in rows),
             "reward/gold": 16.0,
         },
         rel=1e-4,
@@ -218,8 +212,15 @@ def minibatch(ring: Arena) -> tuple[dict[str, float], dict[str, Tensor]]:
     with torch.no_grad():
         logp_M = ring.parts.policy.logprobs(Ragged.of(rows))[0]
     noise = torch.randn(4, len(logp_M), generator=generator)
-    old = [logp_M + 0.3 * noise[0], noise[1], 3 + noise[2], noise[3]]
-    metrics = ppo._minibatch(ring.config, rows, old, ring.parts)
+    fixed = Constants(
+        old_logp_M=logp_M + 0.3 * noise[0],
+        reference_M=logp_M,
+        old_value_M=noise[1],
+        advantage_M=3 + noise[2],
+        return_M=noise[3],
+        weight_M=torch.ones_like(logp_M),
+    )
+    metrics = ppo._minibatch(ring.config, rows, fixed, 0.1, ring.parts)
     return metrics, take_gradients(ring.state.parameters.items())
 
 
@@ -286,11 +287,11 @@ def test_every_pass_takes_every_answer_once(
     real = ppo._minibatch
 
     def spy(
-        config: PPOConfig, rows: list[Tokenized], old: list[Tensor], parts: Parts
+        config: PPOConfig, rows: list[Tokenized], fixed: Constants, *rest: Any
     ) -> dict[str, float]:
-        assert all(len(flat) == sum(sum(row.mask) for row in rows) for flat in old)
+        assert all(len(flat) == sum(sum(row.mask) for row in rows) for flat in fixed)
         taken.append([row.ids for row in rows])
-        return real(config, rows, old, parts)
+        return real(config, rows, fixed, *rest)
 
     monkeypatch.setattr(ppo, "_minibatch", spy)
     (_,) = ring.rows()
@@ -386,29 +387,130 @@ def test_a_reward_that_is_no_number_stops_the_run_with_its_batch(tiny_folder: Pa
     assert all(torch.equal(after[name], before[name]) for name in before)
 
 
+IN_LOSS = KLSettings(coefficient=0.1, place=KLPlace.LOSS, estimator=KLEstimator.K2)
+
+
+def test_kl_in_the_loss_is_not_in_the_reward(tiny_folder: Path) -> None:
+    batch = sampled([3], [1.0], [1.0, -0.5, 2.0], [0.5, 0.4, 0.3])
+    in_loss = estimate(PPOConfig(kl=IN_LOSS), batch, 0.1)
+    without = estimate(PPOConfig(), batch, 0.0)
+    assert torch.equal(in_loss[0], without[0])
+    ring = arena(tiny_folder, config=replace(CONFIG, kl=IN_LOSS))
+    metrics, gradients = minibatch(ring)
+    ring.config = CONFIG
+    plain, others = minibatch(ring)
+    # Made-up experience has the policy itself as reference: nothing to pay, and no pull of k2.
+    assert metrics["kl/loss"] == pytest.approx(0, abs=1e-9)
+    assert metrics["loss"] == pytest.approx(plain["loss"], rel=1e-5)
+    assert furthest(gradients, others) < 2e-5
+
+
+@pytest.mark.parametrize("estimator", ["k2", "k3"])
+def test_kl_in_the_loss_holds_the_policy(tiny_folder: Path, estimator: str) -> None:
+    """With nothing else to gain, a policy that was moved away goes back."""
+    config = replace(
+        CONFIG,
+        steps=4,
+        kl=KLSettings(coefficient=5.0, place=KLPlace.LOSS, estimator=KLEstimator(estimator)),
+        optimizer=OptimizerSettings(learning_rate=2e-3, epsilon=1e-5),
+    )
+    ring = arena(tiny_folder, config=config)
+    ring.change(score=lambda asked, rows: [0.0] * len(rows))
+    next(ring.rows())
+    perturb(ring.backbone, "ppo", seed=3, size=0.05)
+    rows = list(ring.rows())
+    assert rows[0]["kl/sequence"] > 2 * rows[-1]["kl/sequence"] > 0
+    assert rows[0]["kl/loss"] > 0
+
+
+def test_the_critic_learns_alone_before_the_policys_first_update(tiny_folder: Path) -> None:
+    config = replace(CONFIG, steps=1, critic_steps=2, kl=ADAPTIVE)
+    ring = arena(tiny_folder, config=config)
+    moments, rows = [weights(ring.state)], []
+    for row in ring.rows():
+        rows.append(row)
+        moments.append(weights(ring.state))
+    assert len(rows) == config.batches == 3
+    for before, after, learns in zip(moments, moments[1:], (False, False, True), strict=True):
+        moved = {name for name in before if not torch.equal(before[name], after[name])}
+        assert {name for name in moved if name.startswith("critic.")}
+        assert bool({name for name in moved if name.startswith("policy.")}) is learns
+    assert [row["kl/sequence"] for row in rows] == [0, 0, 0]
+    assert [row["kl/coefficient"] for row in rows] == [0.1] * 3  # nothing to steer yet
+
+
+def demonstrations(count: int) -> TokenRows:
+    return TokenRows.build(
+        Tokenized((5, 6, *range(100 + i, 106 + i)), (False,) * 2 + (True,) * 6)
+        for i in range(count)
+    )
+
+
+def test_ppo_ptx_imitates_beside_what_it_earns(tiny_folder: Path) -> None:
+    """With nothing to earn, the demonstrations' likelihood is all that moves the policy."""
+    config = replace(
+        CONFIG, steps=6, ptx=1.0, whiten_advantages=False, kl=KLSettings(coefficient=0)
+    )
+    ring = arena(tiny_folder, config=config)
+    ring.change(score=lambda asked, rows: [0.0] * len(rows), demonstrations=demonstrations(5))
+    rows = list(ring.rows())
+    assert rows[-1]["language/nll"] < rows[0]["language/nll"] - 0.5
+    check_row(rows[0], where="step 1")
+
+
+def test_ppo_ptx_adds_its_share_of_the_loss(tiny_folder: Path) -> None:
+    found = []
+    for ptx in (0.0, 0.5):
+        ring = arena(tiny_folder, config=replace(CONFIG, ptx=ptx))
+        ring.change(demonstrations=demonstrations(5))
+        found.append(dict(next(ring.rows())))
+    assert "language/nll" not in found[0]
+    assert found[1]["loss"] == pytest.approx(found[0]["loss"] + 0.5 * found[1]["language/nll"])
+    assert found[1]["grad_norm"] != found[0]["grad_norm"]
+
+
+def test_ppo_ptx_needs_demonstrations(tiny_folder: Path) -> None:
+    ring = arena(tiny_folder, config=replace(CONFIG, ptx=0.5))
+    with pytest.raises(ConfigError, match="needs demonstrations"):
+        next(ring.rows())
+
+
+def test_a_correction_weighs_the_policys_loss(tiny_folder: Path) -> None:
+    """A sampler whose log-probabilities are off by ln 2 everywhere: all ratios are 2."""
+    ring = arena(tiny_folder, config=replace(CONFIG, correction=1.5))
+    real = ring.parts.sampler
+
+    class Off:
+        def sample(self, *given: Any, **how: Any) -> list[list[Completion]]:
+            return [
+                [
+                    replace(one, logprobs=tuple(logp - math.log(2) for logp in one.logprobs))
+                    for one in group
+                ]
+                for group in real.sample(*given, **how)
+            ]
+
+    ring.state.step = 2  # after the steps whose agreement is checked
+    ring.change(sampler=Off())
+    row = next(ring.rows())
+    assert row["importance/max"] == pytest.approx(2, rel=1e-3)
+    assert row["importance/mean"] == pytest.approx(2, rel=1e-3)
+    assert row["importance/truncated"] == 1
+    assert row["engine/gap_mean"] == pytest.approx(math.log(2), rel=1e-3)
+
+
 def test_prompts_and_samples_change_from_step_to_step(tiny_folder: Path) -> None:
     ring = arena(tiny_folder)
     batches = []
     for step in range(3):
         ring.state.step = step
-        ring.state.numbers["kl/coefficient"] = 0.1
-        batches.append(collect(ring.config, ring.parts, ring.state, seed=4).sampled)
+        batches.append(collect(ring.config, ring.parts, ring.state, seed=4).rollout)
     assert sorted({p for batch in batches for p in batch.asked}) == list(range(24))
     ring.state.step = 0
-    again = collect(ring.config, ring.parts, ring.state, seed=4).sampled
-    other = collect(ring.config, ring.parts, ring.state, seed=5).sampled
+    again = collect(ring.config, ring.parts, ring.state, seed=4).rollout
+    other = collect(ring.config, ring.parts, ring.state, seed=5).rollout
     assert again.answers == batches[0].answers
     assert other.answers != again.answers
-    assert (
-        update(
-            ring.config,
-            ppo.Experience(again, again.value_M, again.value_M),
-            ring.parts,
-            ring.state,
-            4,
-        )["grad_norm"]
-        > 0
-    )
 
 
 def test_a_bandit_converges_to_the_reference_times_exp_of_the_reward(folder_of: Folders) -> None:

@@ -27,7 +27,7 @@ def all_true(like: torch.Tensor) -> torch.Tensor:
     return torch.ones_like(like, dtype=torch.bool)
 
 
-def test_golden() -> None:
+def test_gae_by_hand_golden() -> None:
     reward_BT, value_BT = rows([-0.1, 0.0, 1.0]), rows([0.5, 0.4, 0.3])
     advantage_BT, return_BT = advantage.gae(
         reward_BT=reward_BT, value_BT=value_BT, mask_BT=all_true(value_BT), gamma=1.0, lam=0.95
@@ -36,7 +36,7 @@ def test_golden() -> None:
     assert return_BT[0].tolist() == pytest.approx([0.83675, 0.965, 1.0], abs=1e-12)
 
 
-def test_discount_by_hand() -> None:
+def test_gae_by_hand_with_discount() -> None:
     """gamma .5, lambda .5. Last: 1 - .2 = .8. First: 0 + .5 * .2 - .4 + .25 * .8 = -.1."""
     advantage_BT, return_BT = advantage.gae(
         reward_BT=rows([0.0, 1.0]),
@@ -50,7 +50,7 @@ def test_discount_by_hand() -> None:
 
 
 @given(unit, unit, st.integers(0, 10_000))
-def test_is_the_weighted_sum_of_errors(gamma: float, lam: float, seed: int) -> None:
+def test_gae_parity_with_the_weighted_sum_of_errors(gamma: float, lam: float, seed: int) -> None:
     """Independent implementation: the definition, as a double sum (eq. 16 of the paper)."""
     reward_BT, value_BT = draw(seed, 2, 6), draw(seed + 1, 2, 6)
     ours, _ = advantage.gae(
@@ -64,7 +64,7 @@ def test_is_the_weighted_sum_of_errors(gamma: float, lam: float, seed: int) -> N
             assert ours[b, t].item() == pytest.approx(expected, abs=1e-9)
 
 
-def test_lambda_1_is_the_return_less_the_value() -> None:
+def test_gae_property_lambda_1_is_the_return_less_the_value() -> None:
     reward_BT, value_BT = draw(0, 3, 5), draw(1, 3, 5)
     advantage_BT, return_BT = advantage.gae(
         reward_BT=reward_BT, value_BT=value_BT, mask_BT=all_true(value_BT), gamma=1.0, lam=1.0
@@ -74,7 +74,7 @@ def test_lambda_1_is_the_return_less_the_value() -> None:
     assert torch.allclose(advantage_BT, to_go - value_BT)
 
 
-def test_lambda_0_is_the_one_step_error() -> None:
+def test_gae_property_lambda_0_is_the_one_step_error() -> None:
     reward_BT, value_BT = draw(0, 3, 5), draw(1, 3, 5)
     advantage_BT, _ = advantage.gae(
         reward_BT=reward_BT, value_BT=value_BT, mask_BT=all_true(value_BT), gamma=0.9, lam=0.0
@@ -89,7 +89,7 @@ def test_lambda_0_is_the_one_step_error() -> None:
     unit,
     unit,
 )
-def test_masked_slots_influence_nothing(
+def test_gae_property_masked_slots_influence_nothing(
     kept: list[list[bool]], junk: float, gamma: float, lam: float
 ) -> None:
     """Left, right and inner masks: the same as the row without those slots, and 0 in them."""
@@ -120,7 +120,7 @@ def test_masked_slots_influence_nothing(
         assert torch.allclose(return_BT[b, mask_T], alone_return[0])
 
 
-def test_constants_and_inputs_stay_as_they_were() -> None:
+def test_gae_gradient_is_none_and_inputs_stay_as_they_were() -> None:
     value_BT = draw(0, 2, 3).requires_grad_()
     before = value_BT.detach().clone()
     advantage_BT, return_BT = advantage.gae(
@@ -152,7 +152,7 @@ def test_whiten_by_hand() -> None:
 
 
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=20), st.floats(-50, 50))
-def test_whiten_moments_and_shift(numbers: list[float], shift: float) -> None:
+def test_whiten_property_moments_and_shift(numbers: list[float], shift: float) -> None:
     x_M = torch.tensor(numbers, dtype=torch.float64)
     white_M = advantage.whiten(x_M)
     assert white_M.mean().item() == pytest.approx(0, abs=1e-6)

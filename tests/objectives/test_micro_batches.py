@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from accord.objectives import language, pairs, policy, preference, reward, value
+from accord.objectives import kl, language, pairs, policy, preference, reward, value
 from accord.objectives.loss import Loss
 
 ITEMS = 12
@@ -50,6 +50,14 @@ def ppo_policy(batch: Columns, _whole: Columns) -> Loss:
     return policy.clipped(**batch, clip=0.2, global_tokens=ITEMS)
 
 
+def reinforce(batch: Columns, _whole: Columns) -> Loss:
+    return policy.reinforce(**batch, global_tokens=ITEMS + 2)
+
+
+def penalty(batch: Columns, _whole: Columns) -> Loss:
+    return kl.penalty(**batch, estimator=kl.k3, global_tokens=ITEMS + 2)
+
+
 def ppo_value(batch: Columns, _whole: Columns) -> Loss:
     return value.clipped(**batch, clip=0.2, global_tokens=ITEMS)
 
@@ -67,7 +75,17 @@ OBJECTIVES: dict[str, tuple[Callable[[Columns, Columns], Loss], tuple[str, ...],
         ("first_B", "second_B", "ref_first_B", "ref_second_B", *PAIR),
         "second_B",
     ),
-    "policy.clipped": (ppo_policy, ("logp_M", "old_logp_M", "advantage_M"), "logp_M"),
+    "policy.clipped": (
+        ppo_policy,
+        ("logp_M", "old_logp_M", "advantage_M", "weight_M"),
+        "logp_M",
+    ),
+    "policy.reinforce": (
+        reinforce,
+        ("logp_M", "old_logp_M", "advantage_M", "weight_M"),
+        "logp_M",
+    ),
+    "kl.penalty": (penalty, ("logp_M", "ref_logp_M", "weight_M"), "logp_M"),
     "value.clipped": (ppo_value, ("value_M", "old_value_M", "return_M"), "value_M"),
 }
 
@@ -104,7 +122,7 @@ def test_any_partition_adds_up(name: str, owner: list[int], seed: int) -> None:
 
 def test_every_objective_is_here() -> None:
     """A new function that returns a Loss must join the table above."""
-    modules = (language, policy, preference, reward, value)
+    modules = (kl, language, policy, preference, reward, value)
     found = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
         for module in modules

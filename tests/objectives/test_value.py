@@ -29,7 +29,7 @@ def loss_of(
     )
 
 
-def test_by_hand() -> None:
+def test_value_clipped_by_hand() -> None:
     """Old 0. New .5, return 1: held .2, max(.25, .64) = .64. New .5, return 0: max(.25, .04) = .25.
     New .1, return 1: not held, .81. Half the sum over 4 tokens: 1.70 / 8 = .2125; one is held."""
     loss = loss_of([0.5, 0.5, 0.1], [0.0, 0.0, 0.0], [1.0, 0.0, 1.0], global_tokens=4)
@@ -39,13 +39,17 @@ def test_by_hand() -> None:
 
 
 @given(numbers, numbers, numbers)
-def test_is_never_below_the_plain_error(new: float, old: float, returns: float) -> None:
+def test_value_clipped_property_is_never_below_the_plain_error(
+    new: float, old: float, returns: float
+) -> None:
     loss = loss_of([new], [old], [returns]).value.item()
     assert loss >= 0.5 * (new - returns) ** 2 - 1e-12
 
 
 @given(numbers, st.floats(-0.2, 0.2), numbers)
-def test_near_the_old_value_it_is_the_plain_error(old: float, step: float, returns: float) -> None:
+def test_value_clipped_property_is_the_plain_error_near_the_old_value(
+    old: float, step: float, returns: float
+) -> None:
     loss = loss_of([old + step], [old], [returns])
     assert loss.value.item() == pytest.approx(0.5 * (old + step - returns) ** 2, abs=1e-9)
 
@@ -60,7 +64,7 @@ def test_near_the_old_value_it_is_the_plain_error(old: float, step: float, retur
         (-0.5, 0.0, -0.5),
     ],
 )
-def test_gradient(new: float, returns: float, expected: float) -> None:
+def test_value_clipped_gradient(new: float, returns: float, expected: float) -> None:
     """value - return where the plain error counts; 0 where the held one does. Old value 0."""
     value_M = torch.tensor([new], dtype=torch.float64, requires_grad=True)
     return_M = torch.tensor([returns], dtype=torch.float64)
@@ -79,7 +83,7 @@ def test_gradient(new: float, returns: float, expected: float) -> None:
     assert gradient.item() == pytest.approx(expected)
 
 
-def test_old_values_and_returns_get_no_gradient() -> None:
+def test_value_clipped_gradient_of_old_values_and_returns_is_none() -> None:
     tensors = {
         name: torch.full((2,), number, requires_grad=True)
         for name, number in {"value_M": 0.1, "old_value_M": 0.0, "return_M": 1.0}.items()
@@ -90,7 +94,7 @@ def test_old_values_and_returns_get_no_gradient() -> None:
     assert tensors["return_M"].grad is None
 
 
-def test_is_what_a_loop_over_tokens_computes() -> None:
+def test_value_clipped_parity_with_a_loop_over_tokens() -> None:
     generator = torch.Generator().manual_seed(0)
     new, old, returns = torch.randn(3, 100, generator=generator, dtype=torch.float64)
     total = 0.0

@@ -58,6 +58,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("judge", _SINGLE, "Make a grader of rated responses, to evaluate by", "stage"),
     Command("reward", _SINGLE, "Train the reward model on comparisons", "stage"),
     Command("ppo", _SINGLE, "Optimise the policy against the reward model", "stage"),
+    Command("grpo", _SINGLE, "The same without a critic, among answers to a prompt", "stage"),
+    Command("rloo", _SINGLE, "The same, each answer against the others' mean", "stage"),
+    Command("reinforce", _SINGLE, "The same without critic or group: REINFORCE++", "stage"),
+    Command("rejection", _SINGLE, "Imitate the best of several answers by score", "stage"),
     Command("dpo", _SINGLE, "Align the policy on comparisons directly", "stage"),
     Command("eval", _SINGLE, "Compare all policies on held-out prompts", "stage"),
 )

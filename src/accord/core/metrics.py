@@ -64,17 +64,64 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric("reward/total", "score", _UP, "Mean score less the KL penalty an answer."),
     _metric(
+        "reward/shaped",
+        "score",
+        _UP,
+        "Mean of what is trained on in place of the score, where `shaping` is on: between 0 and 1 "
+        "with reference answers.",
+    ),
+    _metric(
+        "group/spread",
+        "score",
+        _NEITHER,
+        "Mean standard deviation of what the answers to one prompt earn: without it a group "
+        "method has nothing to learn from.",
+    ),
+    _metric(
+        "group/zero_spread",
+        "share",
+        _DOWN,
+        "Prompts whose answers all earned the same, and so give no gradient of reward.",
+    ),
+    _metric(
+        "rejection/kept",
+        "share",
+        _NEITHER,
+        "Prompts of which an answer was good enough to be imitated.",
+    ),
+    _metric("rejection/score", "score", _UP, "Mean score of the answers that are imitated."),
+    _metric(
         "kl/sequence", "nats", _NEITHER, "Mean KL(policy || reference) of an answer, k1 estimate."
     ),
     _metric("kl/token", "nats", _NEITHER, "Mean KL(policy || reference) of one token, k1."),
     _metric("kl/coefficient", "score/nat", _NEITHER, "Price of a nat of KL in score."),
+    _metric(
+        "kl/loss",
+        "nats",
+        _NEITHER,
+        "The KL term of the loss before its coefficient, by the estimator that is set; only where "
+        "the price is paid there.",
+    ),
     _metric("policy/entropy", "nats", _NEITHER, "Mean entropy of the next-token distribution."),
     _metric("policy/ratio_max", "1", _NEITHER, "Largest probability ratio, new over old."),
     _metric("policy/clip_fraction", "share", _DOWN, "Tokens whose policy ratio was clipped."),
     _metric("policy/approx_kl", "nats", _NEITHER, "Half the mean squared log-ratio, new over old."),
     _metric(
-        "policy/loss", "score", _DOWN, "Clipped policy objective (Schulman et al. 2017, eq. 7)."
+        "policy/loss",
+        "score",
+        _DOWN,
+        "Policy objective: clipped (Schulman et al. 2017, eq. 7) or of the score function. Near 0 "
+        "without a critic, whatever is learned.",
     ),
+    _metric(
+        "importance/max",
+        "1",
+        _NEITHER,
+        "Largest probability of a token under the trainer over that under the sampler, before it "
+        "was cut.",
+    ),
+    _metric("importance/mean", "1", _NEITHER, "Mean of the same; 1 where the two agree."),
+    _metric("importance/truncated", "share", _DOWN, "Tokens whose such ratio was cut to the cap."),
     _metric("value/loss", "score^2", _DOWN, "Clipped value objective."),
     _metric("value/clip_fraction", "share", _DOWN, "Tokens whose value loss was clipped."),
     _metric(

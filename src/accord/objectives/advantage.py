@@ -1,6 +1,10 @@
-"""Advantages: by how much each token did better than the critic expected.
+"""Advantages: by how much a token or an answer did better than what was to be expected.
 
-Shape letters:  B = answers, T = slots of the longest answer, M = any flat selection of tokens.
+What was to be expected is said by a critic (`gae`), by the other answers to the same prompt
+(`group_relative`, `dr_grpo`, `rloo`) or by the whole batch (`reinforce_pp`).
+
+Shape letters:  B = answers, T = slots of the longest answer, M = any flat selection of tokens,
+P = prompts, K = answers a prompt.
 Nothing here carries gradients: advantages and returns are constants of the losses that use them.
 """
 
@@ -15,6 +19,8 @@ from accord.objectives.loss import same_shape
 
 EPSILON = 1e-8
 """Added to the variance in `whiten` (Ziegler et al. 2019's code)."""
+GROUP_EPSILON = 1e-4
+"""Added to a group's standard deviation in `group_relative` (as in TRL, where it is 1e-4 too)."""
 
 
 @torch.no_grad()
@@ -71,3 +77,73 @@ def whiten(x_M: Float[Tensor, " M"], *, shift_mean: bool = True) -> Float[Tensor
     mean = x_M.mean()
     scaled_M = (x_M - mean) * torch.rsqrt(x_M.var(correction=0) + EPSILON)
     return scaled_M if shift_mean else scaled_M + mean
+
+
+@torch.no_grad()
+def group_relative(*, score_PK: Float[Tensor, "P K"]) -> Float[Tensor, "P K"]:
+    """GRPO: how far an answer stands above its group, in the group's standard deviations.
+
+    (score - mean) / (std + 1e-4) over the K answers of a prompt (Shao et al. 2024,
+    arXiv:2402.03300, section 4.1.2), with the unbiased deviation (divided by K - 1): the paper does
+    not say which. Every group with a spread pulls alike, an easy prompt with one failure as much
+    as a hard one; a group without spread gets 0. There is no closed form of what this converges
+    to. Raises ConfigError for groups of one.
+    """
+    _check_group(score_PK)
+    centred_PK = score_PK - score_PK.mean(1, keepdim=True)
+    return centred_PK / (score_PK.std(1, keepdim=True) + GROUP_EPSILON)
+
+
+@torch.no_grad()
+def dr_grpo(*, score_PK: Float[Tensor, "P K"]) -> Float[Tensor, "P K"]:
+    """Dr. GRPO: score less the mean of its group (Liu et al. 2025, arXiv:2503.20783, section 3.2).
+
+    Without the division by the deviation, a prompt counts by how much its answers differ. The mean
+    holds the answer's own score: this is (K - 1) / K of `rloo`, the same direction.
+    Raises ConfigError for groups of one.
+    """
+    _check_group(score_PK)
+    return score_PK - score_PK.mean(1, keepdim=True)
+
+
+@torch.no_grad()
+def rloo(*, score_PK: Float[Tensor, "P K"]) -> Float[Tensor, "P K"]:
+    """RLOO: score less the mean of the other answers to the prompt (Kool et al. 2019; Ahmadian et
+    al. 2024, arXiv:2402.14740).
+
+    The baseline does not depend on the answer that it is taken from, so that the gradient is
+    unbiased. Raises ConfigError for groups of one.
+    """
+    _check_group(score_PK)
+    others = score_PK.shape[1] - 1
+    return score_PK - (score_PK.sum(1, keepdim=True) - score_PK) / others
+
+
+@torch.no_grad()
+def reinforce_pp(
+    *, reward_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
+    """REINFORCE++: what is still to be earned from a token on, normalised over the whole batch (Hu
+    2025, arXiv:2501.03262).
+
+    G_t = r_t + r_t+1 + ... to the answer's end; A = (G - mean) / sqrt(variance + 1e-8) over all
+    tokens of the batch that are not masked (`whiten`). No group, no critic: one answer a prompt is
+    enough, and a prompt that is hard for every answer pushes all of them down.
+    The score belongs in the last token's reward; what a masked slot holds influences nothing.
+    Raises DataError where everything is masked, InvariantError for mixed shapes.
+    """
+    same_shape(reward=reward_BT, mask=mask_BT)
+    held_BT = torch.where(mask_BT, reward_BT, 0.0)
+    to_come_BT = held_BT.flip(1).cumsum(1).flip(1)
+    advantage_BT = torch.zeros_like(to_come_BT)
+    advantage_BT[mask_BT] = whiten(to_come_BT[mask_BT])
+    return advantage_BT
+
+
+def _check_group(score_PK: Tensor) -> None:
+    if score_PK.ndim != 2 or score_PK.shape[1] < 2:
+        raise ConfigError(
+            "a group needs at least two answers a prompt: they are compared with each other",
+            got=f"scores of shape {tuple(score_PK.shape)}",
+            do="set samples to 2 or more, or use reinforce or ppo",
+        )

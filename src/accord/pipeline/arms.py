@@ -28,13 +28,24 @@ _TRUTHS: dict[str, Truth] = {
         "words of praise fools it, so that a rise is no proof of a better answer.",
     ),
 }
-_LABELS = {"base": "Base", "pretrain": "Pretrained", "sft": "SFT", "top": "Top-rated SFT"}
+_LABELS = {
+    "base": "Base",
+    "pretrain": "Pretrained",
+    "sft": "SFT",
+    "top": "Top-rated SFT",
+    "reinforce": "REINFORCE++",
+    "rejection": "Rejection",
+}
 _MADE = {
     "base": "the model as it came",
     "pretrain": "next-token prediction alone",
     "sft": "imitates demonstrations",
     "top": "imitates the best-rated texts alone",
     "ppo": "reinforcement learning on the reward model",
+    "grpo": "reinforcement learning among answers to one prompt, by the group's spread",
+    "rloo": "reinforcement learning among answers to one prompt, each left out in turn",
+    "reinforce": "reinforcement learning without critic or group",
+    "rejection": "imitates the best of its start's answers by the reward model",
     "dpo": "learns from comparisons directly",
 }
 BEST = "best of "

@@ -9,20 +9,26 @@ from typing import Literal
 
 from accord.algorithms.settings import (
     DPOConfig,
+    GRPOConfig,
     JudgeConfig,
     PPOConfig,
     PretrainConfig,
+    ReinforceConfig,
+    RejectionConfig,
     RewardConfig,
+    RLOOConfig,
     SFTConfig,
 )
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.core.errors import ConfigError
 
-ONLINE = ("ppo",)
+ONLINE = ("ppo", "grpo", "rloo", "reinforce")
 """Stages that sample, score and learn from their own answers."""
+SCORED = (*ONLINE, "rejection")
+"""Stages that learn from answers which the reward model scores."""
 DIRECT = ("dpo",)
 """Stages that learn from comparisons without a reward model."""
-ALIGNED = (*ONLINE, *DIRECT)
+ALIGNED = (*SCORED, *DIRECT)
 """Stages that make a policy out of judgements; of several, the first is the final one."""
 STAGES = ("pretrain", "sft", "top", "compare", "judge", "reward", *ALIGNED, "eval")
 """Every stage there is, in the order in which a full pipeline runs them."""
@@ -183,6 +189,14 @@ class PipelineConfig:
     """The reward model."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """Reinforcement learning against the reward model."""
+    grpo: GRPOConfig = field(default_factory=GRPOConfig)
+    """The same without a critic, among several answers to a prompt."""
+    rloo: RLOOConfig = field(default_factory=RLOOConfig)
+    """The same, each answer against the mean of the others."""
+    reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
+    """The same without critic or group: REINFORCE++."""
+    rejection: RejectionConfig = field(default_factory=RejectionConfig)
+    """Imitation of the best of several answers by the reward model."""
     dpo: DPOConfig = field(default_factory=DPOConfig)
     """Direct alignment, without a reward model."""
     eval: EvalConfig = field(default_factory=EvalConfig)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from accord.core.errors import ConfigError
-from accord.pipeline.config import DIRECT, ONLINE, STAGES, PipelineConfig
+from accord.pipeline.config import DIRECT, SCORED, STAGES, PipelineConfig
 from accord.pipeline.stage import Stage
 from accord.pipeline.stages import build
 from accord.pipeline.workspace import Workspace
@@ -17,7 +17,7 @@ READ = {
     "top": ("demonstrations", ("top",)),
     "preferences": ("preferences", ("reward", *DIRECT)),
     "dpo": ("preferences", DIRECT),
-    "prompts": ("prompts", (*ONLINE, "eval")),
+    "prompts": ("prompts", (*SCORED, "eval")),
     "ratings": ("ratings", ("judge",)),
 }
 """Kind of the sets that each setting of `data` names, and the stages that read them."""

@@ -23,6 +23,8 @@ from accord.telemetry.sink import Sink
 
 MATTERS: tuple[tuple[str, str, str], ...] = (
     ("reward/score", "reward", ".3f"),
+    ("group/spread", "spread", ".3f"),
+    ("rejection/score", "kept", ".3f"),
     ("reward/gold", "gold", ".3f"),
     ("kl/sequence", "KL", ".2f"),
     ("answer/length", "length", ".1f"),
@@ -33,8 +35,8 @@ MATTERS: tuple[tuple[str, str, str], ...] = (
     ("tokens_per_second", "tok/s", ",.0f"),
 )
 """Figures on the progress line: name in the row, word, format. The loss leads where no reward does:
-in RL it says nothing that reward, KL and length do not say better."""
-
+in RL it says nothing that reward, KL and length do not say better. Of group methods it is near 0
+whatever happens, and the gradient's norm is shown instead."""
 
 WIDE = 100
 """Columns of a terminal that has room for the long bar."""
@@ -50,6 +52,8 @@ def figures(row: Mapping[str, float], *, room: int | None = None) -> str:
     With `room`, in characters, no more of them than fit.
     """
     told = [f"{word} {row[name]:{form}}" for name, word, form in MATTERS if name in row]
+    if "group/spread" in row and "grad_norm" in row:
+        told.insert(2, f"gradient {row['grad_norm']:.3f}")
     if "loss" in row and "reward/score" not in row:
         told.insert(0, f"loss {row['loss']:.4f}")
     while room is not None and told and len("  ".join(told)) > room:

@@ -6,33 +6,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from accord.algorithms.settings.adapter import AdapterSettings
-from accord.algorithms.settings.checks import above, at_least, finite, within
+from accord.algorithms.settings.checks import above, at_least, within
 from accord.algorithms.settings.optimizer import OptimizerSettings, Schedule
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KLSettings:
-    """The price of leaving the reference."""
-
-    coefficient: float = 0.05
-    """Price of one nat of per-token KL, in score. 0.05 in Stiennon et al. 2020 and
-    Huang et al. 2024."""
-    target: float | None = None
-    """Sequence KL that the adaptive controller aims at, in nats (Ziegler et al. 2019, section 2.2);
-    None keeps the coefficient fixed."""
-    horizon: int = 10_000
-    """Episodes over which the adaptive controller moves the coefficient."""
-    budget: float | None = None
-    """Most sequence KL, in nats, as a mean over 4 steps. Past it the run ends and keeps the last
-    weights that met it; None sets no limit."""
-
-    def __post_init__(self) -> None:
-        at_least("kl.coefficient", self.coefficient, 0)
-        at_least("kl.horizon", self.horizon, 1)
-        if self.target is not None:
-            above("kl.target", self.target, 0)
-        if self.budget is not None:
-            above("kl.budget", self.budget, 0)
+from accord.algorithms.settings.rollouts import KLSettings, ShapingSettings, check_rollouts
 
 
 class CriticStart(StrEnum):
@@ -69,6 +45,8 @@ class PPOConfig:
     """Optimiser steps a pass."""
     kl: KLSettings = field(default_factory=KLSettings)
     """The price of leaving the reference."""
+    shaping: ShapingSettings = field(default_factory=ShapingSettings)
+    """What becomes of the score before it is trained on."""
     gamma: float = 1.0
     """Discount a token."""
     lam: float = 0.95
@@ -81,6 +59,9 @@ class PPOConfig:
     """Weight of the value loss."""
     critic_start: CriticStart = CriticStart.REWARD
     """What the critic says before it learns."""
+    critic_steps: int = 0
+    """Rollout batches, before the `steps`, of which the critic alone learns: the policy's first
+    updates then go by a critic that has seen what its answers earn."""
     whiten_advantages: bool = True
     """Shift and scale advantages to mean 0 and variance 1 over the global minibatch."""
     missing_stop_score: float | None = -1.0
@@ -91,6 +72,13 @@ class PPOConfig:
     stop_kl: float | None = None
     """Ends the inner passes of a batch once the mean approximate KL to the old policy
     exceeds it."""
+    correction: float | None = None
+    """Cap of truncated importance weights that correct for a sampler whose log-probabilities are
+    not the trainer's (other kernels, other numbers); 2 is usual. None: no correction."""
+    ptx: float = 0.0
+    """Weight of the demonstrations' negative log-likelihood, in score per nat a token (PPO-ptx,
+    Ouyang et al. 2022): as many of them as the minibatch has answers are imitated beside it. 0:
+    none."""
     adapter: AdapterSettings = field(default_factory=AdapterSettings)
     """The policy's trained adapter; rank 0 trains all weights."""
     optimizer: OptimizerSettings = field(
@@ -103,17 +91,16 @@ class PPOConfig:
     """Order of the prompts, sampling and the adapter's first weights."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_prompts", "samples", "max_tokens", "epochs", "minibatches"):
-            at_least(name, getattr(self, name), 1)
-        above("temperature", self.temperature, 0)
+        check_rollouts(self)
         within("gamma", self.gamma, 0, 1)
         within("lam", self.lam, 0, 1)
-        at_least("seed", self.seed, 0)
-        if self.score_clip is not None:
-            above("score_clip", self.score_clip, 0)
-        if self.missing_stop_score is not None:
-            finite("missing_stop_score", self.missing_stop_score)
         above("clip", self.clip, 0)
         above("value_clip", self.value_clip, 0)
         at_least("value_coefficient", self.value_coefficient, 0)
-        within("minibatches", self.minibatches, 1, self.batch_prompts * self.samples)
+        at_least("critic_steps", self.critic_steps, 0)
+        at_least("ptx", self.ptx, 0)
+
+    @property
+    def batches(self) -> int:
+        """Rollout batches in all, those of the critic alone included."""
+        return self.critic_steps + self.steps

@@ -14,10 +14,14 @@ from typing import Any
 
 from accord.algorithms.settings import (
     DPOConfig,
+    GRPOConfig,
     JudgeConfig,
     PPOConfig,
     PretrainConfig,
+    ReinforceConfig,
+    RejectionConfig,
     RewardConfig,
+    RLOOConfig,
     SFTConfig,
 )
 from accord.core.errors import ConfigError
@@ -25,7 +29,7 @@ from accord.core.protocols import Row
 from accord.pipeline.config import (
     ALIGNED,
     DIRECT,
-    ONLINE,
+    SCORED,
     CompareConfig,
     EvalConfig,
     PipelineConfig,
@@ -70,6 +74,10 @@ class StageConfig:
         | JudgeConfig
         | RewardConfig
         | PPOConfig
+        | GRPOConfig
+        | RLOOConfig
+        | ReinforceConfig
+        | RejectionConfig
         | DPOConfig
         | EvalConfig
     )
@@ -88,6 +96,13 @@ def _lazily(name: str, **given: Any) -> Body:
     return body
 
 
+BODIES: dict[str, Body] = {
+    "top": _lazily("sft", made="top"),
+    **{name: _lazily("group_rl", made=name) for name in ("grpo", "rloo", "reinforce")},
+}
+"""Stages that share a module with others; any other stage's module has its own name."""
+
+
 def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
     """Every stage that `config.stages` names, in order, after the base they start from.
 
@@ -103,7 +118,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 name=name,
                 kind=KINDS[name],
                 config=_config(name, config),
-                body=_lazily("sft", made="top") if name == "top" else _lazily(name),
+                body=BODIES.get(name) or _lazily(name),
                 inputs=inputs,
                 seed=config.seed,
             )
@@ -127,7 +142,7 @@ def _base(config: PipelineConfig, root: Path) -> Stage:
 
 
 def _config(name: str, config: PipelineConfig) -> StageConfig:
-    watched = name in ("compare", *ONLINE, "eval")
+    watched = name in ("compare", *SCORED, "eval")
     return StageConfig(
         own=getattr(config, name),
         world=config.world,
@@ -162,10 +177,11 @@ def _inputs(
             return (*start, *_preferences(made, config, workspace), *shown)
         case _ if name in DIRECT:
             return (*start, *_preferences(made, config, workspace, of="dpo"))
-        case _ if name in ONLINE:
+        case _ if name in SCORED:
             _require("reward", made, name)
             judge = _judge(made, name, config)
-            return (*start, "reward", *judge, *_prompts(made, config, workspace))
+            asked = (*start, "reward", *judge, *_prompts(made, config, workspace))
+            return tuple(dict.fromkeys((*asked, *_imitated(name, config, workspace))))
         case _:
             policies: list[str] = [stage for stage in ("top", *ALIGNED) if stage in made]
             reward = [stage for stage in ("reward",) if stage in made]
@@ -191,6 +207,21 @@ def _top(config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
             do='name sets in accord.toml: [data] and top = ["best"]',
         )
     return _data("demonstrations", config, workspace, of="top")
+
+
+def _imitated(name: str, config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
+    """The demonstrations that PPO-ptx imitates beside its answers."""
+    if name != "ppo" or not config.ppo.ptx:
+        return ()
+    found = _data("demonstrations", config, workspace, needed=False)
+    if not found and config.world is None:
+        raise ConfigError(
+            "ppo.ptx imitates demonstrations, and none were imported",
+            got=f"ptx = {config.ppo.ptx:g}",
+            where=workspace.root,
+            do="accord import FILE, or set ppo.ptx = 0",
+        )
+    return found
 
 
 def _judge(made: list[str], name: str, config: PipelineConfig) -> tuple[str, ...]:

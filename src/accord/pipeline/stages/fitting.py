@@ -134,17 +134,21 @@ def _beginning(conversation: Conversation) -> str:
     return conversation.messages[0].content[:SHOWN]
 
 
-def list_left_out(context: StageContext, *sieves: Sieve) -> None:
-    """Write, count and tell what these sieves kept back; nothing where that is nothing."""
+def list_left_out(context: StageContext, *sieves: Sieve, of: str = "") -> None:
+    """Write, count and tell what these sieves kept back; nothing where that is nothing.
+
+    `of` names a second kind of rows of one stage: it gets a list and a count of its own.
+    """
     rows = [row for sieve in sieves for row in sieve.left_out]
     if not rows:
         return
     counts = _counts(rows)
-    context.note("left_out", counts)
+    context.note(f"{of}_left_out" if of else "left_out", counts)
     text = "".join(json.dumps(asdict(row)) + "\n" for row in rows)
-    (context.output / LIST).write_text(text, encoding="utf-8")
+    listed = f"{of}_{LIST}" if of else LIST
+    (context.output / listed).write_text(text, encoding="utf-8")
     said = ", ".join(f"{count} {why}" for why, count in counts.items())
-    context.tell(f"rows left out: {said}; each is in the artifact's {LIST}")
+    context.tell(f"rows left out: {said}; each is in the artifact's {listed}")
 
 
 def _counts(rows: Sequence[LeftOut]) -> dict[str, int]:

@@ -1,22 +1,23 @@
-"""Reinforcement learning against the reward model, held to the start policy."""
+"""Reinforcement learning against the reward model, held to the start policy, with a critic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from statistics import fmean
+from collections.abc import Iterator
 
 import torch
 
 from accord.algorithms.descent import fresh_state
 from accord.algorithms.ppo import Parts, train
+from accord.core.errors import DataError
 from accord.core.protocols import Row
-from accord.core.types import Completion, Prompt
+from accord.core.types import Split
 from accord.models.role import Role
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages.fitting import asked_prompts
+from accord.pipeline.stages import data
+from accord.pipeline.stages.fitting import Sieve, asked_prompts, list_left_out, row_limit
+from accord.pipeline.stages.online import earnings, gold, note_end, tell_of_price
 from accord.pipeline.stages.roles import Roles
-from accord.pipeline.stages.scoring import Scorer
-from accord.pipeline.stages.watching import watched
+from accord.text.tokenized import TokenRows
 
 
 def body(context: StageContext) -> Iterator[Row]:
@@ -28,23 +29,25 @@ def body(context: StageContext) -> Iterator[Row]:
     reward = roles.reward()
     critic = roles.critic(reward, config.critic_start)
     prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
-    scorer = Scorer(reward, roles.template.stop_id, context.machine.micro_batch_tokens)
+    earned = earnings(context, roles, reward=reward, reference=reference, prompts=ids)
+    tell_of_price(context)
     state = fresh_state(_both(policy, critic), config.optimizer)
     context.track(state)
-    context.total(config.steps)
+    context.total(config.batches)
     parts = Parts(
         prompts=ids,
         policy=policy,
         reference=reference,
         critic=critic,
         sampler=roles.sampler(policy),
-        score=lambda asked, rows: scorer(rows),
-        watch=_watch(context, roles, prompts),
+        score=earned.score,
+        watch=gold(context, roles, prompts),
         micro_batch_tokens=context.machine.micro_batch_tokens,
+        shape=earned.shape,
+        demonstrations=_shown(context, roles) if config.ptx else None,
     )
     yield from train(config, parts=parts, state=state, seed=context.seed + config.seed)
-    context.note("budget_spent", bool(state.numbers.get("budget_spent")))
-    context.note("kl_coefficient", state.numbers["kl/coefficient"])
+    note_end(context, state)
     roles.save(policy, "ppo")
 
 
@@ -53,16 +56,17 @@ def _both(policy: Role, critic: Role) -> Iterator[tuple[str, torch.nn.Parameter]
     yield from ((f"critic.{name}", parameter) for name, parameter in critic.trained())
 
 
-def _watch(
-    context: StageContext, roles: Roles, prompts: list[Prompt]
-) -> Callable[[Sequence[int], Sequence[Completion]], Row]:
-    """Gold of the sampled answers, where a truth is known: seen, never trained on."""
-    truth = watched(context, roles)
-
-    def watch(asked: Sequence[int], answers: Sequence[Completion]) -> Row:
-        if truth is None:
-            return {}
-        texts = [roles.template.answer_text(answer.tokens) for answer in answers]
-        return {"reward/gold": fmean(truth([prompts[p].conversation for p in asked], texts))}
-
-    return watch
+def _shown(context: StageContext, roles: Roles) -> TokenRows:
+    """Demonstrations that PPO-ptx imitates; those that cannot be used are listed."""
+    limit = row_limit(roles, roles.backbone(roles.base).context)
+    sieve = Sieve(roles.template, limit)
+    rows = TokenRows.build(sieve.demonstrations(data.demonstrations(context, Split.TRAIN)))
+    context.note("ptx_rows", len(rows))
+    list_left_out(context, sieve, of="ptx")
+    if not len(rows):
+        raise DataError(
+            "no demonstration can be imitated beside PPO",
+            got=sieve.told(),
+            do="import shorter demonstrations, or set ppo.ptx = 0",
+        )
+    return rows

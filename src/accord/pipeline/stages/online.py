@@ -1,0 +1,81 @@
+"""What the stages that learn from their own answers set up alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from accord.algorithms.rollouts import Score, Shape
+from accord.algorithms.settings import KLEstimator, KLPlace, Rollouts
+from accord.core.protocols import Row
+from accord.core.types import Completion, Prompt
+from accord.models.role import Role
+from accord.models.state import TrainState
+from accord.pipeline.stage import StageContext
+from accord.pipeline.stages.roles import Roles
+from accord.pipeline.stages.scoring import Scorer
+from accord.pipeline.stages.shaping import Shaper
+from accord.pipeline.stages.watching import watched
+
+
+@dataclass(frozen=True, slots=True)
+class Earnings:
+    """What an answer earns: its score, and what is trained on in its place."""
+
+    score: Score
+    shape: Shape | None
+
+
+def earnings(
+    context: StageContext,
+    roles: Roles,
+    *,
+    reward: Role,
+    reference: Role,
+    prompts: Sequence[Sequence[int]],
+) -> Earnings:
+    """The reward model's scores, shaped as the stage's settings say."""
+    config: Rollouts = context.config.own
+    scorer = Scorer(reward, roles.template.stop_id, context.machine.micro_batch_tokens)
+    shape = None
+    if config.shaping.shapes:
+        shape = Shaper(
+            config=config,
+            scorer=scorer,
+            reference=roles.sampler(reference),
+            prompts=prompts,
+            seed=context.seed + config.seed,
+        )
+    return Earnings(lambda asked, rows: scorer(rows), shape)
+
+
+def gold(
+    context: StageContext, roles: Roles, prompts: Sequence[Prompt]
+) -> Callable[[Sequence[int], Sequence[Completion]], Row]:
+    """Gold of the sampled answers, where a truth is known: seen, never trained on."""
+    truth = watched(context, roles)
+
+    def watch(asked: Sequence[int], answers: Sequence[Completion]) -> Row:
+        if truth is None:
+            return {}
+        texts = [roles.template.answer_text(answer.tokens) for answer in answers]
+        return {"reward/gold": fmean(truth([prompts[p].conversation for p in asked], texts))}
+
+    return watch
+
+
+def tell_of_price(context: StageContext) -> None:
+    """Say so where the price of KL hardly holds the policy, though it can be set so."""
+    kl = context.config.own.kl
+    if kl.place is KLPlace.REWARD and kl.estimator is not KLEstimator.K1:
+        context.tell(
+            f"kl.estimator = {kl.estimator} in the reward does not pull along the gradient of KL, "
+            "and near the reference hardly at all; k1 does (see docs/algorithms/ppo.md)"
+        )
+
+
+def note_end(context: StageContext, state: TrainState) -> None:
+    """What a run of RL leaves among the manifest's figures."""
+    context.note("budget_spent", bool(state.numbers.get("budget_spent")))
+    context.note("kl_coefficient", state.numbers["kl/coefficient"])
