@@ -219,7 +219,7 @@ def centring(
 
 def _check_threshold(tie: Tensor, label_B: Tensor) -> None:
     if not tie >= 0:
-        raise InvariantError("a threshold of ties is at least 0", got=float(tie))
+        raise InvariantError("a threshold of ties is at least 0", got=float(tie.detach()))
     if tie == 0 and (label_B == 0.5).any():
         raise _no_tie()
 
@@ -263,15 +263,20 @@ def _ranking_nll(score_K: Tensor, tier_K: Tensor, margin: Tensor) -> Tensor:
     return nll
 
 
+def check_tiers(most_tied: int) -> None:
+    """Raise DataError where a tier holds more responses than `plackett_luce` can average over."""
+    if most_tied > MOST_TIED:
+        raise DataError(
+            f"a tier holds more than {MOST_TIED} responses: its orders are too many to average",
+            got=most_tied,
+            do='split the tier, or set objective = "bradley-terry"',
+        )
+
+
 @cache
 def _subsets(m: int) -> tuple[Tensor, Tensor]:
     """(which of m are in each non-empty subset, in what share of all orders it is left at last)."""
-    if m > MOST_TIED:
-        raise DataError(
-            f"a tier holds more than {MOST_TIED} responses: its orders are too many to average",
-            got=m,
-            do='split the tier, or set objective = "bradley-terry"',
-        )
+    check_tiers(m)
     number_U = torch.arange(1, 2**m)
     subset_UM = (number_U[:, None] >> torch.arange(m)) & 1 == 1
     shares = [1 / math.comb(m, size) for size in subset_UM.sum(1).tolist()]

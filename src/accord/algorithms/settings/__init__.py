@@ -11,3 +11,4 @@ from accord.algorithms.settings.ppo import CriticStart as CriticStart
 from accord.algorithms.settings.ppo import KLSettings as KLSettings
 from accord.algorithms.settings.ppo import PPOConfig as PPOConfig
 from accord.algorithms.settings.reward import RewardConfig as RewardConfig
+from accord.algorithms.settings.reward import RewardObjective as RewardObjective
