@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation
-from accord.evals.reward_model import audit
+from accord.evals.reward_model import LEAST_PAIRS, audit, fit_temperature
 from accord.stats import intervals
 
 GOOD, BAD = ["gentle", "warm", "bright", "kind"], ["foul", "mean", "lazy", "rude"]
@@ -264,3 +264,51 @@ def test_where_responses_are_shared_they_are_what_was_drawn() -> None:
     assert whole.high - whole.low > 1.5 * (apart.high - apart.low)
     over = intervals.mean_of_pairs(right - 1.0, pairs)
     assert found["over_probe"]["low"] == pytest.approx(over.low)
+
+
+def noisy(count: int, heat: float) -> tuple[list[Comparison], np.ndarray[Any, Any]]:
+    """Pairs whose outcome follows log-odds that a scorer gives `heat` times too large."""
+    rng = np.random.default_rng(7)
+    rows, lead = [], []
+    for number in range(count):
+        odds = rng.normal() * 1.5
+        first = bool(rng.random() < expit(odds))
+        rows.append(
+            Comparison(
+                prompt=Conversation.of(f"prompt {number}"),
+                responses=("one", "two") if first else ("two", "one"),
+                tiers=(0, 1),
+            )
+        )
+        lead.append(heat * (odds if first else -odds))
+    return rows, np.array(lead)
+
+
+@pytest.mark.parametrize("heat", [3.0, 0.4])
+def test_a_planted_temperature_is_found(heat: float) -> None:
+    rows, lead = noisy(3000, heat)
+    found: dict[str, Any] = fit_temperature(rows, lead)
+    assert found["fitted"]
+    assert found["temperature"] == pytest.approx(heat, rel=0.1)
+    assert found["ece_before"] > 0.05
+    assert found["ece_after"] < 0.04
+    assert found["pairs"] == 3000
+
+
+def test_a_calibrated_scorer_keeps_its_leads() -> None:
+    rows, lead = noisy(3000, 1.0)
+    found: dict[str, Any] = fit_temperature(rows, lead)
+    assert found["temperature"] == pytest.approx(1, abs=0.1)
+    assert found["ece_after"] == pytest.approx(found["ece_before"], abs=0.02)
+
+
+def test_too_few_or_perfect_pairs_have_no_temperature() -> None:
+    plain = {"temperature": 1.0, "fitted": False}
+    assert fit_temperature(HELD, leads(HELD)) == {**plain, "pairs": 120}  # would be certainty
+    few, lead = noisy(LEAST_PAIRS - 1, 2.0)
+    assert fit_temperature(few, lead) == {**plain, "pairs": LEAST_PAIRS - 1}
+    tied = [replace(row, tiers=(0, 0)) for row in HELD]
+    assert fit_temperature(tied, np.ones(120)) == {**plain, "pairs": 0}
+    assert fit_temperature([], np.array([])) == {**plain, "pairs": 0}
+    with pytest.raises(DataError, match="one lead a pair"):
+        fit_temperature(HELD, np.ones(3))

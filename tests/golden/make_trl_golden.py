@@ -159,14 +159,16 @@ def dpo(seed: int, folder: str, beta: float) -> dict[str, Any]:
     }
 
 
-def reward(seed: int, folder: str, margins: list[float] | None) -> dict[str, Any]:
-    """RewardTrainer, with and without the dataset's margins."""
+def reward(
+    seed: int, folder: str, margins: list[float] | None, centring: float | None = None
+) -> dict[str, Any]:
+    """RewardTrainer, with and without the dataset's margins and the centring of scores."""
     ids, attention, _ = batch(seed, 2 * ROWS)
     torch.manual_seed(seed)
     model = LlamaForSequenceClassification(config())
     trainer = trl.RewardTrainer(
         model=model,
-        args=trl.RewardConfig(**settings(folder)),
+        args=trl.RewardConfig(**settings(folder), center_rewards_coefficient=centring),
         train_dataset=Dataset.from_dict({"chosen": ["a"], "rejected": ["b"]}),
         processing_class=tokenizer(),
     )
@@ -181,6 +183,7 @@ def reward(seed: int, folder: str, margins: list[float] | None) -> dict[str, Any
         "hidden": last.tolist(),
         "weight": model.score.weight.tolist(),
         "margins": margins or [0.0] * ROWS,
+        "centring": centring or 0.0,
         "loss": loss.item(),
         "gradient": model.score.weight.grad.tolist(),
         "accuracy": figures["accuracy"],
@@ -198,6 +201,7 @@ def record(seed: int) -> dict[str, Any]:
             "dpo/beta .5": lambda: dpo(seed + 30, folder, 0.5),
             "reward": lambda: reward(seed + 40, folder, None),
             "reward/margin": lambda: reward(seed + 50, folder, [1.0, 0.0, 1 / 3, 2 / 3]),
+            "reward/centred": lambda: reward(seed + 60, folder, None, 0.2),
         }
         cases = {name: make() for name, make in made.items()}
     versions = {"trl": trl.__version__, "transformers": transformers.__version__}

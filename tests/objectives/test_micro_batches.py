@@ -26,6 +26,11 @@ def columns(*names: str, seed: int) -> dict[str, Tensor]:
     if "label_B" in made:
         made["label_B"] = torch.tensor([1.0, 0.0, 0.5, 0.7, 0.2, 0.5] * 2, dtype=torch.float64)
         made["weight_B"] = made["weight_B"].abs()
+    if "tier_GK" in made:
+        tiers = [[0, 1, 2, 1], [1, 0, -1, -1], [0, 0, -1, -1], [2, 0, 1, -1]] * 3
+        made["tier_GK"] = torch.tensor(tiers)
+        made["score_GK"] = made["score_GK"][:, None] * torch.tensor([1.0, -0.4, 0.3, 2.0])
+        made["weight_G"] = made["weight_G"].abs()
     return made
 
 
@@ -40,6 +45,35 @@ def next_token(batch: Columns, _whole: Columns) -> Loss:
 
 def bradley_terry(batch: Columns, whole: Columns) -> Loss:
     return reward.bradley_terry(**batch, **pair_totals(whole))
+
+
+TIE = torch.tensor(0.4, dtype=torch.float64)
+
+
+def rao_kupper(batch: Columns, whole: Columns) -> Loss:
+    return reward.rao_kupper(**batch, tie=TIE, **pair_totals(whole))
+
+
+def davidson(batch: Columns, whole: Columns) -> Loss:
+    return reward.davidson(**batch, tie=TIE, **pair_totals(whole))
+
+
+def plackett_luce(batch: Columns, whole: Columns) -> Loss:
+    told = (whole["tier_GK"] > 0).any(1)
+    weight = whole["weight_G"]
+    return reward.plackett_luce(
+        **batch, global_weight=float(weight.sum()), global_clear=float(weight[told].sum())
+    )
+
+
+def centring(batch: Columns, whole: Columns) -> Loss:
+    return reward.centring(
+        first_B=batch["first_B"],
+        second_B=batch["second_B"],
+        weight_B=batch["weight_B"],
+        coefficient=0.3,
+        global_weight=pair_totals(whole)["global_weight"],
+    )
 
 
 def dpo(batch: Columns, whole: Columns) -> Loss:
@@ -70,6 +104,14 @@ OBJECTIVES: dict[str, tuple[Callable[[Columns, Columns], Loss], tuple[str, ...],
         ("first_B", "second_B", "margin_B", *PAIR),
         "first_B",
     ),
+    "reward.rao_kupper": (rao_kupper, ("first_B", "second_B", "margin_B", *PAIR), "first_B"),
+    "reward.davidson": (davidson, ("first_B", "second_B", "margin_B", *PAIR), "second_B"),
+    "reward.plackett_luce": (
+        plackett_luce,
+        ("score_GK", "tier_GK", "weight_G", "margin_G"),
+        "score_GK",
+    ),
+    "reward.centring": (centring, ("first_B", "second_B", *PAIR), "first_B"),
     "preference.dpo": (
         dpo,
         ("first_B", "second_B", "ref_first_B", "ref_second_B", *PAIR),

@@ -97,7 +97,7 @@ def bradley_terry(case: dict[str, Any], weight: Tensor) -> Loss:
     first, second = (torch.tensor(case["hidden"]) @ weight.T).squeeze(-1).chunk(2)
     ones = torch.ones_like(first)
     totals = pairs.totals(label_B=ones, weight_B=ones)
-    return reward.bradley_terry(
+    loss = reward.bradley_terry(
         first_B=first,
         second_B=second,
         label_B=ones,
@@ -106,6 +106,14 @@ def bradley_terry(case: dict[str, Any], weight: Tensor) -> Loss:
         global_weight=totals.weight,
         global_clear=totals.clear,
     )
+    centred = reward.centring(
+        first_B=first,
+        second_B=second,
+        weight_B=ones,
+        coefficient=case["centring"],
+        global_weight=totals.weight,
+    )
+    return Loss(loss.value + centred.value, loss.metrics)
 
 
 OURS: dict[str, Callable[[dict[str, Any], Tensor], Loss]] = {
@@ -133,6 +141,14 @@ RECORD: dict[str, Any] = json.loads((GOLDEN / "trl_1_16.json").read_text())
 @pytest.mark.parametrize("name", RECORD["cases"])
 def test_recorded_values(name: str) -> None:
     check(name, RECORD["cases"][name])
+
+
+def test_centring_parity_with_trl() -> None:
+    """The recorded case, of which the centring is a part that shows."""
+    case = RECORD["cases"]["reward/centred"]
+    check("reward/centred", case)
+    plain = bradley_terry(case | {"centring": 0.0}, torch.tensor(case["weight"]))
+    assert case["loss"] - plain.value.item() > 0.01
 
 
 def test_the_record_tells_the_cases_apart() -> None:

@@ -45,25 +45,25 @@ def loss_of(
     )
 
 
-def test_by_hand() -> None:
+def test_bradley_terry_by_hand() -> None:
     """Lead 1: ln(1 + e^-1) = .3132617; lead -1 of the better side: ln(1 + e) = 1.3132617."""
     assert loss_of([1.0], [0.0]).value.item() == pytest.approx(0.3132616875, abs=1e-9)
     assert loss_of([1.0], [0.0], label=[0.0]).value.item() == pytest.approx(1.3132616875, abs=1e-9)
 
 
-def test_soft_label_by_hand() -> None:
+def test_bradley_terry_by_hand_of_a_soft_label() -> None:
     """p = .7, lead 1: .7 * .3132617 + .3 * 1.3132617 = .6132617."""
     assert loss_of([1.0], [0.0], label=[0.7]).value.item() == pytest.approx(0.6132616875, abs=1e-9)
 
 
-def test_tie_by_hand() -> None:
+def test_bradley_terry_by_hand_of_a_tie() -> None:
     """p = .5, lead 1: (.3132617 + 1.3132617) / 2 = .8132617; the margin does not count."""
     tie = loss_of([1.0], [0.0], label=[0.5], margin=[3.0])
     assert tie.value.item() == pytest.approx(0.8132616875, abs=1e-9)
     assert tie.metrics == {}
 
 
-def test_margin_by_hand() -> None:
+def test_bradley_terry_by_hand_with_a_margin() -> None:
     """Lead 1, margin 2/3: ln(1 + e^-(1/3)) = .5403056; the same from the other side."""
     first = loss_of([1.0], [0.0], margin=[2 / 3])
     second = loss_of([0.0], [1.0], label=[0.0], margin=[2 / 3])
@@ -71,7 +71,7 @@ def test_margin_by_hand() -> None:
     assert second.value.item() == pytest.approx(first.value.item(), abs=1e-12)
 
 
-def test_weights_by_hand() -> None:
+def test_bradley_terry_by_hand_with_weights() -> None:
     """(2 * .3132617 + .5 * 1.3132617) / 2.5 = .5132617; accuracy 2 / 2.5; margin (2 - .5) / 2.5."""
     loss = loss_of([1.0, 0.0], [0.0, 1.0], weight=[2.0, 0.5])
     assert loss.value.item() == pytest.approx(0.5132616875, abs=1e-9)
@@ -79,7 +79,7 @@ def test_weights_by_hand() -> None:
     assert loss.metrics["preference/margin"].item() == pytest.approx(0.6)
 
 
-def test_three_in_order_golden() -> None:
+def test_bradley_terry_by_hand_of_three_in_order() -> None:
     """Scores 2, 1, 0: the mean over the 3 pairs is .2511505."""
     loss = loss_of([2.0, 2.0, 1.0], [1.0, 0.0, 0.0])
     assert loss.value.item() == pytest.approx(0.2511505, abs=1e-7)
@@ -93,7 +93,7 @@ def test_the_reported_lead_is_before_the_margin() -> None:
 
 
 @given(scores, scores, labels, st.floats(0, 5), st.floats(-100, 100))
-def test_symmetric_and_blind_to_a_shift(
+def test_bradley_terry_property_symmetric_and_blind_to_a_shift(
     first: float, second: float, label: float, margin: float, shift: float
 ) -> None:
     here = loss_of([first], [second], label=[label], margin=[margin]).value.item()
@@ -106,7 +106,7 @@ def test_symmetric_and_blind_to_a_shift(
 
 
 @given(st.floats(0.01, 0.99))
-def test_least_where_the_model_says_what_the_label_says(label: float) -> None:
+def test_bradley_terry_property_least_where_model_and_label_agree(label: float) -> None:
     best = math.log(label / (1 - label))
     entropy = -label * math.log(label) - (1 - label) * math.log(1 - label)
     assert loss_of([best], [0.0], label=[label]).value.item() == pytest.approx(entropy, abs=1e-9)
@@ -115,13 +115,13 @@ def test_least_where_the_model_says_what_the_label_says(label: float) -> None:
 
 
 @given(scores, st.floats(-1e4, 1e4))
-def test_finite_at_any_lead(first: float, second: float) -> None:
+def test_bradley_terry_property_finite_at_any_lead(first: float, second: float) -> None:
     loss = loss_of([first], [second], label=[0.3])
     assert math.isfinite(loss.value.item())
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.8])
-def test_gradient(margin: float) -> None:
+def test_bradley_terry_gradient(margin: float) -> None:
     torch.manual_seed(0)
     label_B = torch.tensor([1.0, 0.0, 0.3, 0.5], dtype=torch.float64)
     weight_B = torch.tensor([1.0, 2.0, 0.5, 1.5], dtype=torch.float64)
@@ -147,7 +147,7 @@ def test_gradient(margin: float) -> None:
     assert torch.allclose(to_second, -closed)
 
 
-def test_is_the_likelihood_of_the_logistic_distribution() -> None:
+def test_bradley_terry_parity_with_the_logistic_distribution() -> None:
     """Independent implementation: scipy's log CDF of the standard logistic."""
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=50) * 3, rng.normal(size=50) * 3

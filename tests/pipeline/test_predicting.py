@@ -62,7 +62,10 @@ def test_scores_are_raw_and_do_not_depend_on_what_is_beside(trained: Path) -> No
     row = model._template.tokenize_answer(*ASKED[3])
     role = model._role
     unit = role.scores(Ragged.of([row], role.backbone.machine.device)).item()
-    assert together[3] == pytest.approx(unit * role.scale.scale + role.scale.shift, abs=1e-4)
+    raw = unit * role.scale.scale + role.scale.shift
+    assert together[3] == pytest.approx(raw / role.temperature, abs=1e-4)
+    model._role.temperature = 4.0
+    assert model.rewards([ASKED[3]]) == pytest.approx([raw / 4], abs=1e-4)
 
 
 def test_what_finds_no_room_has_no_score(trained: Path) -> None:

@@ -1,13 +1,16 @@
 """Comparisons as tokens: what reward models and direct alignment are trained on.
 
-Shape letters: P = pairs of all comparisons; B = pairs of one batch.
+Shape letters: P = pairs of all comparisons; B = pairs of one batch; G = rankings of one batch;
+K = responses of the longest of them.
 """
 
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -24,9 +27,13 @@ Tokenize = Callable[[Conversation, str], Tokenized]
 class PairBatch:
     """Responses of some units with the pairs among them.
 
-    `first_B` and `second_B` index `rows`; `response_ids` are the rows' numbers in the data set.
+    `first_B` and `second_B` index `rows`; `response_ids` are the rows' numbers in the data set;
+    `units` are those that were asked for and `unit_B` says which of them, by its place, a pair is
+    of.
     """
 
+    units: list[int]
+    unit_B: Tensor
     rows: list[TokenRow]
     response_ids: list[int]
     first_B: Tensor
@@ -34,6 +41,37 @@ class PairBatch:
     label_B: Tensor
     weight_B: Tensor
     margin_B: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Rankings:
+    """The rankings of a `PairBatch`, padded to the longest.
+
+    `row_GK` index its rows and `tier_GK` rank them from 0, the best; where a ranking is shorter the
+    tier is -1. `unit_G` is the place of a ranking's unit among the batch's, `weight_G` its weight
+    over the choices that it is made of (one less than its responses), so that a prompt weighs the
+    same however many responses it has. `margin_G` is what a better tier should lead by. A soft
+    label is two rankings, one for each side, that share the weight.
+    """
+
+    row_GK: Tensor
+    tier_GK: Tensor
+    weight_G: Tensor
+    margin_G: Tensor
+    unit_G: Tensor
+
+
+@dataclass(slots=True)
+class _RankingColumns:
+    """The same of whole rankings: those of unit u are `of_unit[u]:of_unit[u + 1]`, and of those g
+    has the responses and tiers of `offsets[g]:offsets[g + 1]`."""
+
+    response: array[int] = field(default_factory=lambda: array("q"))
+    tier: array[int] = field(default_factory=lambda: array("q"))
+    offsets: array[int] = field(default_factory=lambda: array("q", [0]))
+    weight: array[float] = field(default_factory=lambda: array("d"))
+    margin: array[float] = field(default_factory=lambda: array("d"))
+    of_unit: array[int] = field(default_factory=lambda: array("q", [0]))
 
 
 @dataclass(slots=True)
@@ -47,6 +85,7 @@ class _Columns:
     margin: array[float] = field(default_factory=lambda: array("d"))
     pair_offsets: array[int] = field(default_factory=lambda: array("q", [0]))
     response_offsets: array[int] = field(default_factory=lambda: array("q", [0]))
+    rankings: _RankingColumns = field(default_factory=_RankingColumns)
     kept: list[int] = field(default_factory=list)
     too_long: list[int] = field(default_factory=list)
     weightless: list[int] = field(default_factory=list)
@@ -83,6 +122,7 @@ class TokenComparisons:
         self.margin_P = np.array(columns.margin, dtype=np.float32)
         self._pairs = columns.pair_offsets
         self._responses = columns.response_offsets
+        self._rankings = columns.rankings
 
     @classmethod
     def build(
@@ -138,8 +178,11 @@ class TokenComparisons:
         """The responses and pairs of these units, in their order."""
         ids = [i for u in units for i in range(self._responses[u], self._responses[u + 1])]
         place = {response: row for row, response in enumerate(ids)}
-        pairs = [p for u in units for p in range(self._pairs[u], self._pairs[u + 1])]
+        of = [(p, n) for n, u in enumerate(units) for p in range(*self._pairs[u : u + 2])]
+        pairs = [p for p, _ in of]
         return PairBatch(
+            units=list(units),
+            unit_B=torch.tensor([n for _, n in of], dtype=torch.long),
             rows=[self.responses[i] for i in ids],
             response_ids=ids,
             first_B=torch.tensor([place[int(self.first_P[p])] for p in pairs]),
@@ -147,6 +190,34 @@ class TokenComparisons:
             label_B=torch.from_numpy(self.label_P[pairs]),
             weight_B=torch.from_numpy(self.weight_P[pairs]),
             margin_B=torch.from_numpy(self.margin_P[pairs]),
+        )
+
+    def rankings(self, batch: PairBatch) -> Rankings:
+        """The whole rankings of a batch's units, as rows of the batch."""
+        known, place = self._rankings, {id_: row for row, id_ in enumerate(batch.response_ids)}
+        of = [(g, n) for n, u in enumerate(batch.units) for g in range(*known.of_unit[u : u + 2])]
+        spans = [slice(*known.offsets[g : g + 2]) for g, _ in of]
+        widest = max((span.stop - span.start for span in spans), default=0)
+        row_GK = torch.zeros(len(of), widest, dtype=torch.long)
+        tier_GK = torch.full_like(row_GK, -1)
+        for g, span in enumerate(spans):
+            here = slice(0, span.stop - span.start)
+            row_GK[g, here] = torch.tensor([place[i] for i in known.response[span]])
+            tier_GK[g, here] = torch.tensor(known.tier[span].tolist())
+        return Rankings(
+            row_GK=row_GK,
+            tier_GK=tier_GK,
+            weight_G=torch.tensor([known.weight[g] for g, _ in of], dtype=torch.float32),
+            margin_G=torch.tensor([known.margin[g] for g, _ in of], dtype=torch.float32),
+            unit_G=torch.tensor([n for _, n in of], dtype=torch.long),
+        )
+
+    @property
+    def most_tied(self) -> int:
+        """Responses of the largest tier of all comparisons."""
+        known = self._rankings
+        return max(
+            (max(Counter(known.tier[a:b]).values()) for a, b in pairwise(known.offsets)), default=0
         )
 
     def micro_batches(self, units: Sequence[int], tokens: int) -> Iterator[PairBatch]:
@@ -199,6 +270,25 @@ class _Unit:
                 columns.label.append(pair.label)
                 columns.weight.append(one.training_weight / len(pairs))
                 columns.margin.append(one.margin)
+            self._rank(one, start, columns.rankings)
+        columns.rankings.of_unit.append(len(columns.rankings.weight))
         columns.pair_offsets.append(len(columns.first))
         columns.response_offsets.append(start + len(self._answers))
         return self._answers
+
+    def _rank(self, one: Comparison, start: int, columns: _RankingColumns) -> None:
+        """Write a comparison as a ranking, or a soft label as one ranking for each side."""
+        sides = [(one.tiers, 1.0, one.margin)]
+        if one.label is not None and one.label != 0.5:
+            toward = one.margin if one.label > 0.5 else -one.margin
+            sides = [((0, 1), one.label, toward), ((1, 0), 1 - one.label, -toward)]
+        elif one.label is not None:
+            sides = [((0, 0), 1.0, 0.0)]
+        for tiers, share, margin in sides:
+            if share == 0:
+                continue
+            columns.response.extend(start + self._place[text] for text in one.responses)
+            columns.tier.extend(tiers)
+            columns.offsets.append(len(columns.response))
+            columns.weight.append(one.training_weight * share / (len(tiers) - 1))
+            columns.margin.append(margin)

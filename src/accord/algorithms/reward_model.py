@@ -3,27 +3,46 @@
 While it trains, scores are raw head outputs; the unit (`Scale`) is set afterwards, and calibration
 is of the raw outputs.
 
-Shape letters:  P = pairs of a data set; R = responses of one part of a batch.
+Shape letters:  P = pairs of a data set; R = responses of one part of a batch; B = its pairs;
+G = its rankings; K = responses of the longest of them; U = its units; H = heads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from accord.algorithms.comparisons import TokenComparisons
-from accord.algorithms.descent import add, batch_rows, descend, texts
-from accord.algorithms.settings import RewardConfig
+from accord.algorithms import ties
+from accord.algorithms.comparisons import PairBatch, Rankings, TokenComparisons
+from accord.algorithms.descent import add, batch_rows, descend, fresh_state, texts
+from accord.algorithms.settings import RewardConfig, RewardObjective
 from accord.core.errors import DataError
 from accord.core.protocols import Row
 from accord.models.ragged import Masked, Ragged, micro_batches
 from accord.models.role import Role, Scale
 from accord.models.state import TrainState
-from accord.objectives import reward
-from accord.objectives.pairs import totals
+from accord.objectives import pairs, reward
+from accord.objectives.loss import Loss
+
+
+class Totals(NamedTuple):
+    """Denominators of a whole batch: its pairs', and its rankings' where these are learned from."""
+
+    pairs: pairs.Totals
+    rankings: pairs.Totals | None
+
+
+def begin(config: RewardConfig, *, model: Role, data: TokenComparisons) -> TrainState:
+    """A state at step 0 over what the model trains and, where it is learned, the tie parameter."""
+    named = list(model.trained())
+    if ties.learned(config):
+        named.append(("tie", ties.start(config, data, model.backbone.machine.device)))
+    return fresh_state(iter(named), config.optimizer)
 
 
 def train(
@@ -36,30 +55,157 @@ def train(
     seed: int,
     micro_batch_tokens: int,
 ) -> Iterator[Row]:
-    """Raise the likelihood of the labels under Bradley-Terry, one optimiser step a row."""
-    device = model.backbone.machine.device
+    """Raise the likelihood of what was said, one optimiser step a row.
+
+    `state` is that of `begin`. Raises DivergenceError where a gradient is not finite, DataError for
+    a tier of too many responses.
+    """
+    draws_UH = bootstrap(len(data), config.heads, seed)
     while state.step < steps:
         chosen = batch_rows(len(data), config.batch_prompts, state.step, seed)
         whole = data.batch(chosen)
-        weight, clear = totals(label_B=whole.label_B, weight_B=whole.weight_B)
+        totals = _totals(config, data, whole)
         metrics: dict[str, float] = {"loss": 0.0}
         for part in data.micro_batches(chosen, micro_batch_tokens):
-            score_R = model.raw_scores(Ragged.of(part.rows, device))
-            loss = reward.bradley_terry(
-                first_B=score_R[part.first_B],
-                second_B=score_R[part.second_B],
-                label_B=part.label_B.to(device),
-                weight_B=part.weight_B.to(device),
-                margin_B=part.margin_B.to(device),
-                global_weight=weight,
-                global_clear=clear,
-            )
+            tie = ties.value(config, state)
+            ranked = data.rankings(part) if totals.rankings else None
+            draw_UH = draws_UH[part.units]
+            loss = _loss(config, model, part, ranked, draw_UH, tie, totals)
             loss.value.backward()
             add(metrics, {"loss": loss.value.detach(), **loss.metrics})
+        if (tie := ties.value(config, state)) is not None:
+            metrics["preference/tie"] = float(tie.detach())
         metrics |= descend(state, config.optimizer, steps=steps, batch=texts(whole.rows))
         metrics["tokens"] = sum(len(row.ids) for row in whole.rows)
         state.step += 1
         yield metrics
+
+
+def bootstrap(units: int, heads: int, seed: int) -> Tensor:
+    """`[U, H]` how often each head's bootstrap sample holds each unit; 1 where there is one head.
+
+    Poisson with mean 1, the limit of drawing with replacement (Oza and Russell 2001): it needs no
+    batch to be drawn anew for a head, and a unit that is seen twice counts alike both times.
+    """
+    if heads == 1:
+        return torch.ones(units, 1)
+    drawn = np.random.default_rng((seed, heads)).poisson(1.0, (units, heads))
+    return torch.from_numpy(drawn).float()
+
+
+def _totals(config: RewardConfig, data: TokenComparisons, whole: PairBatch) -> Totals:
+    of_pairs = pairs.totals(label_B=whole.label_B, weight_B=whole.weight_B)
+    if config.objective is not RewardObjective.PLACKETT_LUCE:
+        return Totals(of_pairs, None)
+    ranked = data.rankings(whole)
+    told_G = (ranked.tier_GK > 0).any(1)
+    weight_G = ranked.weight_G.double()
+    return Totals(of_pairs, pairs.Totals(float(weight_G.sum()), float(weight_G[told_G].sum())))
+
+
+def _loss(
+    config: RewardConfig,
+    model: Role,
+    part: PairBatch,
+    ranked: Rankings | None,
+    draw_UH: Tensor,
+    tie: Tensor | None,
+    totals: Totals,
+) -> Loss:
+    """Mean loss of the heads, each on its own bootstrap sample, with figures of their mean score.
+
+    A head's loss is divided by the batch's weight and not by its sample's, so that no sample is
+    empty and each unit counts as often as it was drawn.
+    """
+    device = model.backbone.machine.device
+    batch = Ragged.of(part.rows, device)
+    if config.heads == 1:
+        return _of_head(config, model.raw_scores(batch), part, ranked, draw_UH[:, 0], tie, totals)
+    score_RH = model.raw_scores_each(batch)
+    losses = [
+        _of_head(config, score_R, part, ranked, draw_U, tie, totals).value
+        for score_R, draw_U in zip(score_RH.unbind(1), draw_UH.unbind(1), strict=True)
+    ]
+    with torch.no_grad():
+        once_U = torch.ones(len(draw_UH))
+        mean_R = score_RH.mean(1)
+        metrics = _of_head(config, mean_R, part, ranked, once_U, tie, totals).metrics
+        lead_BH = score_RH[part.first_B] - score_RH[part.second_B]
+        apart_B = lead_BH.std(1, correction=0) * part.weight_B.to(device)
+        metrics["preference/disagreement"] = apart_B.sum() / totals.pairs.weight
+    return Loss(torch.stack(losses).mean(), metrics)
+
+
+def _of_head(
+    config: RewardConfig,
+    score_R: Tensor,
+    part: PairBatch,
+    ranked: Rankings | None,
+    draw_U: Tensor,
+    tie: Tensor | None,
+    totals: Totals,
+) -> Loss:
+    """Loss of one head's scores, each unit counted as often as it was drawn."""
+    device = score_R.device
+    first_B, second_B = score_R[part.first_B], score_R[part.second_B]
+    weight_B = (part.weight_B * draw_U[part.unit_B]).to(device)
+    columns: dict[str, Any] = {
+        "first_B": first_B,
+        "second_B": second_B,
+        "label_B": part.label_B.to(device),
+        "weight_B": weight_B,
+        "margin_B": part.margin_B.to(device),
+        "global_weight": totals.pairs.weight,
+        "global_clear": totals.pairs.clear,
+    }
+    if ranked is not None and totals.rankings is not None:
+        loss = _of_rankings(score_R, ranked, draw_U, totals.rankings)
+        loss.metrics.update(
+            pairs.lead_metrics(
+                lead_B=(first_B - second_B).detach(),
+                label_B=columns["label_B"],
+                weight_B=weight_B,
+                global_clear=totals.pairs.clear,
+            )
+        )
+    elif config.objective is RewardObjective.RAO_KUPPER:
+        loss = reward.rao_kupper(**columns, tie=tie)
+    elif config.objective is RewardObjective.DAVIDSON:
+        loss = reward.davidson(**columns, tie=tie)
+    else:
+        loss = reward.bradley_terry(**columns)
+    if not config.centring:
+        return loss
+    held = reward.centring(
+        first_B=first_B,
+        second_B=second_B,
+        weight_B=weight_B,
+        coefficient=config.centring,
+        global_weight=totals.pairs.weight,
+    )
+    return Loss(loss.value + held.value, loss.metrics | held.metrics)
+
+
+def _of_rankings(score_R: Tensor, ranked: Rankings, draw_U: Tensor, totals: pairs.Totals) -> Loss:
+    device = score_R.device
+    return reward.plackett_luce(
+        score_GK=score_R[ranked.row_GK],
+        tier_GK=ranked.tier_GK.to(device),
+        weight_G=(ranked.weight_G * draw_U[ranked.unit_G]).to(device),
+        margin_G=ranked.margin_G.to(device),
+        global_weight=totals.weight,
+        global_clear=totals.clear,
+    )
+
+
+@torch.no_grad()
+def levels(rows: Sequence[Masked], model: Role, micro_batch_tokens: int) -> Tensor:
+    """`[H]` mean raw score of each head over token rows: what its level is."""
+    total_H: list[Tensor] = []
+    for group in micro_batches([len(row.ids) for row in rows], micro_batch_tokens):
+        ragged = Ragged.of([rows[i] for i in group], model.backbone.machine.device)
+        total_H.append(model.raw_scores_each(ragged).double().sum(0))
+    return torch.stack(total_H).sum(0) / len(rows)
 
 
 @torch.no_grad()

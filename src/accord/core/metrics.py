@@ -49,6 +49,37 @@ METRICS: tuple[Metric, ...] = (
     _metric("preference/margin", "score", _UP, "Mean lead of the better side of a pair."),
     _metric("preference/dev_accuracy", "share", _UP, "Accuracy on held-out comparisons."),
     _metric("preference/dev_loss", "nats", _DOWN, "Objective on held-out comparisons."),
+    _metric("preference/ties", "share", _NEITHER, "Weight of the pairs that are ties."),
+    _metric(
+        "preference/ties_expected",
+        "share",
+        _NEITHER,
+        "Mean probability of a tie, as the reward model has it; should come to the share of ties.",
+    ),
+    _metric(
+        "preference/tie",
+        "nats",
+        _NEITHER,
+        "Tie parameter: log t (Rao-Kupper) or log v (Davidson); grows with the share of ties.",
+    ),
+    _metric(
+        "preference/best_first",
+        "share",
+        _UP,
+        "Rankings whose highest score belongs to a response of the best tier.",
+    ),
+    _metric(
+        "preference/centre",
+        "score",
+        _NEITHER,
+        "Mean score of compared responses, before the unit; centring holds it near 0.",
+    ),
+    _metric(
+        "preference/disagreement",
+        "score",
+        _NEITHER,
+        "Standard deviation between the heads of a pair's lead, before the unit.",
+    ),
     _metric(
         "dpo/chosen_drift",
         "nats",

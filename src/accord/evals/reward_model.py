@@ -21,6 +21,9 @@ BASELINE_COMPARISONS = 20_000
 """Training comparisons that the word baseline is fitted on, at most."""
 PROBE = "linear probe"
 """What the baseline of the frozen model's own states is called."""
+LEAST_PAIRS = 50
+"""Held-out pairs without ties that a temperature is fitted on, at least: fewer say next to nothing
+of it, and of a handful that are all right it would make certainty."""
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Quantiles of the length gap between which accuracy is shown."""
 
@@ -147,6 +150,43 @@ def audit(
             if (inside := np.array(pairs.sources)[clear] == name).any()
         ],
         **_calibration(lead_P[clear], pairs.label[clear]),
+    }
+
+
+def fit_temperature(held: Iterable[Comparison], lead_P: NDArray[np.float64]) -> dict[str, object]:
+    """The temperature of raw leads, and the ECE before and after it, as JSON values.
+
+    `temperature` is fitted on all pairs of `held` that are no ties (Guo et al. 2017,
+    arXiv:1706.04599); it is 1, and `fitted` false, where they are fewer than `LEAST_PAIRS` or no
+    finite one fits. `ece_after` is measured on pairs that their own temperature was not fitted on:
+    every second prompt, and then the others.
+    Raises DataError where leads and pairs differ in number.
+    """
+    pairs = _Pairs(held)
+    if len(pairs.label) != len(lead_P):
+        raise DataError("a temperature needs one lead a pair", got=f"{len(lead_P)} leads")
+    clear = (pairs.label != 0.5) & (pairs.weight > 0)
+    lead, label = lead_P[clear], pairs.label[clear]
+    order: dict[str, int] = {}
+    half = np.array([order.setdefault(c, len(order)) % 2 for c in pairs.clusters[clear]])
+    found: dict[str, object] = {"temperature": 1.0, "fitted": False, "pairs": len(label)}
+    if len(label) < LEAST_PAIRS or len(order) < 2:
+        return found
+    value = calibration.temperature(lead, label)
+    if value in calibration.TEMPERATURE_BOUNDS:
+        return found
+    cooled = lead.copy()
+    for one in (0, 1):
+        other = calibration.temperature(lead[half != one], label[half != one])
+        cooled[half == one] /= other
+    before, after = (
+        calibration.ece(*calibration.favourites(expit(one), label)) for one in (lead, cooled)
+    )
+    return found | {
+        "temperature": value,
+        "fitted": True,
+        "ece_before": before,
+        "ece_after": after,
     }
 
 

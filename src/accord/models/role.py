@@ -1,68 +1,28 @@
 """What a stack of adapters on a backbone is used for: to give log-probabilities, scores or values.
 
-Shape letters: N = real tokens; M = targets; B = sequences; D = hidden size;
+Shape letters: N = real tokens; M = targets; B = sequences; D = hidden size; H = heads;
 V = vocabulary.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from accord.core.errors import ModelError
-from accord.core.hashing import digest, file_digest
+from accord.core.hashing import digest
 from accord.models.backbone import Backbone
+from accord.models.head import AnyHead, Doubt, save_head_files
+from accord.models.head import Heads as Heads
+from accord.models.head import ScalarHead as ScalarHead
+from accord.models.head import Scale as Scale
+from accord.models.head import load_head as load_head
 from accord.models.logprobs import token_logprobs
 from accord.models.ragged import Ragged
-
-HEAD_FILE = "head.safetensors"
-SCALE_FILE = "scale.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """The unit of a reward model: `score = (raw - shift) / scale`, stored with the model.
-
-    `shift_from` and `scale_from` name the answers whose mean became 0 and whose standard deviation
-    became 1 (Stiennon et al. 2020; Ziegler et al. 2019).
-    """
-
-    shift: float = 0.0
-    scale: float = 1.0
-    shift_from: str = "nothing"
-    scale_from: str = "nothing"
-
-
-class ScalarHead(nn.Module):
-    """A linear map from a hidden state to one number, float32 throughout.
-
-    Starts as N(0, 1/(D+1)) with bias 0 (Huang et al. 2024, arXiv:2403.17031, section 3).
-    """
-
-    def __init__(self, hidden_size: int, *, seed: int) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        std = (hidden_size + 1) ** -0.5
-        self.weight = nn.Parameter(torch.randn(hidden_size, generator=generator) * std)
-        self.bias = nn.Parameter(torch.zeros(()))
-
-    @torch.no_grad()
-    def say(self, value: float) -> None:
-        """Give this for every hidden state, until it is trained."""
-        self.weight.zero_()
-        self.bias.fill_(value)
-
-    def forward(self, hidden_ND: Tensor) -> Tensor:
-        """`[N, D] -> [N]`."""
-        return hidden_ND.float() @ self.weight + self.bias
 
 
 @dataclass(slots=True)
@@ -75,10 +35,14 @@ class Role:
 
     backbone: Backbone
     adapters: tuple[str, ...] = ()
-    head: ScalarHead | None = None
+    head: AnyHead | None = None
     scale: Scale = field(default_factory=Scale)
     packing: bool = True
     stack: str | None = None
+    doubt: Doubt | None = None
+    """How unsure a frozen reward model is, where that was measured."""
+    temperature: float = 1.0
+    """What raw leads are divided by to be calibrated log-odds."""
 
     def hidden(self, batch: Ragged) -> Tensor:
         """Last hidden states `[N, D]`."""
@@ -106,14 +70,44 @@ class Role:
         """`[B]` head outputs at each sequence's last real token, before `scale`."""
         return cast(Tensor, self._head()(self.hidden(batch)[batch.last_rows_B]))
 
+    def raw_scores_each(self, batch: Ragged) -> Tensor:
+        """`[B, H]` the same of each head; their mean is what the model says."""
+        return self._head().each(self.hidden(batch)[batch.last_rows_B])
+
     def scores(self, batch: Ragged) -> Tensor:
         """`[B]` scores in the model's unit."""
         return (self.raw_scores(batch) - self.scale.shift) / self.scale.scale
+
+    def scores_and_doubts(self, batch: Ragged) -> tuple[Tensor, Tensor]:
+        """`[B]` scores and their standard deviations, both in the model's unit.
+
+        Several heads and a posterior of each are a mixture of Gaussians: its variance is that
+        between the heads and that within (Eschenhagen et al. 2021, arXiv:2111.03577).
+        Raises ModelError where the model knows no doubt.
+        """
+        head = self._head()
+        hidden_BD = self.hidden(batch)[batch.last_rows_B]
+        raw_BH = head.each(hidden_BD)
+        if raw_BH.shape[1] == 1 and self.doubt is None:
+            raise ModelError(
+                "this reward model cannot say how unsure it is",
+                do="train it with reward.heads = 4, or with reward.doubt_pairs = 2000",
+            )
+        variance_B = raw_BH.var(1, correction=0)
+        if self.doubt is not None:
+            variance_B = variance_B + self.doubt(hidden_BD).square()
+        score_B = (raw_BH.mean(1) - self.scale.shift) / self.scale.scale
+        return score_B, variance_B.sqrt() / self.scale.scale
 
     def values(self, batch: Ragged) -> Tensor:
         """`[M]` expected scores before each target token, in the reward model's unit."""
         raw_M: Tensor = self._head()(self.hidden(batch)[batch.rows_M])
         return (raw_M - self.scale.shift) / self.scale.scale
+
+    def mean_head(self) -> ScalarHead:
+        """The head, or one that says the mean of several."""
+        head = self._head()
+        return head.mean_head() if isinstance(head, Heads) else head
 
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters that take gradients, in a fixed order."""
@@ -127,7 +121,7 @@ class Role:
                 if parameter.requires_grad:
                     yield f"head.{name}", parameter
 
-    def _head(self) -> ScalarHead:
+    def _head(self) -> AnyHead:
         if self.head is None:
             raise ModelError("this role has no scalar head: it gives log-probabilities, not scores")
         return self.head
@@ -139,29 +133,5 @@ def stack_digest(backbone: str, adapters: tuple[str, ...]) -> str:
 
 
 def save_head(role: Role, folder: Path) -> str:
-    """Write head and scale; returns the head's digest."""
-    head = role._head()
-    tensors = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()
-    }
-    save_file(tensors, folder / HEAD_FILE)
-    scale = role.scale
-    body = {
-        "shift": scale.shift,
-        "scale": scale.scale,
-        "shift_from": scale.shift_from,
-        "scale_from": scale.scale_from,
-    }
-    (folder / SCALE_FILE).write_text(json.dumps(body, indent=2) + "\n")
-    return file_digest(folder / HEAD_FILE)
-
-
-def load_head(hidden_size: int, folder: Path) -> tuple[ScalarHead, Scale]:
-    """Read head and scale. Raises ModelError where they are missing or of another width."""
-    head = ScalarHead(hidden_size, seed=0)
-    try:
-        head.load_state_dict(load_file(folder / HEAD_FILE))
-        scale = Scale(**json.loads((folder / SCALE_FILE).read_text()))
-    except (OSError, RuntimeError, ValueError, TypeError, SafetensorError) as error:
-        raise ModelError("the scalar head cannot be read", got=error, where=folder) from error
-    return head.requires_grad_(False), scale
+    """Write head, scale and doubt; returns the head's digest."""
+    return save_head_files(role._head(), role.scale, folder, role.doubt)

@@ -53,8 +53,8 @@ class RewardModel:
     def rewards(self, asked: Sequence[tuple[Conversation, str]]) -> list[float | None]:
         """A score for each prompt and answer: the log-odds of two answers are their difference.
 
-        So it is the model's raw score, not the one in its unit. None where an answer finds no room
-        in the model's context, or says what ends a turn.
+        So it is the model's raw score over its temperature, not the one in its unit. None where an
+        answer finds no room in the model's context, or says what ends a turn.
         """
         from accord.algorithms.reward_model import raw_scores
 
@@ -63,7 +63,7 @@ class RewardModel:
             scores = raw_scores(list(rows.values()), self._role, self._machine.micro_batch_tokens)
         found: list[float | None] = [None] * len(asked)
         for place, score in zip(rows, scores.tolist(), strict=True):
-            found[place] = score
+            found[place] = score / self._role.temperature
         return found
 
     def _row(self, prompt: Conversation, answer: str) -> Tokenized | None:

@@ -15,6 +15,7 @@ from accord.algorithms.settings.ppo import CriticStart as CriticStart
 from accord.algorithms.settings.ppo import PPOConfig as PPOConfig
 from accord.algorithms.settings.rejection import RejectionConfig as RejectionConfig
 from accord.algorithms.settings.reward import RewardConfig as RewardConfig
+from accord.algorithms.settings.reward import RewardObjective as RewardObjective
 from accord.algorithms.settings.rollouts import KLEstimator as KLEstimator
 from accord.algorithms.settings.rollouts import KLPlace as KLPlace
 from accord.algorithms.settings.rollouts import KLSettings as KLSettings

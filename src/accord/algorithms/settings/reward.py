@@ -3,16 +3,52 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from accord.algorithms.settings.adapter import AdapterSettings
-from accord.algorithms.settings.checks import at_least
+from accord.algorithms.settings.checks import above, at_least, finite
 from accord.algorithms.settings.optimizer import OptimizerSettings
+from accord.core.errors import ConfigError
+
+
+class RewardObjective(StrEnum):
+    """What a reward model takes comparisons for; the formulas are in `accord.objectives.reward`."""
+
+    BRADLEY_TERRY = "bradley-terry"
+    """Pairs; a tie pulls two scores together."""
+    RAO_KUPPER = "rao-kupper"
+    """Pairs; a tie is a lead below a threshold."""
+    DAVIDSON = "davidson"
+    """Pairs; a tie is a third outcome beside the odds of the other two."""
+    PLACKETT_LUCE = "plackett-luce"
+    """Whole rankings, the best chosen first."""
+
+    @property
+    def models_ties(self) -> bool:
+        """Whether ties are an outcome, with a parameter of their own."""
+        return self in (RewardObjective.RAO_KUPPER, RewardObjective.DAVIDSON)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RewardConfig:
     """Bradley-Terry reward model over comparisons (Ouyang et al. 2022, arXiv:2203.02155, eq. 1)."""
 
+    objective: RewardObjective = RewardObjective.BRADLEY_TERRY
+    """What the comparisons are taken for: pairs (bradley-terry), pairs in which a tie is an outcome
+    (rao-kupper, davidson), or whole rankings (plackett-luce)."""
+    tie: float | None = None
+    """Tie parameter of rao-kupper (log t, above 0) and davidson (log v), in nats. None: learned,
+    from where it is right for equal scores."""
+    centring: float = 0.0
+    """Price of the squared sum of two compared scores, which holds scores around 0, in nats a
+    squared score; 0: none. Eisenstein et al. 2023 (arXiv:2312.09244) take .01."""
+    heads: int = 1
+    """Heads on one trunk, each from a start of its own and with its own bootstrap weights of the
+    prompts. The score is their mean; how far they disagree is a measure of doubt."""
+    doubt_pairs: int = 0
+    """Training pairs of which the posterior over the head is made (Laplace), which tells how unsure
+    a score is; drawn by seed where there are more. 0: none, and no doubt but that of `heads`. Fewer
+    than the model is wide leave some of it in doubt for not having been looked at."""
     epochs: float = 1.0
     """Passes over the comparisons; the paper finds that more than one overfits."""
     batch_prompts: int = 16
@@ -31,11 +67,27 @@ class RewardConfig:
     """Answers sampled from the reference policy, evenly over training prompts, to set the unit of
     the score (standard deviation 1)."""
     seed: int = 0
-    """Order of the data, the head's and the adapter's first weights."""
+    """Order of the data, the head's and the adapter's first weights, the heads' bootstrap."""
 
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
+        at_least("centring", self.centring, 0)
+        at_least("heads", self.heads, 1)
+        at_least("doubt_pairs", self.doubt_pairs, 0)
         at_least("epochs", self.epochs, 1e-9)
         at_least("batch_prompts", self.batch_prompts, 1)
         at_least("max_tokens", self.max_tokens, 2)
         at_least("scale_prompts", self.scale_prompts, 2)
+        if self.tie is not None:
+            self._check_tie(self.tie)
+
+    def _check_tie(self, tie: float) -> None:
+        finite("tie", tie)
+        if self.objective is RewardObjective.RAO_KUPPER:
+            above("tie", tie, 0)
+        if not self.objective.models_ties:
+            raise ConfigError(
+                "tie belongs to an objective in which ties are an outcome",
+                got=f"tie = {tie:g} with objective = {str(self.objective)!r}",
+                do='leave it out, or set objective = "davidson" or "rao-kupper"',
+            )

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from accord.algorithms import ties
 from accord.algorithms.comparisons import TokenComparisons
-from accord.algorithms.descent import fresh_state, step_count
+from accord.algorithms.descent import step_count
+from accord.algorithms.doubt import doubt_of
 from accord.algorithms.probe import probe_leads
-from accord.algorithms.reward_model import leads, raw_scores, scale_of, train
+from accord.algorithms.reward_model import begin, leads, levels, raw_scores, scale_of, train
+from accord.algorithms.settings import RewardConfig, RewardObjective
 from accord.core.protocols import Row
-from accord.core.types import SamplingSettings, Split
-from accord.evals.reward_model import audit
-from accord.models.role import Role
+from accord.core.types import Comparison, SamplingSettings, Split
+from accord.evals.reward_model import audit, fit_temperature
+from accord.models.ragged import Masked
+from accord.models.role import Heads, Role
+from accord.objectives.reward import check_tiers
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.fitting import Sieve, compared, row_limit
-from accord.pipeline.stages.roles import Roles
+from accord.pipeline.stages.roles import CALIBRATION_FILE, Roles
 from accord.stats.ranking import pair_accuracy
 from accord.text.tokenized import Tokenized, TokenRow
 
@@ -31,8 +37,9 @@ def body(context: StageContext) -> Iterator[Row]:
     config = context.config.own
     roles = Roles(context, packing=config.packing)
     sets = compared(context, roles, max_tokens=config.max_tokens)
-    model = roles.fresh_scorer(config.adapter, context.seed + config.seed)
-    state = fresh_state(model.trained(), config.optimizer)
+    _check(context, config, sets.train)
+    model = roles.fresh_scorer(config.adapter, context.seed + config.seed, heads=config.heads)
+    state = begin(config, model=model, data=sets.train)
     context.track(state)
     steps = step_count(len(sets.train), config.batch_prompts, config.epochs)
     context.total(steps)
@@ -54,7 +61,18 @@ def body(context: StageContext) -> Iterator[Row]:
         else:
             yield row
     context.note("train_pairs", sets.train.pairs)
-    _set_unit(context, roles, model, sets.train)
+    if (tie := ties.value(config, state)) is not None:
+        context.note("tie", float(tie.detach()))
+    zero = _set_unit(context, roles, model, sets.train)
+    if config.doubt_pairs:
+        model.doubt = doubt_of(
+            model,
+            sets.train,
+            zero,
+            pairs=config.doubt_pairs,
+            seed=context.seed + config.seed,
+            micro_batch_tokens=tokens,
+        )
     if len(sets.dev):
         known = data.comparisons(context, Split.TRAIN)
         probe = probe_leads(sets.train, sets.dev, roles.backbone(roles.base))
@@ -62,15 +80,39 @@ def body(context: StageContext) -> Iterator[Row]:
             lead = leads(sets.dev, model, tokens)
         figures = audit(known, sets.dev_rows, lead, probe_P=probe)
         context.note("audit", figures)
+        _calibrate(context, sets.dev_rows, lead)
         text = json.dumps(figures, indent=2, sort_keys=True) + "\n"
         (context.output / "audit.json").write_text(text)
     roles.save(model, "reward")
 
 
+def _check(context: StageContext, config: RewardConfig, train_set: TokenComparisons) -> None:
+    """Refuse, before anything is trained, what the objective cannot read; tell what it misses."""
+    if config.objective is RewardObjective.PLACKETT_LUCE:
+        check_tiers(train_set.most_tied)
+    if config.objective.models_ties and not (train_set.label_P == 0.5).any():
+        context.tell(
+            f"no training pair is a tie: {config.objective} learns that there are next to none"
+        )
+
+
+def _calibrate(
+    context: StageContext, held: Sequence[Comparison], lead_P: NDArray[np.float64]
+) -> None:
+    """Fit the temperature that makes raw leads log-odds, on held-out pairs, and leave it."""
+    found = fit_temperature(held, lead_P)
+    context.note("calibration", found)
+    text = json.dumps(found, indent=2, sort_keys=True) + "\n"
+    (context.output / CALIBRATION_FILE).write_text(text)
+
+
 def _set_unit(
     context: StageContext, roles: Roles, model: Role, train_set: TokenComparisons
-) -> None:
-    """Mean 0 on demonstrations, standard deviation 1 on the reference's samples, where possible."""
+) -> Sequence[Masked]:
+    """Mean 0 on demonstrations, standard deviation 1 on the reference's samples, where possible.
+
+    Gives back what has mean 0.
+    """
     shift_from = "demonstrations"
     zero: list[Tokenized | TokenRow] = [*_demonstrations(context, roles)]
     if not zero:
@@ -86,6 +128,8 @@ def _set_unit(
     if not unit:
         scale_from = "all training responses"
         unit = [train_set.responses[i] for i in range(len(train_set.responses))]
+    if isinstance(model.head, Heads):
+        model.head.level(levels(zero, model, context.machine.micro_batch_tokens))
     model.scale = scale_of(
         *(raw_scores(rows, model, context.machine.micro_batch_tokens) for rows in (zero, unit)),
         shift_from=shift_from,
@@ -95,6 +139,7 @@ def _set_unit(
     context.note("scale", model.scale.scale)
     context.note("shift_from", shift_from)
     context.note("scale_from", scale_from)
+    return zero
 
 
 def _demonstrations(context: StageContext, roles: Roles) -> list[Tokenized]:

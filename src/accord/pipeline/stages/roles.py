@@ -15,8 +15,9 @@ from accord.algorithms.settings import AdapterSettings, CriticStart
 from accord.core.errors import InvariantError, ModelError
 from accord.core.files import write_atomic
 from accord.models.backbone import Backbone, folder_digest
+from accord.models.head import Heads, fresh_head, load_doubt, load_head
 from accord.models.machine import prepare
-from accord.models.role import Role, ScalarHead, load_head, save_head, stack_digest
+from accord.models.role import Role, save_head, stack_digest
 from accord.pipeline.stage import Artifact, StageContext
 from accord.pipeline.stages.base import BASE_FILE, base_folder
 from accord.rollout.engine import TorchSampler
@@ -24,6 +25,8 @@ from accord.text.template import ChatTemplate
 from accord.text.tokenizer import TextTokenizer
 
 STACK_FILE = "stack.json"
+CALIBRATION_FILE = "calibration.json"
+"""Of a reward model: the temperature of its raw leads, where it was tried on held-out pairs."""
 
 
 class Roles:
@@ -104,10 +107,10 @@ class Roles:
         start.backbone.add_adapter(name, rank=settings.rank, alpha=settings.alpha, seed=seed)
         return replace(start, adapters=(*start.adapters, name), stack=None)
 
-    def fresh_scorer(self, settings: AdapterSettings, seed: int) -> Role:
+    def fresh_scorer(self, settings: AdapterSettings, seed: int, *, heads: int = 1) -> Role:
         """A reward model at its start, on the base."""
         backbone = self.backbone(self.base, train_all=settings.full)
-        head = ScalarHead(backbone.hidden_size, seed=seed).to(self.context.machine.device)
+        head = fresh_head(backbone.hidden_size, heads, seed=seed).to(self.context.machine.device)
         if settings.full:
             return Role(backbone, (), head, packing=self.packing)
         backbone.add_adapter("reward", rank=settings.rank, alpha=settings.alpha, seed=seed)
@@ -122,12 +125,18 @@ class Roles:
             role = self._stacked(self.backbone(self.base), (), artifact)
         role = self._verified(role, artifact)
         head, scale = load_head(role.backbone.hidden_size, artifact.folder)
-        return replace(role, head=head.to(self.context.machine.device), scale=scale)
+        doubt = load_doubt(role.backbone.hidden_size, artifact.folder)
+        head = head.to(self.context.machine.device)
+        calibration = artifact.folder / CALIBRATION_FILE
+        heat = json.loads(calibration.read_text())["temperature"] if calibration.is_file() else 1.0
+        return replace(role, head=head, scale=scale, doubt=doubt, temperature=heat)
 
     def critic(self, reward: Role, start: CriticStart = CriticStart.REWARD) -> Role:
-        """A trainable copy of the reward model, unit included, and its head or one that says 0."""
+        """A trainable copy of the reward model, unit included, with its head, the mean of several,
+        or one that says 0."""
         artifact = self.context.input("reward")
-        head, scale = load_head(reward.backbone.hidden_size, artifact.folder)
+        read, scale = load_head(reward.backbone.hidden_size, artifact.folder)
+        head = read.mean_head() if isinstance(read, Heads) else read
         if start is CriticStart.ZERO:
             head.say(scale.shift)
         head = head.requires_grad_(True).to(self.context.machine.device)
