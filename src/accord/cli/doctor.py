@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from accord.cli.flags import parse
 from accord.cli.session import open_session
 from accord.cli.sheets import printable
 from accord.core.errors import AccordError
-from accord.pipeline.doctor import Outcome, Patient, Result
+from accord.pipeline.doctor import Finding, Outcome, Patient, Result
 from accord.pipeline.doctor.shown import counted, pieces
 from accord.pipeline.doctor.visit import Visit, visit
 from accord.pipeline.memory import Roomy
@@ -63,7 +64,13 @@ def main(words: Sequence[str], options: Options) -> int:
         print(json.dumps(_body(found, results), indent=2))
     else:
         _print(found, results, rows=asked.rows)
-    return FAILED if any(result.failed for result in results) else PASSED
+    return PASSED if _sound(results) else FAILED
+
+
+def _sound(results: Sequence[Result]) -> bool:
+    """Whether nothing failed; where nothing passed, nothing was proved."""
+    outcomes = {result.finding.outcome for result in results}
+    return Outcome.PASSED in outcomes and Outcome.FAILED not in outcomes
 
 
 def _progress(result: Result) -> None:
@@ -77,22 +84,19 @@ def _print(found: Visit, results: Sequence[Result], *, rows: int) -> None:
     console = Console(file=sys.stdout, highlight=False)
     if rows > 0:
         _batch(console, found.patients, rows)
-    console.print(_table(results))
+    if results:
+        console.print(_table(results))
     for name, error in found.waiting.items():
         why = f"{error.what}: {error.do}" if error.do else error.what
         console.print(Text(f"{name} was not looked at: {why}"))
     for result in results:
         if result.failed:
             line = Text.assemble((f"{result.stage}, {result.check.name}: ", "bold"))
-            console.print(line.append(f"{result.check.proves} It does not hold."))
+            console.print(line.append(f"it does not hold that: {result.check.proves}"))
             console.print(Text(f"  do: {result.finding.do}"))
-    if not results:
-        console.print("nothing to look at: no stage that trains can be planned yet", markup=False)
-        return
-    counts = dict.fromkeys(Outcome, 0)
-    for result in results:
-        counts[result.finding.outcome] += 1
-    console.print(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+    counts = Counter(result.finding.outcome for result in results)
+    told = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome)
+    console.print(told if counts[Outcome.PASSED] else f"{told}: nothing was proved")
 
 
 def _batch(console: Console, patients: Sequence[Patient], rows: int) -> None:
@@ -125,29 +129,45 @@ def _batch(console: Console, patients: Sequence[Patient], rows: int) -> None:
 
 
 def _table(results: Sequence[Result]) -> Table:
+    """A row for each check; those of a stage that are not applicable for one reason share one."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("stage", "check", "outcome", "found"):
         table.add_column(column, overflow="fold")
     before = ""
-    for one in results:
-        finding = one.finding
+    for stage, names, finding in _grouped(results):
         told = finding.told
         if finding.outcome is Outcome.NOT_APPLICABLE and finding.do:
             told = f"{told}: {finding.do}"
         table.add_row(
-            "" if one.stage == before else one.stage,
-            one.check.name,
+            "" if stage == before else stage,
+            ", ".join(names),
             Text(finding.outcome, style=_COLOURS[finding.outcome]),
             Text(printable(told)),
         )
-        before = one.stage
+        before = stage
     return table
+
+
+def _grouped(results: Sequence[Result]) -> list[tuple[str, list[str], Finding]]:
+    """Stage, names of checks and what they found, in the order of the checks."""
+    found: list[tuple[str, list[str], Finding]] = []
+    absent: dict[tuple[str, str], list[str]] = {}
+    for one in results:
+        if one.finding.outcome is not Outcome.NOT_APPLICABLE:
+            found.append((one.stage, [one.check.name], one.finding))
+            continue
+        reason = (one.stage, one.finding.told)
+        if reason not in absent:
+            absent[reason] = []
+            found.append((one.stage, absent[reason], one.finding))
+        absent[reason].append(one.check.name)
+    return found
 
 
 def _body(found: Visit, results: Sequence[Result]) -> dict[str, object]:
     """The findings as JSON values."""
     return {
-        "passed": not any(result.failed for result in results),
+        "passed": _sound(results),
         "checks": [
             {
                 "stage": one.stage,
