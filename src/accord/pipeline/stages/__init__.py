@@ -35,7 +35,7 @@ from accord.pipeline.config import (
     PipelineConfig,
     WorldConfig,
 )
-from accord.pipeline.stage import Artifact, Body, Stage, StageContext
+from accord.pipeline.stage import Artifact, Body, Preflight, Stage, StageContext
 from accord.pipeline.stages.origin import fingerprint, model_folder, portable
 from accord.pipeline.workspace import Workspace
 
@@ -50,6 +50,9 @@ KINDS = {
     **dict.fromkeys(ALIGNED, "policy"),
     "eval": "evaluation",
 }
+TRAINED = ("sft", "top", "reward", *ALIGNED)
+"""Stages that train on rows or answers: the doctor looks at those first. Pretraining is none, which
+reads documents without turns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +106,15 @@ BODIES: dict[str, Body] = {
 """Stages that share a module with others; any other stage's module has its own name."""
 
 
+def _preflight(name: str) -> Preflight:
+    def look(context: StageContext) -> str:
+        from accord.pipeline.doctor import preflight
+
+        return preflight(context, name)
+
+    return look
+
+
 def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
     """Every stage that `config.stages` names, in order, after the base they start from.
 
@@ -121,6 +133,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 body=BODIES.get(name) or _lazily(name),
                 inputs=inputs,
                 seed=config.seed,
+                preflight=_preflight(name) if name in TRAINED else None,
             )
         )
         made.append(name)
