@@ -78,6 +78,11 @@ class Role:
         """`[B]` scores in the model's unit."""
         return (self.raw_scores(batch) - self.scale.shift) / self.scale.scale
 
+    @property
+    def doubts(self) -> bool:
+        """Whether it can say how unsure it is of a score."""
+        return isinstance(self.head, Heads) or self.doubt is not None
+
     def scores_and_doubts(self, batch: Ragged) -> tuple[Tensor, Tensor]:
         """`[B]` scores and their standard deviations, both in the model's unit.
 
@@ -86,13 +91,13 @@ class Role:
         Raises ModelError where the model knows no doubt.
         """
         head = self._head()
-        hidden_BD = self.hidden(batch)[batch.last_rows_B]
-        raw_BH = head.each(hidden_BD)
-        if raw_BH.shape[1] == 1 and self.doubt is None:
+        if not self.doubts:
             raise ModelError(
                 "this reward model cannot say how unsure it is",
                 do="train it with reward.heads = 4, or with reward.doubt_pairs = 2000",
             )
+        hidden_BD = self.hidden(batch)[batch.last_rows_B]
+        raw_BH = head.each(hidden_BD)
         variance_B = raw_BH.var(1, correction=0)
         if self.doubt is not None:
             variance_B = variance_B + self.doubt(hidden_BD).square()

@@ -5,9 +5,8 @@ Shape letters:  B = answers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 import torch
@@ -19,9 +18,6 @@ from accord.core.protocols import Sampler
 from accord.core.types import SamplingSettings
 from accord.pipeline.stages.scoring import Scorer
 from accord.text.tokenized import Tokenized
-
-Each = Callable[[Sequence[Tokenized]], Sequence[tuple[float, float]]]
-"""Rows to (score, doubt) of each, in one unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +39,12 @@ class Shaper:
     """Scores of the reference answers to the prompts asked so far, by prompt number."""
 
     def __post_init__(self) -> None:
-        if self.config.shaping.pessimism:
-            doubting(self.scorer)
+        if self.config.shaping.pessimism and not self.scorer.reward.doubts:
+            raise ConfigError(
+                "shaping.pessimism needs a reward model that tells its doubt; this one does not",
+                do="train it with reward.heads = 4 or reward.doubt_pairs = 2000, or set "
+                "shaping.pessimism = 0",
+            )
 
     def __call__(
         self, asked: Sequence[int], rows: Sequence[Tokenized], scores: Sequence[float]
@@ -62,7 +62,7 @@ class Shaper:
         score_B = torch.tensor(scores, dtype=torch.float64)
         if not self.config.shaping.pessimism:
             return score_B
-        said = doubting(self.scorer)(rows)
+        said = self.scorer.each(rows)
         doubt_B = torch.tensor([doubt for _, doubt in said], dtype=torch.float64)
         return score_B - self.config.shaping.pessimism * doubt_B
 
@@ -80,14 +80,3 @@ class Shaper:
             rows = [Tokenized.answered(ids, answer.tokens) for answer in said]
             self.known[prompt] = self._doubted(rows, self.scorer(rows))
         return self.known[prompt]
-
-
-def doubting(scorer: Scorer) -> Each:
-    """The scorer's way to tell its doubt of each answer. Raises ConfigError where it has none."""
-    each = getattr(scorer, "each", None)
-    if each is None:
-        raise ConfigError(
-            "shaping.pessimism needs a reward model that tells its doubt, and this one does not",
-            do="train a reward model with several heads, or set shaping.pessimism = 0",
-        )
-    return cast(Each, each)
