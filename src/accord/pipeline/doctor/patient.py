@@ -52,6 +52,8 @@ READS = {"sft": "demonstrations", "top": "demonstrations"} | dict.fromkeys(
     ("reward", *DIRECT), "comparisons"
 )
 """What a stage trains on; all others are asked prompts."""
+PROMPTS, EACH, TOKENS = 6, 2, 24
+"""Prompts that are asked to compare sampler and trainer, answers to each, and their longest."""
 ANSWER = 32
 """Longest answer that the model is asked for where a stage does not sample, in tokens."""
 
@@ -280,6 +282,18 @@ class Patient:
             for one in group
         ]
         return answers, rows
+
+    @cached_property
+    def first_answers(self) -> tuple[list[Completion], list[Tokenized]]:
+        """A few answers of `policy` as it starts, at the stage's temperature, and their rows."""
+        return self.few_answers(self.temperature)
+
+    def few_answers(self, temperature: float) -> tuple[list[Completion], list[Tokenized]]:
+        """A few answers of `policy` as it is now, and their rows."""
+        tokens = min(self.answer_tokens, TOKENS)
+        return self.sampled(
+            self.sampler, PROMPTS, n=EACH, tokens=tokens, temperature=temperature, seed=3
+        )
 
     @cached_property
     def start_answers(self) -> list[tuple[Prompt, str, Completion]]:

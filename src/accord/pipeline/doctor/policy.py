@@ -26,8 +26,6 @@ if TYPE_CHECKING:  # torch comes with the first check that needs it
 
     from accord.models.role import Role
 
-PROMPTS, EACH, TOKENS = 6, 2, 24
-"""Prompts that are asked, answers to each, and their longest in tokens."""
 MOVED = 0.3
 """Least mean change of a token's log-probability by the moved adapter, nats: fifteen times the mean
 difference that rounding in bfloat16 is allowed."""
@@ -90,13 +88,6 @@ def moved(policy: Role, reference: Role, rows: Sequence[Tokenized], tokens: int)
             parameter.data.copy_(before[name])
 
 
-def _few(patient: Patient, *, temperature: float) -> tuple[list[Completion], list[Tokenized]]:
-    tokens = min(patient.answer_tokens, TOKENS)
-    return patient.sampled(
-        patient.sampler, PROMPTS, n=EACH, tokens=tokens, temperature=temperature, seed=3
-    )
-
-
 def _recorded(patient: Patient) -> str:
     """The stack that the start policy's artifact says it is."""
     from accord.pipeline.stages.roles import STACK_FILE
@@ -140,7 +131,7 @@ def starts_at_reference(patient: Patient) -> Finding:
         stack = _same_stack(patient.reference.stack, _recorded(patient))
         if stack.do:
             return stack
-    answers, rows = _few(patient, temperature=patient.temperature)
+    answers, rows = patient.first_answers
     tokens = patient.context.machine.micro_batch_tokens
     logp_M, reference_M = (
         logprobs(role, rows, tokens=tokens, temperature=patient.temperature)
@@ -160,7 +151,7 @@ def first_ratio_is_one(patient: Patient) -> Finding:
     from accord.models.ragged import Ragged, micro_batches
     from accord.objectives import policy
 
-    answers, rows = _few(patient, temperature=patient.temperature)
+    answers, rows = patient.first_answers
     tokens = patient.context.machine.micro_batch_tokens
     old_M = logprobs(patient.policy, rows, tokens=tokens, temperature=patient.temperature)
     counts = [len(answer.tokens) for answer in answers]
@@ -190,7 +181,7 @@ def first_ratio_is_one(patient: Patient) -> Finding:
 
 def sampler_agrees(patient: Patient) -> Finding:
     """Sampler and trainer give the same tokens the same log-probability."""
-    answers, rows = _few(patient, temperature=patient.temperature)
+    answers, rows = patient.first_answers
     tokens = patient.context.machine.micro_batch_tokens
     logp_M = logprobs(patient.policy, rows, tokens=tokens, temperature=patient.temperature)
     return _agreed(agree(answers, logp_M, patient.context.machine.dtype), len(logp_M))
@@ -198,7 +189,7 @@ def sampler_agrees(patient: Patient) -> Finding:
 
 def adapter_is_delivered(patient: Patient) -> Finding:
     """The same with an adapter that is not zero: the sampler has what the trainer has."""
-    _, rows = _few(patient, temperature=1.0)
+    _, rows = patient.first_answers
     tokens = patient.context.machine.micro_batch_tokens
     with moved(patient.policy, patient.reference, rows, tokens) as change:
         if not change >= MOVED:
@@ -207,7 +198,7 @@ def adapter_is_delivered(patient: Patient) -> Finding:
                 do="report this: the trainer does not compute with the adapter that it trains",
                 moved=change,
             )
-        answers, said = _few(patient, temperature=1.0)
+        answers, said = patient.few_answers(1.0)
         logp_M = logprobs(patient.policy, said, tokens=tokens)
         try:
             figures = agree(answers, logp_M, patient.context.machine.dtype)
@@ -227,7 +218,8 @@ def temperature_is_same(patient: Patient) -> Finding:
     tokens = patient.context.machine.micro_batch_tokens
     worst: dict[str, float] = {}
     for heat in (patient.temperature, other):
-        answers, rows = _few(patient, temperature=heat)
+        same = heat == patient.temperature
+        answers, rows = patient.first_answers if same else patient.few_answers(heat)
         logp_M = logprobs(patient.policy, rows, tokens=tokens, temperature=heat)
         try:
             figures = agree(answers, logp_M, patient.context.machine.dtype)

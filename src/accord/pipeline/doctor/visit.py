@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from accord.core.errors import AccordError, WorkspaceError
+from accord.core.fetching import cache_folder
 from accord.core.machine import Machine
 from accord.pipeline.config import DIRECT, ONLINE, STAGES, PipelineConfig
 from accord.pipeline.doctor import FAST, MODEL, Check, Patient, Result, examine
@@ -21,7 +22,7 @@ from accord.pipeline.workspace import Workspace
 from accord.telemetry.sink import Sink
 
 LOOKED = (*ONLINE, *DIRECT, "reward", "sft", "top")
-"""Stages on whose model the checks of the model run: the first that is planned."""
+"""Stages on whose model the checks of the model run: the first of which all weights are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,14 @@ class Visit:
     def whole(self, told: Callable[[Result], None]) -> list[Result]:
         """The fast part, and the model of the stage that asks most of it."""
         found = self.fast(told)
-        order = sorted(self.patients, key=lambda one: LOOKED.index(one.stage))
+        order = sorted(self.patients, key=lambda one: (_unborn(one), LOOKED.index(one.stage)))
         checks = (*MODEL, forecast(self.patients))
         return [*found, *_told(_each(order[:1], checks), told)]
+
+
+def _unborn(patient: Patient) -> bool:
+    """Whether the policy that the stage starts from is not made yet, or what it is asked."""
+    return not {"base", "pretrain", "sft", "compare"}.isdisjoint(patient.lacking)
 
 
 def _each(patients: Sequence[Patient], checks: Sequence[Check]) -> Iterator[Result]:
@@ -95,11 +101,20 @@ def _bring_base(
     machine: Callable[[], Machine],
     sink: Sink | None,
 ) -> None:
-    """Make the base where it is not there: `tiny` from a seed, or a folder of the user's."""
-    own = config.model == "tiny" or model_folder(config.model, workspace.root) is not None
-    there = own and workspace.artifact("base", keys(workspace, stages)["base"]) is not None
-    if own and not there and "pretrain" not in {one.name for one in stages}:
+    """Make the base's artifact where there is none and nothing is to be fetched for it."""
+    if "pretrain" in {one.name for one in stages} or not _at_hand(config.model, workspace):
+        return
+    if workspace.artifact("base", keys(workspace, stages)["base"]) is None:
         run(workspace, stages, machine=machine, to="base", sink=sink)
+
+
+def _at_hand(model: str, workspace: Workspace) -> bool:
+    """Whether the base can be made without asking any address on the network."""
+    from accord.models.packages import SMOLLM2
+
+    if model == "smollm2":
+        return (cache_folder() / SMOLLM2.folder_name).is_dir()
+    return model == "tiny" or model_folder(model, workspace.root) is not None
 
 
 def _patient(
