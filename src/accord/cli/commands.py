@@ -64,6 +64,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("reinforce", _SINGLE, "The same without critic or group: REINFORCE++", "stage"),
     Command("rejection", _SINGLE, "Imitate the best of several answers by score", "stage"),
     Command("dpo", _SINGLE, "Align the policy on comparisons directly", "stage"),
+    Command("ipo", _SINGLE, "As dpo, to a lead that is bounded", "stage"),
+    Command("kto", _SINGLE, "Align the policy on answers called good or bad", "stage"),
+    Command("orpo", _SINGLE, "As dpo, by odds and without a reference", "stage"),
+    Command("simpo", _SINGLE, "As dpo, by likelihood a token, without a reference", "stage"),
+    Command("distilled", _SINGLE, "As dpo, to the leads that the reward model gives", "stage"),
     Command("eval", _SINGLE, "Compare all policies on held-out prompts", "stage"),
 )
 

@@ -35,6 +35,8 @@ _LABELS = {
     "top": "Top-rated SFT",
     "reinforce": "REINFORCE++",
     "rejection": "Rejection",
+    "simpo": "SimPO",
+    "distilled": "Distilled DPO",
 }
 _MADE = {
     "base": "the model as it came",
@@ -47,6 +49,11 @@ _MADE = {
     "reinforce": "reinforcement learning without critic or group",
     "rejection": "imitates the best of its start's answers by the reward model",
     "dpo": "learns from comparisons directly",
+    "ipo": "learns from comparisons directly, to a bounded lead",
+    "kto": "learns from good and bad answers, one by one",
+    "orpo": "imitates the better answers and raises their odds",
+    "simpo": "raises the better answers' likelihood a token",
+    "distilled": "learns the reward model's leads pair by pair",
 }
 BEST = "best of "
 """How the arm of the best of several answers is called, before their number."""

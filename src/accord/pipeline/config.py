@@ -8,9 +8,13 @@ from difflib import get_close_matches
 from typing import Literal
 
 from accord.algorithms.settings import (
+    DistilledConfig,
     DPOConfig,
     GRPOConfig,
+    IPOConfig,
     JudgeConfig,
+    KTOConfig,
+    ORPOConfig,
     PPOConfig,
     PretrainConfig,
     ReinforceConfig,
@@ -18,6 +22,7 @@ from accord.algorithms.settings import (
     RewardConfig,
     RLOOConfig,
     SFTConfig,
+    SimPOConfig,
 )
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.core.errors import ConfigError
@@ -26,12 +31,14 @@ ONLINE = ("ppo", "grpo", "rloo", "reinforce")
 """Stages that sample, score and learn from their own answers."""
 SCORED = (*ONLINE, "rejection")
 """Stages that learn from answers which the reward model scores."""
-DIRECT = ("dpo",)
-"""Stages that learn from comparisons without a reward model."""
+DIRECT = ("dpo", "ipo", "kto", "orpo", "simpo", "distilled")
+"""Stages that learn from judgements without sampling."""
 ALIGNED = (*SCORED, *DIRECT)
 """Stages that make a policy out of judgements; of several, the first is the final one."""
 STAGES = ("pretrain", "sft", "top", "compare", "judge", "reward", *ALIGNED, "eval")
 """Every stage there is, in the order in which a full pipeline runs them."""
+USUAL = ("pretrain", "sft", "top", "compare", "judge", "reward", "ppo", "dpo", "eval")
+"""Those that a config without `stages` makes."""
 
 
 def start_among(stages: Container[str]) -> str:
@@ -135,7 +142,10 @@ class DataConfig:
     preferences: tuple[str, ...] = ()
     """Names of preference sets."""
     dpo: tuple[str, ...] = ()
-    """Names of the preference sets of DPO; empty: those of `preferences`."""
+    """Names of the preference sets of direct alignment (DPO and its like); empty: those of
+    `preferences`."""
+    feedback: tuple[str, ...] = ()
+    """Names of sets of thumbs up and down, which KTO learns from."""
     prompts: tuple[str, ...] = ()
     """Names of prompt sets."""
     ratings: tuple[str, ...] = ()
@@ -168,7 +178,7 @@ class PipelineConfig:
 
     model: str = "tiny"
     """The base: `tiny`, `smollm2`, a folder in transformers' format, or a hub id."""
-    stages: tuple[str, ...] = STAGES
+    stages: tuple[str, ...] = USUAL
     """Stages that `accord run` makes."""
     seed: int = 0
     """Seed of the whole run; the seeds of single stages are added to it."""
@@ -199,6 +209,16 @@ class PipelineConfig:
     """Imitation of the best of several answers by the reward model."""
     dpo: DPOConfig = field(default_factory=DPOConfig)
     """Direct alignment, without a reward model."""
+    ipo: IPOConfig = field(default_factory=IPOConfig)
+    """Direct alignment to a bounded lead."""
+    kto: KTOConfig = field(default_factory=KTOConfig)
+    """Direct alignment on answers that were called good or bad."""
+    orpo: ORPOConfig = field(default_factory=ORPOConfig)
+    """Direct alignment by odds, without a reference."""
+    simpo: SimPOConfig = field(default_factory=SimPOConfig)
+    """Direct alignment by likelihood a token, without a reference."""
+    distilled: DistilledConfig = field(default_factory=DistilledConfig)
+    """Direct alignment to the reward model's leads."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     """Held-out evaluation."""
     data: DataConfig = field(default_factory=DataConfig)
