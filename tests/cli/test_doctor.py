@@ -1,4 +1,4 @@
-"""`accord doctor` over a small tiny world: table, batch, JSON, exit codes, and a run that it stops."""
+"""`accord doctor` on a small tiny world: table, batch, JSON, exit codes, a run that it stops."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def answer_logprobs(role: Role, rows: Sequence[Masked]) -> Tensor:
 def raw_heads(reward: Role, rows: Sequence[Masked]) -> Tensor:
     """`[B, K]` raw scores of the rows under each head of a reward model."""
     ragged = Ragged.of(rows, reward.backbone.machine.device)
-    return reward.raw_scores(ragged)[:, None]
+    return reward.raw_scores_each(ragged)
 
 
 @torch.no_grad()

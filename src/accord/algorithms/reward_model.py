@@ -168,9 +168,9 @@ def _of_head(
                 global_clear=totals.pairs.clear,
             )
         )
-    elif config.objective is RewardObjective.RAO_KUPPER:
+    elif tie is not None and config.objective is RewardObjective.RAO_KUPPER:
         loss = reward.rao_kupper(**columns, tie=tie)
-    elif config.objective is RewardObjective.DAVIDSON:
+    elif tie is not None:
         loss = reward.davidson(**columns, tie=tie)
     else:
         loss = reward.bradley_terry(**columns)

@@ -63,7 +63,7 @@ class ScalarHead(nn.Module):
 
     def each(self, hidden_ND: Tensor) -> Tensor:
         """`[N, D] -> [N, 1]`: what each head says, of which there is one."""
-        return self(hidden_ND)[:, None]
+        return self.forward(hidden_ND)[:, None]
 
 
 class Heads(nn.Module):
