@@ -65,8 +65,10 @@ def copy_before(stage: str, finished: Path, folder: Path) -> Path:
     return folder
 
 
-def killed(folder: Path, words: tuple[str, ...], *, stage: str, rows: int) -> str:
-    """`accord WORDS`, ended by SIGKILL as soon as `stage` has written `rows` metric rows.
+def killed(
+    folder: Path, words: tuple[str, ...], *, stage: str, rows: int, of: int | None = None
+) -> str:
+    """`accord WORDS`, ended by SIGKILL as soon as `stage` has written `rows` metric rows (of `of`).
 
     Gives back the name of the run that was under way. Nothing of it may be among the artifacts.
     """
@@ -81,7 +83,7 @@ def killed(folder: Path, words: tuple[str, ...], *, stage: str, rows: int) -> st
         _, told = process.communicate()
     assert process.returncode == -signal.SIGKILL, f"{stage} was over too soon: {told.decode()}"
     (under_way,) = (folder / "runs").glob(f"{stage}-*")
-    assert rows <= lines(folder, stage) < STEPS[stage]
+    assert rows <= lines(folder, stage) < (of or STEPS[stage])
     assert not (folder / "artifacts" / under_way.name).exists()
     return under_way.name
 

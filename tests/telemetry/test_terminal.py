@@ -31,6 +31,13 @@ def test_in_rl_reward_and_kl_lead_and_the_loss_is_left_out() -> None:
     assert figures({}) == ""
 
 
+def test_of_group_methods_spread_and_gradient_are_shown() -> None:
+    """Their loss is near 0 whatever happens."""
+    row = {**PPO, "group/spread": 0.25, "grad_norm": 1.5}
+    assert figures(row).startswith("reward 0.500  spread 0.250  gradient 1.500  KL 2.25")
+    assert "gradient" not in figures({**PPO, "grad_norm": 1.5})
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [(0, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (187, "3:07"), (3723, "1:02:03")],

@@ -59,6 +59,11 @@ _SETTINGS = """
 # steps = {ppo.steps}
 # kl = { coefficient = {ppo.kl.coefficient}, budget = {ppo.kl.budget} }
 
+# The same without a critic, among several answers to a prompt; also rloo, reinforce and rejection.
+# Made where `stages` names it.
+# [grpo]
+# samples = {grpo.samples}
+
 # Direct alignment from the same comparisons, without a reward model.
 # [dpo]
 # beta = {dpo.beta}
