@@ -1,4 +1,4 @@
-"""`accord doctor` on a small tiny world: table, batch, JSON, exit codes, a run that it stops."""
+"""`accord doctor` over a small tiny world: table, batch, JSON and exit codes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_all_checks_as_json(trained: Path) -> None:
     assert all(one["do"] for one in body["checks"] if one["outcome"] == "failed")
 
 
-def test_a_start_policy_that_was_changed_stops_the_run(trained: Path, tmp_path: Path) -> None:
+def test_a_start_policy_that_was_changed_is_found(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "ws"
     shutil.copytree(trained, folder)
     (file,) = folder.glob("artifacts/sft-*/adapter/adapter_model.safetensors")

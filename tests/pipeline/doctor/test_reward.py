@@ -36,12 +36,13 @@ def test_a_sound_head_passes(patient: Patient) -> None:
 
 
 def test_pads_that_are_seen_are_caught(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the mask, causal attention hides the pads on the right and not those on the left."""
+    """Causal attention hides the pads on the right by itself, and not those on the left."""
     patient.roles.backbone(patient.base)  # loading proves the model's own padding
     real = Backbone._decode
 
     def unmasked(self: Backbone, **given: Any) -> Any:
-        given.pop("attention_mask", None)
+        if "attention_mask" in given:
+            given["attention_mask"] = torch.ones_like(given["attention_mask"])
         return real(self, **given)
 
     monkeypatch.setattr(Backbone, "_decode", unmasked)
