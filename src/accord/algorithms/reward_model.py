@@ -168,12 +168,12 @@ def _of_head(
                 global_clear=totals.pairs.clear,
             )
         )
-    elif tie is not None and config.objective is RewardObjective.RAO_KUPPER:
-        loss = reward.rao_kupper(**columns, tie=tie)
-    elif tie is not None:
-        loss = reward.davidson(**columns, tie=tie)
-    else:
+    elif tie is None:
         loss = reward.bradley_terry(**columns)
+    elif config.objective is RewardObjective.RAO_KUPPER:
+        loss = reward.rao_kupper(**columns, tie=tie)
+    else:
+        loss = reward.davidson(**columns, tie=tie)
     if not config.centring:
         return loss
     held = reward.centring(

@@ -63,7 +63,8 @@ class ScalarHead(nn.Module):
 
     def each(self, hidden_ND: Tensor) -> Tensor:
         """`[N, D] -> [N, 1]`: what each head says, of which there is one."""
-        return self.forward(hidden_ND)[:, None]
+        alone_N: Tensor = self(hidden_ND)
+        return alone_N[:, None]
 
 
 class Heads(nn.Module):

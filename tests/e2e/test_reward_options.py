@@ -1,0 +1,57 @@
+"""Reward models of other objectives and of several heads, through the command line and into PPO."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from accord.pipeline.artifact import read_manifest
+from tests.e2e.small import make, run
+
+pytest.importorskip("torch")
+SMALL = """\
+recipe = "tiny"
+stages = ["pretrain", "sft", "compare", "reward", "ppo"]
+world = { documents = 60, demonstrations = 60 }
+pretrain = { steps = 3, batch_rows = 4 }
+sft = { epochs = 0.5, batch_size = 9 }
+compare = { prompts = 24, samples = 3, max_tokens = 8 }
+ppo = { steps = 1, batch_prompts = 4, max_tokens = 8 }
+[reward]
+objective = "davidson"
+heads = 2
+doubt_pairs = 30
+centring = 0.01
+epochs = 0.5
+batch_prompts = 6
+scale_prompts = 8
+"""
+
+
+@pytest.mark.slow
+def test_options_of_the_reward_model_reach_its_artifact_and_ppo(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    folder = make(tmp_path / "work", SMALL)
+    run(folder, "run")
+    (made,) = (folder / "artifacts").glob("reward-*")
+    assert {"parts.0.weight", "parts.1.weight"} < set(load_file(made / "head.safetensors"))
+    assert set(load_file(made / "doubt.safetensors")) == {"centre", "covariance"}
+    figures = read_manifest(made).figures
+    calibration = json.loads((made / "calibration.json").read_text())
+    assert figures["calibration"] == calibration
+    assert calibration["temperature"] > 0
+    assert isinstance(figures["tie"], float)
+    first = json.loads((made / "metrics.jsonl").read_text().splitlines()[0])
+    assert {"preference/tie", "preference/disagreement", "preference/centre"} < set(first)
+    (policy,) = (folder / "artifacts").glob("ppo-*")
+    assert "reward" in read_manifest(policy).inputs
+
+    run(folder, "reward", "--objective", "plackett-luce", "--heads", "1", "--doubt-pairs", "0")
+    (other,) = set((folder / "artifacts").glob("reward-*")) - {made}
+    first = json.loads((other / "metrics.jsonl").read_text().splitlines()[0])
+    assert "preference/best_first" in first
+    assert not (other / "doubt.safetensors").exists()
+    assert "weight" in load_file(other / "head.safetensors")
