@@ -157,8 +157,8 @@ def objectives(root: Path) -> list[Objective]:
         if path.stem not in SHARED
         for node in ast.parse(path.read_text(encoding="utf-8")).body
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
-        # Whatever only counts, in numbers and not in tensors, has no gradient to be wrong.
-        if node.returns is not None and ast.unparse(node.returns) != "float"
+        # Whatever only counts or checks, in numbers, has no gradient to be wrong.
+        if re.search("Loss|Float|Importance", ast.unparse(node.returns or ast.Constant(None)))
     ]
     times = Counter(node.name for _, node in found)
     return [
@@ -173,7 +173,7 @@ def objectives(root: Path) -> list[Objective]:
     ]
 
 
-def tests(root: Path, names: list[str]) -> Mapping[tuple[str, str], list[str]]:
+def shown_by(root: Path, names: list[str]) -> Mapping[tuple[str, str], list[str]]:
     """Test functions by objective and kind: `test_NAME_KIND`, and what more its name says."""
     known = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
     named = re.compile(rf"test_({known})_({'|'.join(KINDS)})(_|$)")
@@ -194,7 +194,7 @@ def _functions(folder: Path) -> Iterator[tuple[Path, str]]:
 def objectives_page(root: Path = ROOT) -> str:
     """The text of `docs/objectives.md`."""
     known = objectives(root)
-    shown = tests(root, [one.name for one in known])
+    shown = shown_by(root, [one.name for one in known])
 
     def told(name: str, kind: str) -> str:
         found = [f"`{test.partition('::')[2]}`" for test in shown.get((name, kind), [])]

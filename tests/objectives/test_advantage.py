@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean, pvariance
 
 import pytest
 import torch
@@ -159,6 +160,19 @@ def test_whiten_property_moments_and_shift(numbers: list[float], shift: float) -
     if x_M.var(correction=0) > 1e-3:
         assert white_M.var(correction=0).item() == pytest.approx(1, abs=1e-4)
         assert torch.allclose(advantage.whiten(x_M + shift), white_M, atol=1e-6)
+
+
+def test_whiten_gradient_is_none_and_inputs_stay_as_they_were() -> None:
+    x_M = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
+    assert not advantage.whiten(x_M).requires_grad
+    assert x_M.tolist() == [1, 2, 6]
+
+
+def test_whiten_parity_with_the_standard_library() -> None:
+    x_M = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 1
+    mean, spread = fmean(x_M.tolist()), pvariance(x_M.tolist()) + advantage.EPSILON
+    expected = [(x - mean) / math.sqrt(spread) for x in x_M.tolist()]
+    assert advantage.whiten(x_M).tolist() == pytest.approx(expected, abs=1e-12)
 
 
 def test_whiten_of_equal_values_is_finite() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from accord.objectives import language
 
 
-def test_ppo_ptx_and_next_token_by_hand() -> None:
+def test_next_token_by_hand() -> None:
     """-(ln .5 + ln .25) / 4 = 3 ln 2 / 4 = .5198603854."""
     loss = language.next_token(logp_M=torch.tensor([0.5, 0.25]).log(), global_tokens=4)
     assert loss.value.item() == pytest.approx(0.5198603854, abs=1e-6)
@@ -18,7 +18,7 @@ def test_ppo_ptx_and_next_token_by_hand() -> None:
 
 
 @given(st.lists(st.floats(-50, 0), min_size=1, max_size=20), st.integers(0, 100))
-def test_ppo_ptx_and_next_token_property_every_token_weighs_one_over_the_count(
+def test_next_token_property_every_token_weighs_one_over_the_count(
     logp: list[float], others: int
 ) -> None:
     logp_M = torch.tensor(logp, dtype=torch.float64, requires_grad=True)
@@ -30,7 +30,7 @@ def test_ppo_ptx_and_next_token_property_every_token_weighs_one_over_the_count(
     assert torch.allclose(logp_M.grad, torch.full_like(logp_M, -1 / count))
 
 
-def test_ppo_ptx_and_next_token_gradient() -> None:
+def test_next_token_gradient() -> None:
     torch.manual_seed(0)
     logp_M = (-torch.rand(5, dtype=torch.float64)).requires_grad_()
     assert torch.autograd.gradcheck(
@@ -44,7 +44,7 @@ def test_the_metric_carries_no_graph() -> None:
     assert not loss.metrics["language/nll"].requires_grad
 
 
-def test_ppo_ptx_and_next_token_parity_with_torchs_cross_entropy() -> None:
+def test_next_token_parity_with_torchs_cross_entropy() -> None:
     torch.manual_seed(1)
     logits, labels = torch.randn(2, 5, 7), torch.randint(0, 7, (2, 5))
     labels[0, :2], labels[1, 4] = -100, -100

@@ -28,7 +28,7 @@ def loss_of(
     )
 
 
-def test_clipped_by_hand() -> None:
+def test_policy_clipped_by_hand() -> None:
     """Ratio 1.5, A 2: 1.2 * 2 = 2.4 gained. 1.5, -2: 3 lost, the clip does not excuse it.
     0.5, 2: 1 gained. 0.5, -2: 0.8 * 2 = 1.6 lost. 1.1, 1: 1.1 gained.
     Sum (-2.4 + 3 - 1 + 1.6 - 1.1) / 5 = .02; clipped are the first and the fourth."""
@@ -38,14 +38,16 @@ def test_clipped_by_hand() -> None:
     assert loss.metrics["policy/clip_fraction"].item() == pytest.approx(0.4)
 
 
-def test_clipped_by_hand_approximate_kl() -> None:
+def test_policy_clipped_by_hand_approximate_kl() -> None:
     """Log-ratios ln 2 and -ln 2 over 4 tokens: (2 * .4804530 / 2) / 4 = .1201133."""
     loss = loss_of([2.0, 0.5], [0.0, 0.0], global_tokens=4)
     assert loss.metrics["policy/approx_kl"].item() == pytest.approx(0.1201133, abs=1e-7)
 
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=10), st.floats(0.01, 0.9))
-def test_clipped_property_nothing_is_at_the_old_policy(advantage: list[float], clip: float) -> None:
+def test_policy_clipped_property_nothing_is_at_the_old_policy(
+    advantage: list[float], clip: float
+) -> None:
     loss = loss_of([1.0] * len(advantage), advantage, clip=clip)
     assert loss.value.item() == pytest.approx(-sum(advantage) / len(advantage), abs=1e-12)
     assert loss.metrics["policy/clip_fraction"].item() == 0
@@ -53,7 +55,7 @@ def test_clipped_property_nothing_is_at_the_old_policy(advantage: list[float], c
 
 
 @given(st.floats(0.01, 5), st.floats(-5, 5), st.floats(0.01, 0.9))
-def test_clipped_property_is_never_below_the_plain_surrogate(
+def test_policy_clipped_property_is_never_below_the_plain_surrogate(
     ratio: float, advantage: float, clip: float
 ) -> None:
     """The clip only takes gains away (Schulman et al. 2017, section 3)."""
@@ -71,7 +73,7 @@ def test_clipped_property_is_never_below_the_plain_surrogate(
         (0.9, -1.0, True),
     ],
 )
-def test_clipped_gradient(ratio: float, advantage: float, moves: bool) -> None:
+def test_policy_clipped_gradient(ratio: float, advantage: float, moves: bool) -> None:
     """-A * ratio a token where the plain term counts, 0 where the clipped one does."""
     logp_M = torch.tensor([math.log(ratio)], dtype=torch.float64, requires_grad=True)
     advantage_M = torch.tensor([advantage], dtype=torch.float64)
@@ -90,7 +92,7 @@ def test_clipped_gradient(ratio: float, advantage: float, moves: bool) -> None:
     assert gradient.item() == pytest.approx(-advantage * ratio / 2 if moves else 0.0)
 
 
-def test_clipped_gradient_of_old_policy_and_advantages_is_none() -> None:
+def test_policy_clipped_gradient_of_old_policy_and_advantages_is_none() -> None:
     tensors = {
         name: torch.full((2,), 0.1, requires_grad=True)
         for name in ("logp_M", "old_logp_M", "advantage_M")
@@ -113,7 +115,7 @@ def test_overflow_is_not_hidden() -> None:
     assert not math.isfinite(loss.value.item())
 
 
-def test_clipped_parity_with_a_loop_over_tokens() -> None:
+def test_policy_clipped_parity_with_a_loop_over_tokens() -> None:
     """Independent implementation, by the four cases of the paper's figure 1."""
     generator = torch.Generator().manual_seed(0)
     logp, old, advantage = torch.randn(3, 200, generator=generator, dtype=torch.float64)
@@ -257,9 +259,8 @@ def mean_of(kind: str, loss_M: torch.Tensor, lengths: list[int], *, longest: int
     return math.fsum(map(math.fsum, parts)) / (len(parts) * longest)
 
 
-@pytest.mark.parametrize("kind", ["answer_weights", "constant_weights"])
-def test_weights_parity_and_gradient_of_the_papers_means(kind: str) -> None:
-    """And the gradient of the mean is the weight over the tokens."""
+def weighed(kind: str) -> tuple[float, float, list[float], list[float]]:
+    """A mean with these weights and the paper's; its gradient and the weights over the tokens."""
     lengths, longest = [2, 5, 1], 6
     how: dict[str, int] = {"global_answers": 3, "global_tokens": 8}
     if kind == "constant_weights":
@@ -268,9 +269,28 @@ def test_weights_parity_and_gradient_of_the_papers_means(kind: str) -> None:
     logp_M = torch.randn(8, generator=torch.Generator().manual_seed(3)).double().requires_grad_()
     loss = reinforce_mean(logp_M, weight_M)
     oracle = mean_of(kind.partition("_")[0], -logp_M.detach(), lengths, longest=longest)
-    assert loss.item() == pytest.approx(oracle, rel=1e-6)
     (gradient,) = torch.autograd.grad(loss, logp_M)
-    assert gradient.tolist() == pytest.approx((-weight_M / 8).tolist())
+    return loss.item(), oracle, gradient.tolist(), (-weight_M / 8).tolist()
+
+
+def test_answer_weights_parity_with_the_papers_mean() -> None:
+    ours, oracle, _, _ = weighed("answer_weights")
+    assert ours == pytest.approx(oracle, rel=1e-6)
+
+
+def test_answer_weights_gradient_is_the_weight_over_the_tokens() -> None:
+    _, _, gradient, expected = weighed("answer_weights")
+    assert gradient == pytest.approx(expected)
+
+
+def test_constant_weights_parity_with_the_papers_mean() -> None:
+    ours, oracle, _, _ = weighed("constant_weights")
+    assert ours == pytest.approx(oracle, rel=1e-6)
+
+
+def test_constant_weights_gradient_is_the_weight_over_the_tokens() -> None:
+    _, _, gradient, expected = weighed("constant_weights")
+    assert gradient == pytest.approx(expected)
 
 
 def reinforce_mean(logp_M: torch.Tensor, weight_M: torch.Tensor) -> torch.Tensor:

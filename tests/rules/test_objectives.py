@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from docs.generate import KINDS, ROOT, objectives, objectives_page, tests
+from docs.generate import KINDS, ROOT, objectives, objectives_page, shown_by
 
 
 def test_every_objective_is_shown_in_four_ways() -> None:
     known = [one.name for one in objectives(ROOT)]
-    shown = tests(ROOT, known)
+    shown = shown_by(ROOT, known)
     lacking = [f"{name}: {kind}" for name in known for kind in KINDS if (name, kind) not in shown]
     assert not lacking
 

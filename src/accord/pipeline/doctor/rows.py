@@ -4,6 +4,8 @@ pad, the template, and what does not fit.
 Answers the complaints that cost most: endless answers after a run whose loss fell, and reward
 models that read a pad. Each function takes what it looks at and nothing else. Loads no torch, but
 for the check of pads, which runs what training runs.
+
+Shape letters:  B = rows; T = slots of the longest row; N = real tokens; M = targets.
 """
 
 from __future__ import annotations

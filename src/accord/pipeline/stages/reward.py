@@ -1,4 +1,7 @@
-"""The reward model: trained on comparisons, given its unit, and held against simple baselines."""
+"""The reward model: trained on comparisons, given its unit, and held against simple baselines.
+
+Shape letters:  P = pairs of a data set.
+"""
 
 from __future__ import annotations
 
