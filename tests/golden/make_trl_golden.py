@@ -191,6 +191,69 @@ def reward(
     }
 
 
+GROUP = 4
+"""Answers a prompt of the group methods; there are two prompts."""
+
+
+def group(seed: int, folder: str, kind: str, beta: float, **more: Any) -> dict[str, Any]:
+    """GRPOTrainer or RLOOTrainer on two groups of fixed answers with fixed scores.
+
+    The trainer's own code makes scores into advantages and asks model and reference for
+    log-probabilities; only its sampling is replaced by the answers at hand. The old policy of GRPO
+    is moved away from the new one, so that ratios are clipped. Its KL term is the paper's: TRL's
+    default multiplies it by the ratio.
+    """
+    ids, attention, completion = batch(seed, 2 * GROUP)
+    model, reference = causal(seed), causal(seed + 1)
+    kept = Path(folder) / f"reference-{seed}"  # the trainers load their reference by name
+    reference.save_pretrained(kept)
+    model.config._name_or_path = str(kept)
+    answers = [row[mask.bool()].tolist() for row, mask in zip(ids, completion, strict=True)]
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(2 * GROUP, generator=generator)
+    trainers = {
+        "grpo": (trl.GRPOTrainer, trl.GRPOConfig),
+        "rloo": (trl.RLOOTrainer, trl.RLOOConfig),
+    }
+    trainer_of, config_of = trainers[kind]
+    trainer = trainer_of(
+        model=model,
+        reward_funcs=lambda prompts, completions, **_: scores.tolist(),
+        args=config_of(
+            **settings(folder) | {"num_generations": GROUP, "max_completion_length": LENGTH - 2},
+            **more | {"beta": beta} | ({"use_bias_correction_kl": False} if kind == "grpo" else {}),
+        ),
+        train_dataset=Dataset.from_dict({"prompt": ["a"]}),
+        processing_class=tokenizer(),
+    )
+    trainer.current_gradient_accumulation_steps = 1
+    asked, texts = [row[:2].tolist() for row in ids], ["a"] * len(answers)
+    told = (asked, answers, None, texts, None, {}, None, None)
+    trainer._generate = lambda prompts: told if kind == "grpo" else (asked, answers, texts)
+    inputs = trainer._generate_and_score_completions([{"prompt": "a"} for _ in answers])
+    read = {"input_ids": ids, "attention_mask": attention, "logits_to_keep": LENGTH - 2}
+    old = trainer._get_per_token_logps_and_entropies(model, **read)[0].detach()
+    if kind == "grpo":
+        old = old + 0.3 * torch.randn(old.shape, generator=generator)
+        inputs["old_per_token_logps"] = old
+    loss = trainer.compute_loss(trainer.model, inputs)
+    loss.backward()
+    return {
+        "hidden": states(model, ids, attention).tolist(),
+        "ref_hidden": states(reference, ids, attention).tolist(),
+        "ids": ids.tolist(),
+        "trained": completion.bool().tolist(),
+        "weight": model.lm_head.weight.tolist(),
+        "ref_weight": reference.lm_head.weight.tolist(),
+        "old_logp": old.tolist(),
+        "scores": scores.tolist(),
+        "beta": beta,
+        "advantages": inputs["advantages"].tolist(),
+        "loss": loss.item(),
+        "gradient": model.lm_head.weight.grad.tolist(),
+    }
+
+
 def record(seed: int) -> dict[str, Any]:
     """All cases, with the versions that made them."""
     with tempfile.TemporaryDirectory() as folder:
@@ -202,6 +265,12 @@ def record(seed: int) -> dict[str, Any]:
             "reward": lambda: reward(seed + 40, folder, None),
             "reward/margin": lambda: reward(seed + 50, folder, [1.0, 0.0, 1 / 3, 2 / 3]),
             "reward/centred": lambda: reward(seed + 60, folder, None, 0.2),
+            "grpo/answer": lambda: group(seed + 60, folder, "grpo", 0.4, loss_type="grpo"),
+            "grpo/token": lambda: group(seed + 70, folder, "grpo", 0.2, loss_type="dapo"),
+            "grpo/constant": lambda: group(
+                seed + 80, folder, "grpo", 0.6, loss_type="dr_grpo", scale_rewards="none"
+            ),
+            "rloo": lambda: group(seed + 90, folder, "rloo", 0.2),
         }
         cases = {name: make() for name, make in made.items()}
     versions = {"trl": trl.__version__, "transformers": transformers.__version__}

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.objectives import language, pairs, preference, reward
+from accord.objectives import advantage, kl, language, pairs, policy, preference, reward
 from accord.objectives.loss import Loss
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -116,18 +117,58 @@ def bradley_terry(case: dict[str, Any], weight: Tensor) -> Loss:
     return Loss(loss.value + centred.value, loss.metrics)
 
 
+def group(case: dict[str, Any], weight: Tensor, kind: str) -> Loss:
+    """Advantages, ratio and KL of two groups of four answers, as the stages put them together."""
+    ids, trained = torch.tensor(case["ids"]), torch.tensor(case["trained"])
+    logp, mine = trained_logp(torch.tensor(case["hidden"]), weight, ids, trained)
+    ref, _ = trained_logp(
+        torch.tensor(case["ref_hidden"]), torch.tensor(case["ref_weight"]), ids, trained
+    )
+    lengths = mine.sum(1)
+    tokens, longest = int(lengths.sum()), ids.shape[1] - 2
+    old_M = torch.tensor(case["old_logp"])[mine[:, 1:]]  # of answers alone: a prompt has two tokens
+    score = torch.tensor(case["scores"])
+    if kind == "rloo":
+        drift = torch.where(mine, kl.k1(logp.detach(), ref), 0.0)
+        score = score - case["beta"] * drift.sum(1)
+    ways = {"rloo": advantage.rloo, "constant": advantage.dr_grpo}
+    gain = ways.get(kind, advantage.group_relative)(score_PK=score.view(-1, 4)).flatten()
+    torch.testing.assert_close(gain, torch.tensor(case["advantages"]), rtol=1e-4, atol=1e-5)
+    sizes = {"length_B": lengths, "global_answers": len(lengths), "global_tokens": tokens}
+    if kind == "answer":
+        weight_M = policy.answer_weights(**sizes)
+    elif kind == "token":
+        weight_M = torch.ones(tokens)
+    else:  # RLOO's is a sum over tokens
+        weight_M = policy.constant_weights(**sizes, longest=longest)
+        weight_M = weight_M * longest if kind == "rloo" else weight_M
+    logp_M, ref_M, gain_M = logp[mine], ref[mine], gain.repeat_interleave(lengths)
+    about = {"weight_M": weight_M, "global_tokens": tokens}
+    if kind == "rloo":
+        loss = policy.reinforce(logp_M=logp_M, old_logp_M=old_M, advantage_M=gain_M, **about)
+        # TRL's value is that of a ratio of 1, whatever the log-probabilities.
+        return Loss(loss.value - loss.value.detach() - gain.mean(), loss.metrics)
+    loss = policy.clipped(logp_M=logp_M, old_logp_M=old_M, advantage_M=gain_M, clip=0.2, **about)
+    price = kl.penalty(logp_M=logp_M, ref_logp_M=ref_M, estimator=kl.k3, **about)
+    return Loss(loss.value + case["beta"] * price.value, loss.metrics)
+
+
 OURS: dict[str, Callable[[dict[str, Any], Tensor], Loss]] = {
     "sft": sft,
     "dpo": dpo,
     "reward": bradley_terry,
+    "grpo/answer": partial(group, kind="answer"),
+    "grpo/token": partial(group, kind="token"),
+    "grpo/constant": partial(group, kind="constant"),
+    "rloo": partial(group, kind="rloo"),
 }
 
 
 def check(name: str, case: dict[str, Any]) -> None:
     weight = torch.tensor(case["weight"], requires_grad=True)
-    loss = OURS[name.partition("/")[0]](case, weight)
+    loss = OURS.get(name, OURS.get(name.partition("/")[0]))(case, weight)
     (gradient,) = torch.autograd.grad(loss.value, weight)
-    assert loss.value.item() == pytest.approx(case["loss"], rel=2e-6)
+    assert loss.value.item() == pytest.approx(case["loss"], rel=2e-6, abs=2e-7)
     torch.testing.assert_close(gradient, torch.tensor(case["gradient"]), rtol=2e-5, atol=2e-6)
     for figure in ("accuracy", "margin"):
         if figure in case:
@@ -153,7 +194,8 @@ def test_centring_parity_with_trl() -> None:
 
 def test_the_record_tells_the_cases_apart() -> None:
     """A record of equal or vanishing losses would let a wrong sign or denominator pass."""
-    losses = [case["loss"] for case in RECORD["cases"].values()]
+    # That of RLOO is the mean advantage, which is 0: its gradient is what is compared.
+    losses = [case["loss"] for name, case in RECORD["cases"].items() if name != "rloo"]
     assert RECORD["versions"]["trl"] == PEER
     assert min(losses) > 0.01
     assert len({round(loss, 3) for loss in losses}) == len(losses)
