@@ -13,7 +13,8 @@ pytest.importorskip("torch")
 from accord.core.protocols import Row
 from accord.core.types import Conversation, Demonstration
 from accord.pipeline.config import ALIGNED, STAGES
-from accord.pipeline.doctor import FAST, PreflightError, preflight
+from accord.pipeline.doctor import FAST, MODEL, PreflightError, preflight
+from accord.pipeline.doctor.forecast import forecast
 from accord.pipeline.doctor.visit import LOOKED
 from accord.pipeline.runner import run
 from accord.pipeline.stage import Stage, StageContext
@@ -24,6 +25,7 @@ from accord.store.datasets import write_dataset
 from accord.telemetry.sink import Silent
 from tests.pipeline.doctor.clinic import Clinic, artifact, context
 from tests.pipeline.toy import MACHINE, WalkConfig, walk
+from tests.rules.source import ROOT
 
 
 class Heard(Silent):
@@ -116,3 +118,11 @@ def test_every_stage_that_trains_is_looked_at(tmp_path: Path) -> None:
     looked = {stage.name for stage in build(config, workspace) if stage.preflight is not None}
     assert looked == {"sft", "reward", *ALIGNED}
     assert set(LOOKED) == set(TRAINED)
+
+
+def test_every_check_is_on_its_page() -> None:
+    page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
+    checks = (*FAST, *MODEL, forecast([]))
+    assert len({check.name for check in checks}) == len(checks) > 20
+    assert [check.name for check in checks if f"\n| {check.name} | " not in page] == []
+    assert all(check.proves.endswith(".") for check in checks)

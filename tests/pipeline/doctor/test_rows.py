@@ -205,6 +205,14 @@ def test_rows_that_do_not_fit(clinic: Clinic, tmp_path: Path, long: int, fine: b
     assert told.startswith(f"{long} of 40 drawn rows")
 
 
+def test_where_no_row_can_be_used_the_reasons_are_told(clinic: Clinic, tmp_path: Path) -> None:
+    texts = ["fox " * 200] * 3 + ["a fox<|end|>"] * 4
+    found, told = outcome("rows fit", rows_of(clinic, tmp_path, texts))
+    assert found is Outcome.FAILED
+    assert "no demonstration can be trained on" in told
+    assert "left out: 3 too long, 4 says the stop token; the limit is 128 tokens" in told
+
+
 def test_comparisons_are_looked_at_response_by_response(clinic: Clinic, tmp_path: Path) -> None:
     row = Comparison(
         prompt=Conversation.of("ask"), responses=("one", "two", "three"), tiers=(0, 1, 2)

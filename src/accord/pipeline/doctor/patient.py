@@ -71,6 +71,20 @@ class Example:
     tokens: Tokenized
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Rows of a draw that a stage cannot use."""
+
+    counts: Mapping[str, int]
+    """How many, by reason."""
+    rows: int
+    """How many were drawn."""
+    limit: int
+    """Most tokens of a row."""
+    told: str
+    """The same in words."""
+
+
 class Patient:
     """One stage as checks see it.
 
@@ -314,8 +328,8 @@ class Patient:
         ]
 
     @cached_property
-    def left_out(self) -> tuple[dict[str, int], int]:
-        """How many of the drawn rows the stage cannot use, by reason, and how many were drawn."""
+    def left_out(self) -> LeftOut:
+        """What of the drawn rows the stage cannot use."""
         from accord.pipeline.stages.fitting import Sieve
 
         sieve = Sieve(self.template, self.limit)
@@ -331,7 +345,7 @@ class Patient:
         list(sieve.demonstrations([*demonstrations, *feedback]))
         list(sieve.prompts(prompts))
         sieve.comparisons(comparisons)
-        return sieve.counts(), len(rows)
+        return LeftOut(sieve.counts(), len(rows), self.limit, sieve.told())
 
     @property
     def starts(self) -> str:

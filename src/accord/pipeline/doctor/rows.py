@@ -10,11 +10,11 @@ Shape letters:  B = rows; T = slots of the longest row; N = real tokens; M = tar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from accord.pipeline.doctor.check import Check, Finding, failed, passed
-from accord.pipeline.doctor.patient import Example, Patient
+from accord.pipeline.doctor.patient import Example, LeftOut, Patient
 from accord.text.template import ChatTemplate
 
 LOST = 0.5
@@ -120,9 +120,9 @@ def round_trip(template: ChatTemplate, examples: Sequence[Example]) -> Finding:
     return passed(f"{len(examples)} rows come back as they were")
 
 
-def stop_is_not_said(counts: Mapping[str, int], rows: int, stop: str) -> Finding:
+def stop_is_not_said(found: LeftOut, stop: str) -> Finding:
     """Hardly a row says the stop token in its own text."""
-    said = counts.get("says the stop token", 0)
+    said, rows = found.counts.get("says the stop token", 0), found.rows
     if said > SAID * rows:
         return failed(
             f"{said} of {rows} drawn rows say {stop}: their texts have a template in them already",
@@ -132,16 +132,24 @@ def stop_is_not_said(counts: Mapping[str, int], rows: int, stop: str) -> Finding
     return passed(f"{said} of {rows} drawn rows", share=said / rows)
 
 
-def rows_fit(counts: Mapping[str, int], rows: int, limit: int) -> Finding:
-    """Most rows fit; how many do not is told."""
-    lost = counts.get("too long", 0)
-    if lost > LOST * rows:
-        return failed(
-            f"{lost} of {rows} drawn rows have more than {limit} tokens and would be left out",
-            do="raise the stage's max_tokens as far as the model's context, or shorten the rows",
-            share=lost / rows,
+def rows_fit(found: LeftOut, what: str, answer_tokens: int | None = None) -> Finding:
+    """Most rows fit; how many do not is told. `what` is a row of the stage; of a prompt, which
+    shares the context with an answer, `answer_tokens` is that answer's longest."""
+    lost, rows = found.counts.get("too long", 0), found.rows
+    share = lost / rows
+    do = "raise the stage's max_tokens as far as the model's context, or shorten the rows"
+    if answer_tokens is not None:
+        do = (
+            f"import shorter prompts, or lower max_tokens = {answer_tokens}: prompt and answer "
+            "share the model's context"
         )
-    return passed(f"{lost} of {rows} drawn rows exceed {limit} tokens", share=lost / rows)
+    if sum(found.counts.values()) == rows:
+        verb = "trained on" if answer_tokens is None else "answered"
+        return failed(f"no {what} can be {verb}: {found.told}", do=do, share=share)
+    told = f"{lost} of {rows} drawn rows exceed {found.limit} tokens"
+    if lost > LOST * rows:
+        return failed(f"{told} and would be left out", do=do, share=share)
+    return passed(told, share=share)
 
 
 def _stops(one: Example, stop_id: int) -> int:
@@ -182,11 +190,13 @@ def _doubled(patient: Patient) -> Finding:
 
 
 def _said(patient: Patient) -> Finding:
-    return stop_is_not_said(*patient.left_out, patient.template.stop)
+    return stop_is_not_said(patient.left_out, patient.template.stop)
 
 
 def _fit(patient: Patient) -> Finding:
-    return rows_fit(*patient.left_out, patient.limit)
+    samples = patient.reads == "prompts"
+    what = patient.reads.removesuffix("s")
+    return rows_fit(patient.left_out, what, patient.answer_tokens if samples else None)
 
 
 CHECKS = (

@@ -87,7 +87,8 @@ def visit(
         )
     names = [only] if only is not None else [one.name for one in plan.stages if one.name in TRAINED]
     stages = [plan.stage(name) for name in names]
-    _bring_base(workspace, config, plan.stages, machine, sink)
+    if stages:
+        _bring_base(workspace, config, plan.stages, machine, sink)
     chosen = machine()
     patients = tuple(_patient(workspace, plan.stages, one, chosen, most) for one in stages)
     waiting = {name: error for name, error in plan.waiting.items() if name in TRAINED}
