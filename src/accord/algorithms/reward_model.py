@@ -20,7 +20,7 @@ from torch import Tensor
 from accord.algorithms import ties
 from accord.algorithms.comparisons import PairBatch, Rankings, TokenComparisons
 from accord.algorithms.descent import add, batch_rows, descend, fresh_state, texts
-from accord.algorithms.settings import RewardConfig, RewardObjective
+from accord.algorithms.settings import RewardConfig
 from accord.core.errors import DataError
 from accord.core.protocols import Row
 from accord.models.ragged import Masked, Ragged, micro_batches
@@ -97,7 +97,7 @@ def bootstrap(units: int, heads: int, seed: int) -> Tensor:
 
 def _totals(config: RewardConfig, data: TokenComparisons, whole: PairBatch) -> Totals:
     of_pairs = pairs.totals(label_B=whole.label_B, weight_B=whole.weight_B)
-    if config.objective is not RewardObjective.PLACKETT_LUCE:
+    if config.objective != "plackett-luce":
         return Totals(of_pairs, None)
     ranked = data.rankings(whole)
     told_G = (ranked.tier_GK > 0).any(1)
@@ -170,7 +170,7 @@ def _of_head(
         )
     elif tie is None:
         value, metrics = reward.bradley_terry(**columns)
-    elif config.objective is RewardObjective.RAO_KUPPER:
+    elif config.objective == "rao-kupper":
         value, metrics = reward.rao_kupper(**columns, tie=tie)
     else:
         value, metrics = reward.davidson(**columns, tie=tie)

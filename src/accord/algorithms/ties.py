@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from accord.algorithms.comparisons import TokenComparisons
-from accord.algorithms.settings import RewardConfig, RewardObjective
+from accord.algorithms.settings import RewardConfig
+from accord.algorithms.settings.reward import WITH_TIES
 from accord.core.errors import InvariantError
 from accord.models.state import TrainState
 
@@ -23,7 +24,7 @@ faster than a weight, and a step of AdamW is as long for both."""
 
 def learned(config: RewardConfig) -> bool:
     """Whether there is a tie parameter that training moves."""
-    return config.objective.models_ties and config.tie is None
+    return config.objective in WITH_TIES and config.tie is None
 
 
 def start(config: RewardConfig, data: TokenComparisons, device: str) -> nn.Parameter:
@@ -34,7 +35,7 @@ def start(config: RewardConfig, data: TokenComparisons, device: str) -> nn.Param
     tied = float(data.weight_P[data.label_P == 0.5].sum())
     half = 0.5 * float(data.weight_P.mean())
     share = (tied + half) / (float(data.weight_P.sum()) + 2 * half)
-    if config.objective is RewardObjective.RAO_KUPPER:
+    if config.objective == "rao-kupper":
         free = math.log(math.expm1(math.log((1 + share) / (1 - share))))
     else:
         free = math.log(2 * share / (1 - share))
@@ -46,7 +47,7 @@ def value(config: RewardConfig, state: TrainState) -> Tensor | None:
 
     Raises InvariantError for a state that lacks it.
     """
-    if not config.objective.models_ties:
+    if config.objective not in WITH_TIES:
         return None
     device = next(iter(state.parameters.values())).device
     if config.tie is not None:
@@ -57,4 +58,4 @@ def value(config: RewardConfig, state: TrainState) -> Tensor | None:
             do="make the state by accord.algorithms.reward_model.begin",
         )
     free = PACE * state.parameters["tie"]
-    return F.softplus(free) if config.objective is RewardObjective.RAO_KUPPER else free
+    return F.softplus(free) if config.objective == "rao-kupper" else free

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from typing import Literal
 
 from accord.algorithms.settings.adapter import AdapterSettings
 from accord.algorithms.settings.checks import above, at_least, finite
 from accord.algorithms.settings.optimizer import OptimizerSettings
 from accord.core.errors import ConfigError
 
+RewardObjective = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce"]
+"""What a reward model takes comparisons for; the formulas are in `accord.objectives.reward`."""
 
-class RewardObjective(StrEnum):
-    """What a reward model takes comparisons for; the formulas are in `accord.objectives.reward`."""
-
-    BRADLEY_TERRY = "bradley-terry"
-    """Pairs; a tie pulls two scores together."""
-    RAO_KUPPER = "rao-kupper"
-    """Pairs; a tie is a lead below a threshold."""
-    DAVIDSON = "davidson"
-    """Pairs; a tie is a third outcome beside the odds of the other two."""
-    PLACKETT_LUCE = "plackett-luce"
-    """Whole rankings, the best chosen first."""
-
-    @property
-    def models_ties(self) -> bool:
-        """Whether ties are an outcome, with a parameter of their own."""
-        return self in (RewardObjective.RAO_KUPPER, RewardObjective.DAVIDSON)
+WITH_TIES = ("rao-kupper", "davidson")
+"""Objectives in which a tie is an outcome, with a parameter of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RewardConfig:
     """Bradley-Terry reward model over comparisons (Ouyang et al. 2022, arXiv:2203.02155, eq. 1)."""
 
-    objective: RewardObjective = RewardObjective.BRADLEY_TERRY
+    objective: RewardObjective = "bradley-terry"
     """What the comparisons are taken for: pairs (bradley-terry), pairs in which a tie is an outcome
     (rao-kupper, davidson), or whole rankings (plackett-luce)."""
     tie: float | None = None
@@ -83,11 +71,11 @@ class RewardConfig:
 
     def _check_tie(self, tie: float) -> None:
         finite("tie", tie)
-        if self.objective is RewardObjective.RAO_KUPPER:
+        if self.objective == "rao-kupper":
             above("tie", tie, 0)
-        if not self.objective.models_ties:
+        if self.objective not in WITH_TIES:
             raise ConfigError(
                 "tie belongs to an objective in which ties are an outcome",
-                got=f"tie = {tie:g} with objective = {str(self.objective)!r}",
+                got=f"tie = {tie:g} with objective = {self.objective!r}",
                 do='leave it out, or set objective = "davidson" or "rao-kupper"',
             )

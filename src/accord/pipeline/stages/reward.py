@@ -1,6 +1,6 @@
 """The reward model: trained on comparisons, given its unit, and held against simple baselines.
 
-Shape letters:  P = pairs of a data set.
+Shape letters:  P = pairs of the held-out comparisons.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from accord.algorithms.descent import step_count
 from accord.algorithms.doubt import doubt_of
 from accord.algorithms.probe import probe_leads
 from accord.algorithms.reward_model import begin, leads, levels, raw_scores, scale_of, train
-from accord.algorithms.settings import RewardConfig, RewardObjective
+from accord.algorithms.settings import RewardConfig
+from accord.algorithms.settings.reward import WITH_TIES
 from accord.core.protocols import Row
 from accord.core.types import Comparison, SamplingSettings, Split
 from accord.evals.reward_model import audit, fit_temperature
@@ -91,9 +92,9 @@ def body(context: StageContext) -> Iterator[Row]:
 
 def _check(context: StageContext, config: RewardConfig, train_set: TokenComparisons) -> None:
     """Refuse, before anything is trained, what the objective cannot read; tell what it misses."""
-    if config.objective is RewardObjective.PLACKETT_LUCE:
+    if config.objective == "plackett-luce":
         check_tiers(train_set.most_tied)
-    if config.objective.models_ties and not (train_set.label_P == 0.5).any():
+    if config.objective in WITH_TIES and not (train_set.label_P == 0.5).any():
         context.tell(
             f"no training pair is a tie: {config.objective} learns that there are next to none"
         )
