@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from accord.algorithms import direct
 from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import batch_rows, fresh_state
-from accord.algorithms.direct import answer_logprobs, reference_logprobs, train
+from accord.algorithms.direct import Known, answer_logprobs, reference_logprobs, train
 from accord.algorithms.settings import DPOConfig, OptimizerSettings
 from accord.models.role import Role
 from tests.algorithms.loops import (
@@ -81,7 +81,7 @@ def test_at_the_reference_the_loss_is_log_2(tiny_folder: Path) -> None:
     first = next(rows)
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert first["preference/margin"] == pytest.approx(0, abs=1e-6)
-    assert first["dpo/chosen_drift"] == pytest.approx(0, abs=1e-4)
+    assert first["preference/chosen_drift"] == pytest.approx(0, abs=1e-4)
     assert first["grad_norm"] > 0
 
 
@@ -152,6 +152,7 @@ def test_the_loss_pair_by_pair(tiny_folder: Path, monkeypatch: pytest.MonkeyPatc
         for one in pairs:
             share = row.weight / len(pairs)
             h = 0.3 * (moved[one.first] - moved[one.second])
+            h = h - row.margin * (1 if one.label > 0.5 else -1 if one.label < 0.5 else 0)
             nll = -one.label * F.logsigmoid(h) - (1 - one.label) * F.logsigmoid(-h)
             total, weight = total + share * nll, weight + share
             if one.label != 0.5:
@@ -159,7 +160,7 @@ def test_the_loss_pair_by_pair(tiny_folder: Path, monkeypatch: pytest.MonkeyPatc
                 drift, clear = drift + share * moved[better].item(), clear + share
     (total / weight).backward()
     assert metrics["loss"] == pytest.approx(total.item() / weight, rel=2e-5)
-    assert metrics["dpo/chosen_drift"] == pytest.approx(drift / clear, rel=1e-3)
+    assert metrics["preference/chosen_drift"] == pytest.approx(drift / clear, rel=1e-3)
     assert furthest(gradients, take_gradients(state.parameters.items())) < 5e-5
 
 
@@ -170,7 +171,7 @@ def test_it_learns_the_better_answer(tiny_folder: Path) -> None:
     assert found[-1]["loss"] < 0.65
     assert found[-1]["preference/dev_accuracy"] > 0.8
     assert found[-1]["preference/dev_loss"] < found[0]["loss"]
-    assert found[-1]["dpo/chosen_drift"] > found[-1]["dpo/rejected_drift"]
+    assert found[-1]["preference/chosen_drift"] > found[-1]["preference/rejected_drift"]
     assert ["preference/dev_loss" in row for row in found] == [False] * 9 + [True]
 
 
@@ -178,7 +179,7 @@ def test_dev_is_measured_without_learning(tiny_folder: Path) -> None:
     data, pair = comparisons(tiny_folder, 6), roles(tiny_folder)
     state, rows = run(pair, data, dev=data)
     last = next(rows)
-    held = direct._batch(CONFIG, data, range(6), *pair, None, 100, learn=False)
+    held = direct.Learner(CONFIG, *pair, 100).measure(data, range(6), Known(), learn=False)
     assert last["preference/dev_loss"] == pytest.approx(held["loss"], rel=1e-5)
     assert last["preference/dev_accuracy"] == pytest.approx(held["preference/accuracy"])
     assert all(parameter.grad is None for parameter in state.parameters.values())

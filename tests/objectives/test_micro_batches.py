@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from accord.objectives import language, pairs, policy, preference, reward, value
+from accord.objectives import (
+    distilled,
+    feedback,
+    language,
+    pairs,
+    policy,
+    preference,
+    reference_free,
+    reward,
+    value,
+)
 from accord.objectives.loss import Loss
 
 ITEMS = 12
@@ -26,6 +36,11 @@ def columns(*names: str, seed: int) -> dict[str, Tensor]:
     if "label_B" in made:
         made["label_B"] = torch.tensor([1.0, 0.0, 0.5, 0.7, 0.2, 0.5] * 2, dtype=torch.float64)
         made["weight_B"] = made["weight_B"].abs()
+    for name in ("first_tokens_B", "second_tokens_B"):
+        if name in made:
+            made[name] = 1 + made[name].abs().round()
+    if "first_tokens_B" in made:  # a mean log-probability is below 0
+        made |= {name: -made[name].abs() - 1 for name in ("first_B", "second_B")}
     return made
 
 
@@ -46,6 +61,48 @@ def dpo(batch: Columns, whole: Columns) -> Loss:
     return preference.dpo(**batch, beta=0.6, **pair_totals(whole))
 
 
+def cdpo(batch: Columns, whole: Columns) -> Loss:
+    return preference.cdpo(**batch, beta=0.6, smoothing=0.1, **pair_totals(whole))
+
+
+def rdpo(batch: Columns, whole: Columns) -> Loss:
+    return preference.rdpo(**batch, beta=0.6, smoothing=0.1, **pair_totals(whole))
+
+
+def ipo(batch: Columns, whole: Columns) -> Loss:
+    return preference.ipo(**batch, beta=0.6, **pair_totals(whole))
+
+
+def ipo_tokens(batch: Columns, whole: Columns) -> Loss:
+    return preference.ipo_tokens(**batch, beta=0.6, **pair_totals(whole))
+
+
+def orpo(batch: Columns, whole: Columns) -> Loss:
+    return reference_free.orpo(**batch, lam=0.6, **pair_totals(whole))
+
+
+def simpo(batch: Columns, whole: Columns) -> Loss:
+    return reference_free.simpo(**batch, beta=2.0, gamma=0.6, **pair_totals(whole))
+
+
+def distil(batch: Columns, whole: Columns) -> Loss:
+    return distilled.distilled(**batch, beta=0.6, pessimism=0.1, **pair_totals(whole))
+
+
+def kto(batch: Columns, whole: Columns) -> Loss:
+    counted = feedback.sides(label_B=whole["label_B"], weight_B=whole["weight_B"])
+    return feedback.kto(
+        **batch,
+        z0=0.4,
+        beta=0.6,
+        desirable=1.2,
+        undesirable=0.9,
+        global_weight=counted.weight,
+        global_desirable=counted.desirable,
+        global_undesirable=counted.undesirable,
+    )
+
+
 def ppo_policy(batch: Columns, _whole: Columns) -> Loss:
     return policy.clipped(**batch, clip=0.2, global_tokens=ITEMS)
 
@@ -55,6 +112,8 @@ def ppo_value(batch: Columns, _whole: Columns) -> Loss:
 
 
 PAIR = ("label_B", "weight_B")
+AGAINST = ("first_B", "second_B", "ref_first_B", "ref_second_B", *PAIR)
+COUNTED = ("first_tokens_B", "second_tokens_B")
 OBJECTIVES: dict[str, tuple[Callable[[Columns, Columns], Loss], tuple[str, ...], str]] = {
     "language.next_token": (next_token, ("logp_M",), "logp_M"),
     "reward.bradley_terry": (
@@ -67,6 +126,14 @@ OBJECTIVES: dict[str, tuple[Callable[[Columns, Columns], Loss], tuple[str, ...],
         ("first_B", "second_B", "ref_first_B", "ref_second_B", *PAIR),
         "second_B",
     ),
+    "preference.cdpo": (cdpo, (*AGAINST, "margin_B"), "first_B"),
+    "preference.rdpo": (rdpo, (*AGAINST, "margin_B"), "first_B"),
+    "preference.ipo": (ipo, AGAINST, "first_B"),
+    "preference.ipo_tokens": (ipo_tokens, (*AGAINST, *COUNTED), "second_B"),
+    "reference_free.orpo": (orpo, ("first_B", "second_B", *COUNTED, *PAIR), "first_B"),
+    "reference_free.simpo": (simpo, ("first_B", "second_B", *COUNTED, *PAIR), "first_B"),
+    "distilled.distilled": (distil, (*AGAINST, "gap_B"), "first_B"),
+    "feedback.kto": (kto, ("logp_B", "ref_logp_B", *PAIR), "logp_B"),
     "policy.clipped": (ppo_policy, ("logp_M", "old_logp_M", "advantage_M"), "logp_M"),
     "value.clipped": (ppo_value, ("value_M", "old_value_M", "return_M"), "value_M"),
 }
@@ -104,7 +171,7 @@ def test_any_partition_adds_up(name: str, owner: list[int], seed: int) -> None:
 
 def test_every_objective_is_here() -> None:
     """A new function that returns a Loss must join the table above."""
-    modules = (language, policy, preference, reward, value)
+    modules = (distilled, feedback, language, policy, preference, reference_free, reward, value)
     found = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
         for module in modules

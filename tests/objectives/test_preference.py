@@ -50,13 +50,13 @@ GOLDEN = ([-10.0], [-12.0], [-11.0], [-11.5])
 """Log-ratios 1 and -.5, so h = 1.5."""
 
 
-def test_golden() -> None:
+def test_dpo_by_hand_golden() -> None:
     """-log sigmoid(.15) = .6209570; label smoothing .1 gives .6359570."""
     assert loss_of(*GOLDEN).value.item() == pytest.approx(0.6209570, abs=5e-8)
     assert loss_of(*GOLDEN, label=[0.9]).value.item() == pytest.approx(0.6359570, abs=5e-8)
 
 
-def test_metrics_by_hand() -> None:
+def test_dpo_by_hand_metrics() -> None:
     """Pair 1 as golden (beta h = .15); pair 2 the same with the second side better; 3 a tie."""
     loss = loss_of(
         [-10.0, -10.0, -1.0],
@@ -70,18 +70,39 @@ def test_metrics_by_hand() -> None:
         {
             "preference/accuracy": 0.5,
             "preference/margin": 0.0,
-            "dpo/chosen_drift": (1 - 0.5) / 2,
-            "dpo/rejected_drift": (-0.5 + 1) / 2,
+            "preference/chosen_drift": (1 - 0.5) / 2,
+            "preference/rejected_drift": (-0.5 + 1) / 2,
         }
     )
 
 
 def test_chosen_may_fall_while_the_margin_grows() -> None:
     loss = loss_of([-14.0], [-30.0], [-11.0], [-11.5])
-    assert loss.metrics["dpo/chosen_drift"].item() == pytest.approx(-3.0)
-    assert loss.metrics["dpo/rejected_drift"].item() == pytest.approx(-18.5)
+    assert loss.metrics["preference/chosen_drift"].item() == pytest.approx(-3.0)
+    assert loss.metrics["preference/rejected_drift"].item() == pytest.approx(-18.5)
     assert loss.metrics["preference/margin"].item() == pytest.approx(1.55)
     assert loss.metrics["preference/accuracy"].item() == 1
+
+
+def test_dpo_by_hand_margin() -> None:
+    """-log sigmoid(.15 - .5) for a margin of .5; turned over -log sigmoid(-.15 - .5); none at a
+    tie."""
+    sides = {"first_B": -10.0, "second_B": -12.0, "ref_first_B": -11.0, "ref_second_B": -11.5}
+    for label, lead in ((1.0, 0.15 - 0.5), (0.0, -0.15 - 0.5), (0.5, 0.15)):
+        columns = {name: torch.tensor([at], dtype=torch.float64) for name, at in sides.items()}
+        loss = preference.dpo(
+            **columns,
+            label_B=torch.tensor([label], dtype=torch.float64),
+            weight_B=torch.ones(1, dtype=torch.float64),
+            margin_B=torch.tensor([0.5], dtype=torch.float64),
+            beta=0.1,
+            global_weight=1.0,
+            global_clear=float(label != 0.5),
+        )
+        by_hand = math.log1p(math.exp(-lead))
+        if label == 0.5:
+            by_hand = (math.log1p(math.exp(-0.15)) + math.log1p(math.exp(0.15))) / 2
+        assert loss.value.item() == pytest.approx(by_hand, abs=1e-12)
 
 
 def test_ties_alone_have_no_figures() -> None:
@@ -89,7 +110,7 @@ def test_ties_alone_have_no_figures() -> None:
 
 
 @given(logps, logps, betas, st.floats(0, 1))
-def test_log_2_where_the_policy_is_the_reference(
+def test_dpo_property_log_2_where_the_policy_is_the_reference(
     first: float, second: float, beta: float, label: float
 ) -> None:
     loss = loss_of([first], [second], [first], [second], beta=beta, label=[label])
@@ -97,7 +118,7 @@ def test_log_2_where_the_policy_is_the_reference(
 
 
 @given(betas, st.floats(0, 1))
-def test_gradient_at_the_reference(beta: float, label: float) -> None:
+def test_dpo_gradient_at_the_reference(beta: float, label: float) -> None:
     """dL/dh = beta (1/2 - p): -beta/2 for a clear win."""
     first = torch.tensor([-3.0], dtype=torch.float64, requires_grad=True)
     other = torch.tensor([-4.0], dtype=torch.float64)
@@ -117,7 +138,7 @@ def test_gradient_at_the_reference(beta: float, label: float) -> None:
 
 
 @given(logps, logps, logps, logps, betas, st.floats(0, 1))
-def test_swapping_the_sides_and_the_label_changes_nothing(
+def test_dpo_property_swapping_the_sides_and_the_label_changes_nothing(
     first: float, second: float, ref_first: float, ref_second: float, beta: float, label: float
 ) -> None:
     here = loss_of([first], [second], [ref_first], [ref_second], beta=beta, label=[label])
@@ -125,7 +146,7 @@ def test_swapping_the_sides_and_the_label_changes_nothing(
     assert there.value.item() == pytest.approx(here.value.item(), rel=1e-9, abs=1e-9)
 
 
-def test_gradient() -> None:
+def test_dpo_gradient() -> None:
     torch.manual_seed(0)
     sums = [torch.randn(4, dtype=torch.float64, requires_grad=True) for _ in range(4)]
     label_B = torch.tensor([1.0, 0.0, 0.3, 0.5], dtype=torch.float64)
@@ -154,10 +175,11 @@ def test_gradient() -> None:
     assert to_second[0] > 0
 
 
-def test_is_bradley_terry_on_implicit_rewards() -> None:
+def test_dpo_property_is_bradley_terry_on_implicit_rewards() -> None:
     torch.manual_seed(1)
     first, second, ref_first, ref_second = torch.randn(4, 6, dtype=torch.float64)
-    label_B, weight_B = torch.rand(2, 6, dtype=torch.float64)
+    label_B, weight_B, margin_B = torch.rand(3, 6, dtype=torch.float64)
+    label_B[2] = 0.5
     totals = pairs.totals(label_B=label_B, weight_B=weight_B)
     direct = preference.dpo(
         first_B=first,
@@ -167,6 +189,7 @@ def test_is_bradley_terry_on_implicit_rewards() -> None:
         label_B=label_B,
         weight_B=weight_B,
         beta=0.4,
+        margin_B=margin_B,
         global_weight=totals.weight,
         global_clear=totals.clear,
     )
@@ -175,7 +198,7 @@ def test_is_bradley_terry_on_implicit_rewards() -> None:
         second_B=0.4 * (second - ref_second),
         label_B=label_B,
         weight_B=weight_B,
-        margin_B=torch.zeros_like(weight_B),
+        margin_B=margin_B,
         global_weight=totals.weight,
         global_clear=totals.clear,
     )

@@ -1,27 +1,56 @@
-"""Direct alignment: the policy itself learns from comparisons, held to its reference.
+"""Direct alignment: the policy itself learns from judgements, held to its reference or to nothing.
 
-The metric to read beside the margin is the drift of the better answer's log-probability: it may
-fall while the margin grows, and that is not a bug (see `docs/metrics.md`).
+One loop for every objective: which it is, the settings say (`accord.algorithms.alignment`). The
+metric to read beside the margin is the drift of the better answer's log-probability: it may fall
+while the margin grows, and that is not a bug (see `docs/algorithms/dpo.md`).
 
-Shape letters:  B = rows; M = trained tokens of all rows; R = responses of one part of a batch.
+Shape letters:  B = rows; M = trained tokens of all rows; R = responses of one part of a batch;
+K = heads of a reward model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from accord.algorithms.comparisons import PairBatch, TokenComparisons
+from accord.algorithms.alignment import (
+    Batch,
+    Objective,
+    Said,
+    gaps,
+    leads,
+    pair_objective,
+    reads_reference,
+    thumb_objective,
+)
+from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import add, batch_rows, descend, texts
-from accord.algorithms.settings import DPOConfig
+from accord.algorithms.settings import DirectConfig, DistilledConfig, KTOConfig
+from accord.algorithms.thumbs import TokenThumbs, balanced
+from accord.core.errors import ConfigError, DivergenceError, ModelError
 from accord.core.protocols import Row
 from accord.models.ragged import Masked, Ragged, micro_batches
 from accord.models.role import Role
 from accord.models.state import TrainState
-from accord.objectives import preference
-from accord.objectives.pairs import totals
+from accord.objectives.distilled import member
+from accord.objectives.feedback import reference_point
+
+Data = TokenComparisons | TokenThumbs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Known:
+    """What was computed of a data set's responses before the first step, by response number; what
+    was not asked for is not a number."""
+
+    reference: Tensor | None = None
+    """Summed log-probabilities under the reference, in nats."""
+    rewards: Tensor | None = None
+    """`[responses, K]` raw scores of a reward model's heads: distillation needs them."""
 
 
 def answer_logprobs(role: Role, rows: Sequence[Masked]) -> Tensor:
@@ -31,100 +60,222 @@ def answer_logprobs(role: Role, rows: Sequence[Masked]) -> Tensor:
     return torch.stack([part.sum() for part in logp_M.split(list(ragged.counts))])
 
 
-@torch.no_grad()
-def reference_logprobs(
-    reference: Role, data: TokenComparisons, rows: Sequence[int], micro_batch_tokens: int
-) -> Tensor:
-    """Summed log-probabilities of responses under the reference, by response id.
+def raw_heads(reward: Role, rows: Sequence[Masked]) -> Tensor:
+    """`[B, K]` raw scores of the rows under each head of a reward model."""
+    ragged = Ragged.of(rows, reward.backbone.machine.device)
+    return reward.raw_scores(ragged)[:, None]
 
-    `rows` are the comparisons that are wanted; responses of others are not a number. One pass
-    before training, in one order, so that a run that was killed finds the same to the bit.
+
+@torch.no_grad()
+def read_once(
+    read: Callable[[Role, Sequence[Masked]], Tensor],
+    role: Role,
+    rows: Sequence[Masked],
+    micro_batch_tokens: int,
+) -> Tensor:
+    """`read(role, rows)` of many rows, micro-batch by micro-batch, in one order.
+
+    Raises DivergenceError where something of it is no finite number.
     """
-    ids = sorted({i for row in set(rows) for i in data.batch([row]).response_ids})
-    found = torch.full((len(data.responses),), torch.nan, device=reference.backbone.machine.device)
-    lengths = data.responses.lengths[ids].tolist()
-    for group in micro_batches(lengths, micro_batch_tokens):
-        some = [ids[place] for place in group]
-        found[some] = answer_logprobs(reference, [data.responses[i] for i in some])
+    parts: list[Tensor] = []
+    for group in micro_batches([len(row.ids) for row in rows], micro_batch_tokens):
+        some = [rows[i] for i in group]
+        found = read(role, some)
+        if not found.isfinite().all():
+            raise DivergenceError(
+                "a model gives an answer a number that is not finite",
+                got=found[~found.isfinite()][0].item(),
+                batch=texts(some),
+                do="look at the saved rows; if the model is frozen, make its stage again",
+            )
+        parts.append(found)
+    return torch.cat(parts)
+
+
+def wanted(data: Data, units: Sequence[int]) -> list[int]:
+    """Numbers of the responses of these units, each once, in order."""
+    return sorted({i for unit in set(units) for i in data.batch([unit]).response_ids})
+
+
+def spread(values: Tensor, ids: Sequence[int], responses: int) -> Tensor:
+    """`values` of the responses `ids` at their places among all; the others are not a number."""
+    found = values.new_full((responses, *values.shape[1:]), torch.nan)
+    found[list(ids)] = values
     return found
 
 
+def reference_logprobs(
+    reference: Role, data: Data, rows: Sequence[int], micro_batch_tokens: int
+) -> Tensor:
+    """Summed log-probabilities of responses under the reference, by response id.
+
+    `rows` are the units that are wanted; responses of others are not a number. One pass before
+    training, in one order, so that a run that was killed finds the same to the bit.
+    """
+    ids = wanted(data, rows)
+    some = [data.responses[i] for i in ids]
+    values = read_once(answer_logprobs, reference, some, micro_batch_tokens)
+    return spread(values, ids, len(data.responses))
+
+
+def units_of(steps: int, rows: int, batch_prompts: int, seed: int) -> list[int]:
+    """Units that a run of so many steps takes."""
+    return [unit for s in range(steps) for unit in batch_rows(rows, batch_prompts, s, seed)]
+
+
 def train(
-    config: DPOConfig,
+    config: DirectConfig,
     *,
-    data: TokenComparisons,
-    dev: TokenComparisons,
+    data: Data,
+    dev: Data,
     policy: Role,
-    reference: Role,
+    reference: Role | None,
     state: TrainState,
     steps: int,
     seed: int,
     micro_batch_tokens: int,
+    known: Known | None = None,
+    dev_known: Known | None = None,
 ) -> Iterator[Row]:
-    """Lower the DPO loss, one optimiser step a row. `dev` is measured after the last step."""
-    tokens = micro_batch_tokens
-    known = None
-    if config.cache_reference:
-        used = [
-            c for s in range(steps) for c in batch_rows(len(data), config.batch_prompts, s, seed)
-        ]
-        known = reference_logprobs(reference, data, used, tokens)
+    """Lower the objective that `config` is, one optimiser step a row.
+
+    KTO takes `TokenThumbs`, the others `TokenComparisons`. `known` is of the responses in `data`,
+    `dev_known` of those in `dev`, which is measured after the last step. Raises ModelError for a
+    reference of another vocabulary, ConfigError for a distillation without rewards, DataError for
+    thumbs in one direction alone.
+    """
+    found, held = known or Known(), dev_known or Known()
+    _check(config, policy, reference, found, held if len(dev) else found)
+    if isinstance(config, KTOConfig) and isinstance(data, TokenThumbs):
+        config = balanced(config, data)
+    if getattr(config, "cache_reference", False) and found.reference is None:
+        assert reference is not None
+        used = units_of(steps, len(data), config.batch_prompts, seed)
+        values = reference_logprobs(reference, data, used, micro_batch_tokens)
+        found = replace(found, reference=values)
+    learner = Learner(config, policy, reference, micro_batch_tokens)
     while state.step < steps:
         chosen = batch_rows(len(data), config.batch_prompts, state.step, seed)
-        metrics = _batch(config, data, chosen, policy, reference, known, tokens, learn=True)
-        whole = data.batch(chosen)
-        metrics |= descend(state, config.optimizer, steps=steps, batch=texts(whole.rows))
-        metrics["tokens"] = sum(len(row.ids) for row in whole.rows)
+        metrics = learner.measure(data, chosen, found, learn=True)
+        rows = data.batch(chosen).rows
+        metrics |= descend(state, config.optimizer, steps=steps, batch=texts(rows))
+        metrics["tokens"] = sum(len(row.ids) for row in rows)
         state.step += 1
         if state.step == steps and len(dev):
-            every = range(len(dev))
-            held = _batch(config, dev, every, policy, reference, None, tokens, learn=False)
-            metrics["preference/dev_loss"] = held["loss"]
-            if "preference/accuracy" in held:
-                metrics["preference/dev_accuracy"] = held["preference/accuracy"]
+            last = learner.measure(dev, range(len(dev)), held, learn=False)
+            metrics["preference/dev_loss"] = last["loss"]
+            if "preference/accuracy" in last:
+                metrics["preference/dev_accuracy"] = last["preference/accuracy"]
         yield metrics
 
 
-def _batch(
-    config: DPOConfig,
-    data: TokenComparisons,
-    chosen: Sequence[int],
-    policy: Role,
-    reference: Role,
-    known: Tensor | None,
-    tokens: int,
-    *,
-    learn: bool,
-) -> dict[str, float]:
-    """Loss and metrics of these comparisons; with `learn`, gradients are accumulated."""
-    whole = data.batch(chosen)
-    weight, clear = totals(label_B=whole.label_B, weight_B=whole.weight_B)
-    metrics: dict[str, float] = {"loss": 0.0}
-    for part in data.micro_batches(chosen, tokens):
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """An objective with the models that it is about."""
+
+    config: DirectConfig
+    policy: Role
+    reference: Role | None
+    micro_batch_tokens: int
+
+    def measure(
+        self, data: Any, chosen: Sequence[int], known: Known, *, learn: bool
+    ) -> dict[str, float]:
+        """Loss and metrics of these units; with `learn`, gradients are accumulated."""
+        metrics: dict[str, float] = {"loss": 0.0}
+        objective = self._objective(data, chosen, known, metrics)
+        for part in data.micro_batches(chosen, self.micro_batch_tokens):
+            loss = objective(part, self._said(part, known, learn=learn))
+            if learn:
+                loss.value.backward()
+            add(metrics, {"loss": loss.value.detach(), **loss.metrics})
+        return metrics
+
+    def _objective(
+        self, data: Any, chosen: Sequence[int], known: Known, metrics: dict[str, float]
+    ) -> Objective:
+        """The objective with what it needs of the whole batch before its first part."""
+        config, whole = self.config, data.batch(chosen)
+        if isinstance(config, KTOConfig):
+            z0 = self._reference_point(data.mismatched(chosen))
+            metrics["preference/kl"] = z0
+            return thumb_objective(config, whole, z0)
+        head = None
+        if isinstance(config, DistilledConfig) and config.pessimism > 0:
+            head = self._member(config, data, chosen, known)
+        return pair_objective(config, whole, head)
+
+    def _reference_point(self, rows: Sequence[Masked]) -> float:
+        """KTO's z0 of the whole batch, however it is cut."""
+        if not rows:
+            return 0.0
+        logp_B, ref_B = (
+            read_once(answer_logprobs, role, rows, self.micro_batch_tokens)
+            for role in (self.policy, self._anchor())
+        )
+        return reference_point(logp_B=logp_B, ref_logp_B=ref_B)
+
+    def _member(
+        self, config: DistilledConfig, data: Any, chosen: Sequence[int], known: Known
+    ) -> int:
+        """The head that the policy is nearest to over the whole batch, however it is cut."""
+        assert known.rewards is not None
+        if known.rewards.shape[1] == 1:
+            return 0
+        lead, gap, weight = [], [], []
+        for part in data.micro_batches(chosen, self.micro_batch_tokens):
+            said = self._said(part, known, learn=False)
+            lead.append(leads(part, said))
+            gap.append(gaps(part, said))
+            weight.append(part.weight_B.to(said.logp_R.device))
+        return member(
+            lead_B=torch.cat(lead),
+            gap_BK=torch.cat(gap),
+            weight_B=torch.cat(weight),
+            beta=config.beta,
+        )
+
+    def _said(self, part: Batch, known: Known, *, learn: bool) -> Said:
         # The reference first: roles share a backbone, and a backward pass must find the adapters
         # as its forward pass left them.
-        ref_R = _reference(part, reference, known)
+        ref_R = self._reference(part, known) if reads_reference(self.config) else None
         with torch.set_grad_enabled(learn):
-            logp_R = answer_logprobs(policy, part.rows)
-        loss = preference.dpo(
-            first_B=logp_R[part.first_B],
-            second_B=logp_R[part.second_B],
-            ref_first_B=ref_R[part.first_B],
-            ref_second_B=ref_R[part.second_B],
-            label_B=part.label_B.to(logp_R.device),
-            weight_B=part.weight_B.to(logp_R.device),
-            beta=config.beta,
-            global_weight=weight,
-            global_clear=clear,
+            logp_R = answer_logprobs(self.policy, part.rows)
+        counts = [int(row.mask.sum()) for row in part.rows]
+        return Said(
+            logp_R=logp_R,
+            tokens_R=torch.tensor(counts, dtype=logp_R.dtype, device=logp_R.device),
+            ref_R=ref_R,
+            reward_RK=None if known.rewards is None else known.rewards[part.response_ids],
         )
-        if learn:
-            loss.value.backward()
-        add(metrics, {"loss": loss.value.detach(), **loss.metrics})
-    return metrics
+
+    @torch.no_grad()
+    def _reference(self, part: Batch, known: Known) -> Tensor:
+        if known.reference is not None:
+            return known.reference[part.response_ids]
+        return answer_logprobs(self._anchor(), part.rows)
+
+    def _anchor(self) -> Role:
+        assert self.reference is not None
+        return self.reference
 
 
-@torch.no_grad()
-def _reference(part: PairBatch, reference: Role, known: Tensor | None) -> Tensor:
-    if known is not None:
-        return known[part.response_ids]
-    return answer_logprobs(reference, part.rows)
+def _check(config: DirectConfig, policy: Role, reference: Role | None, *known: Known) -> None:
+    """Refuse what would train on numbers that mean something else."""
+    if isinstance(config, DistilledConfig) and any(one.rewards is None for one in known):
+        raise ConfigError(
+            "distillation needs a reward model's scores",
+            do="give `known` and `dev_known` with `rewards`, or run the stage `reward` first",
+        )
+    if not reads_reference(config):
+        return
+    if reference is None:
+        raise ConfigError("this objective needs a reference", got=type(config).__name__)
+    ours, theirs = policy.backbone.head.weight.shape[0], reference.backbone.head.weight.shape[0]
+    if ours != theirs:
+        raise ModelError(
+            "the reference has another vocabulary than the policy: its log-probabilities are of "
+            "other tokens",
+            got=f"{theirs} tokens, the policy has {ours}",
+            do="take the model that the policy starts from as its reference",
+        )

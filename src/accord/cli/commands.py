@@ -59,6 +59,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("reward", _SINGLE, "Train the reward model on comparisons", "stage"),
     Command("ppo", _SINGLE, "Optimise the policy against the reward model", "stage"),
     Command("dpo", _SINGLE, "Align the policy on comparisons directly", "stage"),
+    Command("ipo", _SINGLE, "As dpo, to a lead that is bounded", "stage"),
+    Command("kto", _SINGLE, "Align the policy on answers called good or bad", "stage"),
+    Command("orpo", _SINGLE, "As dpo, by odds and without a reference", "stage"),
+    Command("simpo", _SINGLE, "As dpo, by likelihood a token, without a reference", "stage"),
+    Command("distilled", _SINGLE, "As dpo, to the leads that the reward model gives", "stage"),
     Command("eval", _SINGLE, "Compare all policies on held-out prompts", "stage"),
 )
 

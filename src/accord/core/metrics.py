@@ -50,13 +50,33 @@ METRICS: tuple[Metric, ...] = (
     _metric("preference/dev_accuracy", "share", _UP, "Accuracy on held-out comparisons."),
     _metric("preference/dev_loss", "nats", _DOWN, "Objective on held-out comparisons."),
     _metric(
-        "dpo/chosen_drift",
+        "preference/chosen_drift",
         "nats",
         _NEITHER,
         "Mean change of the better answer's log-probability from the reference. A fall is normal "
         "when both answers fall and the margin grows; a fall of many nats asks for an NLL term.",
     ),
-    _metric("dpo/rejected_drift", "nats", _NEITHER, "The same for the worse answer."),
+    _metric("preference/rejected_drift", "nats", _NEITHER, "The same for the worse answer."),
+    _metric(
+        "preference/chosen_nll",
+        "nats/token",
+        _DOWN,
+        "Mean negative log-likelihood of the better answer, where no reference is read.",
+    ),
+    _metric(
+        "preference/kl",
+        "nats",
+        _NEITHER,
+        "KTO's reference point z0: mean log-ratio of answers to other prompts of the step, 0 at "
+        "least.",
+    ),
+    _metric(
+        "preference/reward_margin",
+        "score",
+        _NEITHER,
+        "Mean lead of the better side in the reward model's raw score, which distillation's margin "
+        "should come to.",
+    ),
     _metric("reward/score", "score", _UP, "Mean reward-model score of the sampled answers."),
     _metric("reward/spread", "score", _NEITHER, "Standard deviation of the scores in the batch."),
     _metric(

@@ -52,3 +52,13 @@ def check_positive(name: str, value: float) -> None:
     """Raise ConfigError unless `value` is finite and greater than 0."""
     if not (math.isfinite(value) and value > 0):
         raise ConfigError(f"{name} must be greater than 0", got=value)
+
+
+def check_smoothing(value: float) -> None:
+    """Raise ConfigError unless `value`, the share of labels turned over, lies in [0, .5)."""
+    if not 0 <= value < 0.5:
+        raise ConfigError(
+            "smoothing must lie in [0, 0.5): it is the share of labels that are wrong",
+            got=value,
+            do="give a number such as 0.1",
+        )

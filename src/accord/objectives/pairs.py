@@ -74,3 +74,26 @@ def lead_metrics(
             won_B, label_B=label_B, weight_B=weight_B, global_clear=global_clear
         ),
     }
+
+
+@torch.no_grad()
+def drift_metrics(
+    *,
+    first_B: Float[Tensor, " B"],
+    second_B: Float[Tensor, " B"],
+    label_B: Float[Tensor, " B"],
+    weight_B: Float[Tensor, " B"],
+    global_clear: float,
+) -> dict[str, Tensor]:
+    """Mean log-ratio to the reference of the better and the worse side, in nats; empty as above."""
+    if global_clear == 0:
+        return {}
+    first_better_B = label_B > 0.5
+    drifts = {
+        "preference/chosen_drift": torch.where(first_better_B, first_B, second_B),
+        "preference/rejected_drift": torch.where(first_better_B, second_B, first_B),
+    }
+    return {
+        name: clear_mean(drift_B, label_B=label_B, weight_B=weight_B, global_clear=global_clear)
+        for name, drift_B in drifts.items()
+    }

@@ -28,7 +28,14 @@ _TRUTHS: dict[str, Truth] = {
         "words of praise fools it, so that a rise is no proof of a better answer.",
     ),
 }
-_LABELS = {"base": "Base", "pretrain": "Pretrained", "sft": "SFT", "top": "Top-rated SFT"}
+_LABELS = {
+    "base": "Base",
+    "pretrain": "Pretrained",
+    "sft": "SFT",
+    "top": "Top-rated SFT",
+    "simpo": "SimPO",
+    "distilled": "Distilled DPO",
+}
 _MADE = {
     "base": "the model as it came",
     "pretrain": "next-token prediction alone",
@@ -36,6 +43,11 @@ _MADE = {
     "top": "imitates the best-rated texts alone",
     "ppo": "reinforcement learning on the reward model",
     "dpo": "learns from comparisons directly",
+    "ipo": "learns from comparisons directly, to a bounded lead",
+    "kto": "learns from good and bad answers, one by one",
+    "orpo": "imitates the better answers and raises their odds",
+    "simpo": "raises the better answers' likelihood a token",
+    "distilled": "learns the reward model's leads pair by pair",
 }
 BEST = "best of "
 """How the arm of the best of several answers is called, before their number."""

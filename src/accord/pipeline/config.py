@@ -8,24 +8,31 @@ from difflib import get_close_matches
 from typing import Literal
 
 from accord.algorithms.settings import (
+    DistilledConfig,
     DPOConfig,
+    IPOConfig,
     JudgeConfig,
+    KTOConfig,
+    ORPOConfig,
     PPOConfig,
     PretrainConfig,
     RewardConfig,
     SFTConfig,
+    SimPOConfig,
 )
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.core.errors import ConfigError
 
 ONLINE = ("ppo",)
 """Stages that sample, score and learn from their own answers."""
-DIRECT = ("dpo",)
-"""Stages that learn from comparisons without a reward model."""
+DIRECT = ("dpo", "ipo", "kto", "orpo", "simpo", "distilled")
+"""Stages that learn from judgements without sampling."""
 ALIGNED = (*ONLINE, *DIRECT)
 """Stages that make a policy out of judgements; of several, the first is the final one."""
 STAGES = ("pretrain", "sft", "top", "compare", "judge", "reward", *ALIGNED, "eval")
 """Every stage there is, in the order in which a full pipeline runs them."""
+USUAL = ("pretrain", "sft", "top", "compare", "judge", "reward", "ppo", "dpo", "eval")
+"""Those that a config without `stages` makes."""
 
 
 def start_among(stages: Container[str]) -> str:
@@ -129,7 +136,10 @@ class DataConfig:
     preferences: tuple[str, ...] = ()
     """Names of preference sets."""
     dpo: tuple[str, ...] = ()
-    """Names of the preference sets of DPO; empty: those of `preferences`."""
+    """Names of the preference sets of direct alignment (DPO and its like); empty: those of
+    `preferences`."""
+    feedback: tuple[str, ...] = ()
+    """Names of sets of thumbs up and down, which KTO learns from."""
     prompts: tuple[str, ...] = ()
     """Names of prompt sets."""
     ratings: tuple[str, ...] = ()
@@ -162,7 +172,7 @@ class PipelineConfig:
 
     model: str = "tiny"
     """The base: `tiny`, `smollm2`, a folder in transformers' format, or a hub id."""
-    stages: tuple[str, ...] = STAGES
+    stages: tuple[str, ...] = USUAL
     """Stages that `accord run` makes."""
     seed: int = 0
     """Seed of the whole run; the seeds of single stages are added to it."""
@@ -185,6 +195,16 @@ class PipelineConfig:
     """Reinforcement learning against the reward model."""
     dpo: DPOConfig = field(default_factory=DPOConfig)
     """Direct alignment, without a reward model."""
+    ipo: IPOConfig = field(default_factory=IPOConfig)
+    """Direct alignment to a bounded lead."""
+    kto: KTOConfig = field(default_factory=KTOConfig)
+    """Direct alignment on answers that were called good or bad."""
+    orpo: ORPOConfig = field(default_factory=ORPOConfig)
+    """Direct alignment by odds, without a reference."""
+    simpo: SimPOConfig = field(default_factory=SimPOConfig)
+    """Direct alignment by likelihood a token, without a reference."""
+    distilled: DistilledConfig = field(default_factory=DistilledConfig)
+    """Direct alignment to the reward model's leads."""
     eval: EvalConfig = field(default_factory=EvalConfig)
     """Held-out evaluation."""
     data: DataConfig = field(default_factory=DataConfig)

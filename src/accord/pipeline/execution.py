@@ -120,6 +120,7 @@ class Attempt:
             inputs=task.inputs,
             output=output,
             machine=self.record.machine,
+            cache=workspace.cache,
             checkpoint=saved[0] if saved else None,
             checkpoint_step=self.progress.step,
             notes=self.progress.notes,

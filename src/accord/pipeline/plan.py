@@ -16,6 +16,7 @@ READ = {
     "demonstrations": ("demonstrations", ("sft", "reward")),
     "top": ("demonstrations", ("top",)),
     "preferences": ("preferences", ("reward", *DIRECT)),
+    "feedback": ("feedback", ("kto",)),
     "dpo": ("preferences", DIRECT),
     "prompts": ("prompts", (*ONLINE, "eval")),
     "ratings": ("ratings", ("judge",)),
@@ -66,7 +67,9 @@ def unmatched(
     found: list[tuple[str, str]] = []
     for setting, (kind, readers) in READ.items():
         own = [
-            one for one in readers if one not in DIRECT or setting == "dpo" or not config.data.dpo
+            one
+            for one in readers
+            if one not in DIRECT or setting in ("dpo", "feedback") or not config.data.dpo
         ]
         if not set(own) & set(stages):
             continue

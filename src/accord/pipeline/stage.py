@@ -52,6 +52,7 @@ class StageContext:
         inputs: Mapping[str, Artifact],
         output: Path,
         machine: Machine,
+        cache: Path | None = None,
         checkpoint: Path | None = None,
         checkpoint_step: int = 0,
         notes: Mapping[str, object] | None = None,
@@ -63,6 +64,9 @@ class StageContext:
         self.output = output
         """An empty folder; whatever is in it when the body returns is the artifact."""
         self.machine = machine
+        self.cache = cache
+        """A folder for what can be computed again (`accord.pipeline.remembering`); None keeps
+        nothing."""
         self.state: Checkpointable | None = None
         self.restored = False
         """Whether the tracked state came from a checkpoint."""

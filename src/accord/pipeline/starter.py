@@ -38,6 +38,7 @@ _SETTINGS = """
 # [data]
 # demonstrations = {data.demonstrations}
 # preferences = {data.preferences}
+# feedback = {data.feedback}
 # prompts = {data.prompts}
 
 # Supervised fine-tuning on demonstrations.
@@ -61,6 +62,20 @@ _SETTINGS = """
 # Direct alignment from the same comparisons, without a reward model.
 # [dpo]
 # beta = {dpo.beta}
+
+# Others of its kind, made where `stages` names them or by `accord ipo`, `accord kto` ...: a bounded
+# lead; good and bad answers one by one (comparisons and imported thumbs); no reference, twice; and
+# the reward model's own leads.
+# [ipo]
+# beta = {ipo.beta}
+# [kto]
+# beta = {kto.beta}
+# [orpo]
+# lam = {orpo.lam}
+# [simpo]
+# gamma = {simpo.gamma}
+# [distilled]
+# beta = {distilled.beta}
 
 # Held-out evaluation of every policy on the same prompts.
 # [eval]

@@ -3,6 +3,7 @@
 accord.toml      settings                  data/NAME.json   which artifact an imported set is
 artifacts/       finished folders          runs/            unfinished stages, checkpoints
 .accord/         version of the form, lock, keys
+cache/           what can be computed again: delete it at any time
 """
 
 from __future__ import annotations
@@ -116,6 +117,11 @@ class Workspace:
     def runs(self) -> Path:
         """Where unfinished stages are."""
         return self.root / "runs"
+
+    @property
+    def cache(self) -> Path:
+        """Where a stage keeps what another one may need too, and can be computed again."""
+        return self.root / "cache"
 
     def database_place(self) -> str | Path:
         """Where judgements are kept: ACCORD_DATABASE_URL, or a file of this workspace."""

@@ -7,14 +7,19 @@ from dataclasses import replace
 from accord.algorithms.settings import (
     AdapterSettings,
     CriticStart,
+    DistilledConfig,
     DPOConfig,
+    IPOConfig,
     JudgeConfig,
     KLSettings,
+    KTOConfig,
     OptimizerSettings,
+    ORPOConfig,
     PPOConfig,
     RewardConfig,
     Schedule,
     SFTConfig,
+    SimPOConfig,
 )
 from accord.collect.persona import PersonSettings
 from accord.pipeline.config import DataConfig, EvalConfig, MachineConfig, PipelineConfig
@@ -55,6 +60,7 @@ def films_all() -> PipelineConfig:
 def films() -> PipelineConfig:
     """SFT, judge, reward model, PPO and evaluation of SmolLM2-135M in ten minutes on two cores."""
     adapter = AdapterSettings(rank=8, alpha=16)
+    direct = OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE)
     return PipelineConfig(
         model="smollm2",
         stages=("sft", "judge", "reward", "ppo", "eval"),
@@ -101,11 +107,12 @@ def films() -> PipelineConfig:
                 learning_rate=1.5e-3, schedule=Schedule.LINEAR, epsilon=1e-5
             ),
         ),
-        dpo=DPOConfig(
-            max_tokens=128,
-            adapter=adapter,
-            optimizer=OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE),
-        ),
+        dpo=DPOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
+        ipo=IPOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
+        kto=KTOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
+        orpo=ORPOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
+        simpo=SimPOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
+        distilled=DistilledConfig(max_tokens=128, adapter=adapter, optimizer=direct),
         eval=EvalConfig(
             prompts=300, samples=4, arm_samples=1, max_tokens=32, best_of=(1, 4), instead=TOLD
         ),

@@ -159,8 +159,8 @@ def _stages() -> tuple[StageReport, ...]:
             loss=(0.693, 0.41, 0.02),
             preference__accuracy=(0.5, 0.84, 0.03),
             preference__margin=(0.0, 1.4, 0.1),
-            dpo__chosen_drift=(0.0, -1.7, 0.2),
-            dpo__rejected_drift=(0.0, -7.9, 0.3),
+            preference__chosen_drift=(0.0, -1.7, 0.2),
+            preference__rejected_drift=(0.0, -7.9, 0.3),
         ),
     )
     kl = {"coefficient": 0.05, "target": None, "horizon": 10_000, "budget": 8.0}

@@ -66,14 +66,25 @@ GROUPS: tuple[Group, ...] = (
                 "Accuracy on pairs",
                 (("preference/accuracy", "trained"), ("preference/dev_accuracy", "held out")),
             ),
-            _one("Lead of the better answer", "preference/margin"),
+            Panel(
+                "Lead of the better answer",
+                (
+                    ("preference/margin", "trained"),
+                    ("preference/reward_margin", "distilled from"),
+                ),
+            ),
             _one("Held-out objective", "preference/dev_loss"),
             Panel(
                 "Drift from the reference",
-                (("dpo/chosen_drift", "better answer"), ("dpo/rejected_drift", "worse answer")),
+                (
+                    ("preference/chosen_drift", "better answer"),
+                    ("preference/rejected_drift", "worse answer"),
+                ),
             ),
+            _one("Negative log-likelihood of the better answer", "preference/chosen_nll"),
+            _one("Reference point of KTO", "preference/kl"),
         ),
-        prefixes=("preference", "dpo"),
+        prefixes=("preference",),
     ),
     Group(
         "Language",

@@ -24,6 +24,11 @@ WHAT = {
     "reward": "Learns from comparisons to score a whole answer.",
     "ppo": "Reinforcement learning: raises the reward model's score under a price on KL.",
     "dpo": "Direct preference optimisation: learns from comparisons without a reward model.",
+    "ipo": "As DPO, with a lead that is bounded however clear the comparisons are.",
+    "kto": "Learns from answers that were called good or bad, each by itself.",
+    "orpo": "Imitates the better answers and raises their odds, without a reference.",
+    "simpo": "Raises the better answers' likelihood a token, without a reference.",
+    "distilled": "Makes the policy's implicit reward that of the reward model, pair by pair.",
     "eval": "Measures every policy on held-out prompts.",
     "report": "Writes this page.",
 }
@@ -92,7 +97,7 @@ def key_charts(data: ReportData) -> tuple[Chart, ...]:
     if stage is None:
         return ()
     order = ("reward/score", "reward/gold", "kl/sequence")
-    direct = ("preference/accuracy", "preference/margin", "dpo/chosen_drift")
+    direct = ("preference/accuracy", "preference/margin", "preference/chosen_drift")
     wanted = order if any(name in row for row in stage.rows for name in order) else direct
     found = [
         (panel, name)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.algorithms.settings import (
-    DPOConfig,
+    DirectConfig,
     JudgeConfig,
     PPOConfig,
     PretrainConfig,
@@ -70,7 +70,7 @@ class StageConfig:
         | JudgeConfig
         | RewardConfig
         | PPOConfig
-        | DPOConfig
+        | DirectConfig
         | EvalConfig
     )
     """The stage's settings."""
@@ -80,12 +80,18 @@ class StageConfig:
     """The truth that is watched."""
 
 
-def _lazily(name: str, **given: Any) -> Body:
+def _lazily(file: str, /, **given: Any) -> Body:
     def body(context: StageContext) -> Iterator[Row]:
-        module = import_module(f"accord.pipeline.stages.{name}")
+        module = import_module(f"accord.pipeline.stages.{file}")
         yield from module.body(context, **given)
 
     return body
+
+
+def _body(name: str) -> Body:
+    if name == "top":
+        return _lazily("sft", made="top")
+    return _lazily("direct", name=name) if name in DIRECT else _lazily(name)
 
 
 def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
@@ -103,7 +109,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 name=name,
                 kind=KINDS[name],
                 config=_config(name, config),
-                body=_lazily("sft", made="top") if name == "top" else _lazily(name),
+                body=_body(name),
                 inputs=inputs,
                 seed=config.seed,
             )
@@ -161,26 +167,31 @@ def _inputs(
             shown = _data("demonstrations", config, workspace, needed=False)
             return (*start, *_preferences(made, config, workspace), *shown)
         case _ if name in DIRECT:
-            return (*start, *_preferences(made, config, workspace, of="dpo"))
+            return (*start, *_direct(name, made, config, workspace))
         case _ if name in ONLINE:
             _require("reward", made, name)
             judge = _judge(made, name, config)
             return (*start, "reward", *judge, *_prompts(made, config, workspace))
         case _:
-            policies: list[str] = [stage for stage in ("top", *ALIGNED) if stage in made]
-            reward = [stage for stage in ("reward",) if stage in made]
-            policies += _judge(made, name, config)
-            # Whatever was trained on is looked at: its prompts are not held out.
-            read = [("preferences", "preferences"), ("demonstrations", "demonstrations")]
-            read += [("preferences", "dpo")] if config.data.dpo else []
-            read += [("demonstrations", "top")] if config.data.top else []
-            trained = [
-                name
-                for kind, of in read
-                for name in _data(kind, config, workspace, of=of, needed=False)
-            ]
-            asked = _prompts(made, config, workspace)
-            return tuple(dict.fromkeys((*start, *reward, *policies, *asked, *trained)))
+            return (*start, *_evaluated(name, made, config, workspace))
+
+
+def _evaluated(
+    name: str, made: list[str], config: PipelineConfig, workspace: Workspace
+) -> tuple[str, ...]:
+    """What the evaluation compares, and all that was trained on: its prompts are not held out."""
+    policies: list[str] = [stage for stage in ("top", *ALIGNED) if stage in made]
+    reward = [stage for stage in ("reward",) if stage in made]
+    policies += _judge(made, name, config)
+    read = [("preferences", "preferences"), ("demonstrations", "demonstrations")]
+    read += [("preferences", "dpo")] if config.data.dpo else []
+    read += [("demonstrations", "top")] if config.data.top else []
+    read += [("feedback", "feedback")] if "kto" in made else []
+    trained = [
+        name for kind, of in read for name in _data(kind, config, workspace, of=of, needed=False)
+    ]
+    asked = _prompts(made, config, workspace)
+    return tuple(dict.fromkeys((*reward, *policies, *asked, *trained)))
 
 
 def _top(config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
@@ -261,11 +272,37 @@ def _preferences(
     return _data("preferences", config, workspace, of=own)
 
 
+def _direct(
+    name: str, made: list[str], config: PipelineConfig, workspace: Workspace
+) -> tuple[str, ...]:
+    """What a stage of direct alignment learns from."""
+    if name == "kto":
+        return _thumbs(made, config, workspace)
+    pairs = _preferences(made, config, workspace, of="dpo")
+    if name != "distilled":
+        return pairs
+    _require("reward", made, name)
+    return ("reward", *pairs)
+
+
+def _thumbs(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
+    """What KTO learns from: comparisons, thumbs, or both where both are there."""
+    wanted = config.kto.learn_from
+    if wanted == "comparisons" or config.world is not None:
+        return _preferences(made, config, workspace, of="dpo")
+    thumbs = _data("feedback", config, workspace, needed=wanted == "feedback")
+    if wanted == "feedback":
+        return thumbs
+    own = "dpo" if config.data.dpo else "preferences"
+    pairs = _data("preferences", config, workspace, of=own, needed=not thumbs)
+    return (*pairs, *thumbs)
+
+
 def _prompts(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
     """Prompt sets; without any, the prompts of whatever else was imported."""
     if config.world is not None:
         return ()
-    for kind in ("prompts", "preferences", "demonstrations"):
+    for kind in ("prompts", "preferences", "demonstrations", "feedback"):
         if found := _found(kind, getattr(config.data, kind), workspace):
             return tuple(artifact.name for artifact in found)
     raise ConfigError(

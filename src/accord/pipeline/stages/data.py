@@ -66,7 +66,7 @@ def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
         if split is Split.TRAIN:
             _tell_sets(context, "preferences", sets)
     held = split is not Split.TRAIN
-    trained = _trained(sets) if held else frozenset()
+    trained = _trained([*sets, *_sets(context, "feedback")]) if held else frozenset()
     said = _said(sets) if held else frozenset()
     kept_back = 0
     for dataset in sets:
@@ -83,6 +83,27 @@ def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
     _tell_trained(context, "comparisons", kept_back)
 
 
+def feedback(context: StageContext, split: Split) -> Iterator[Feedback]:
+    """Thumbs of one split, in the order of the sets.
+
+    Held out is none whose prompt another set that is read here trains on.
+    """
+    sets = _sets(context, "feedback")
+    if split is Split.TRAIN:
+        _tell_sets(context, "feedback", sets)
+    every = [*sets, *_sets(context, "preferences")]
+    trained = _trained(every) if split is not Split.TRAIN else frozenset()
+    kept_back = 0
+    for dataset in sets:
+        for row in dataset.rows(split):
+            if isinstance(row, Feedback):
+                if opening(row) in trained:
+                    kept_back += 1
+                else:
+                    yield row
+    _tell_trained(context, "feedback", kept_back)
+
+
 def ratings(context: StageContext, split: Split) -> Iterator[RatedResponse]:
     """Rated responses of one split, in the order of the sets."""
     for dataset in _sets(context, "ratings"):
@@ -94,7 +115,7 @@ def ratings(context: StageContext, split: Split) -> Iterator[RatedResponse]:
 def prompts(context: StageContext, *, held_out: bool) -> Iterator[Prompt]:
     """Different prompts of the training or the held-out side, in the order of the sets.
 
-    Prompt sets are read where there are any, else comparisons, else demonstrations. Held out are
+    Prompt sets are read where there are any, else comparisons, demonstrations, thumbs. Held out are
     dev rows, and test rows never: those judge releases. A prompt that stands in the training part
     of any set is not held out; where that leaves none (one prompt for everything, say), the notes
     say `prompts_seen_in_training` and the dev rows are taken as they are.
@@ -106,7 +127,8 @@ def prompts(context: StageContext, *, held_out: bool) -> Iterator[Prompt]:
         yield from grammar.prompts(world.seed, everything, held_out=held_out)
         return
     split = Split.DEV if held_out else Split.TRAIN
-    kinds = [_sets(context, kind) for kind in ("prompts", "preferences", "demonstrations")]
+    asking = ("prompts", "preferences", "demonstrations", "feedback")
+    kinds = [_sets(context, kind) for kind in asking]
     asked = next((sets for sets in kinds if sets), [])
     found = False
     trained = _trained([dataset for sets in kinds for dataset in sets]) if held_out else frozenset()

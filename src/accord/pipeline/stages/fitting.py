@@ -13,8 +13,16 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 from accord.algorithms.comparisons import TokenComparisons
+from accord.algorithms.thumbs import Thumb, TokenThumbs, from_pairs
 from accord.core.errors import DataError, TemplateError
-from accord.core.types import Comparison, Conversation, Demonstration, Prompt, Split
+from accord.core.types import (
+    Comparison,
+    Conversation,
+    Demonstration,
+    Feedback,
+    Prompt,
+    Split,
+)
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.roles import Roles
@@ -77,6 +85,22 @@ class Sieve:
                 ids = self.template.prompt_ids(row.conversation)
                 if self._short(number, len(ids), row.conversation):
                     yield row, ids
+
+    def thumbs(self, rows: Iterable[Feedback]) -> Iterator[Thumb]:
+        """Usable answers with a thumb up or down."""
+        for number, row in enumerate(rows):
+            if not self._sayable(number, row.prompt, row.response):
+                continue
+            if row.weight == 0:
+                self._leave(number, Why.WEIGHTLESS, row.prompt)
+                continue
+            try:
+                tokens = self.template.tokenize_answer(row.prompt, row.response)
+            except TemplateError:
+                self._leave(number, Why.REFUSED, row.prompt)
+                continue
+            if self._short(number, len(tokens), row.prompt):
+                yield Thumb(tokens, float(row.good), row.weight)
 
     def comparisons(self, rows: Iterable[Comparison]) -> tuple[TokenComparisons, list[int]]:
         """Tokens of the usable comparisons, and their numbers."""
@@ -193,6 +217,39 @@ def compared(context: StageContext, roles: Roles, *, max_tokens: int) -> Compare
             do="import comparisons in which one answer is better",
         )
     return Compared(train, dev, [rows[number] for number in kept])
+
+
+def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Split, TokenThumbs]:
+    """Training and held-out answers that were called good or bad; what is left out is listed.
+
+    Of comparisons the better side is good and the worse one bad; ties are left out, counted and
+    told. Raises DataError where no training answer is left.
+    """
+    limit = row_limit(roles, max_tokens)
+    found: dict[Split, TokenThumbs] = {}
+    sieves: list[Sieve] = []
+    for split in (Split.TRAIN, Split.DEV):
+        known, single = Sieve(roles.template, limit, split), Sieve(roles.template, limit, split)
+        pairs, _ = known.comparisons(data.comparisons(context, split))
+        units, ties = from_pairs(pairs)
+        units += [[one] for one in single.thumbs(data.feedback(context, split))]
+        found[split] = TokenThumbs(units, max_tokens=limit)
+        sieves += [known, single]
+        if split is Split.TRAIN:
+            context.note("train_comparisons", len(pairs.kept))
+            context.note("train_answers", len(found[split].responses))
+            context.note("train_units", len(units))
+            context.note("ties_left_out", ties)
+            if ties:
+                context.tell(f"{ties} tied pairs are left out: a tie calls no answer good or bad")
+    list_left_out(context, *sieves)
+    if not len(found[Split.TRAIN]):
+        raise DataError(
+            "no answer can be trained on",
+            got="; ".join(dict.fromkeys(sieve.told() for sieve in sieves[:2])),
+            do="import thumbs, or comparisons in which one answer is better",
+        )
+    return found
 
 
 def asked_prompts(

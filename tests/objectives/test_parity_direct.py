@@ -1,0 +1,236 @@
+"""Direct alignment against TRL 1.16.0 on the same tensors, and against float64 oracles.
+
+The recorded values of TRL are always checked; where it is installed (extra `peers`) it also makes
+the record again. What TRL does not have (conservative DPO, IPO on sums, distillation) is held
+against an oracle that is written here from the paper, in plain float64 numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from accord.objectives import distilled, feedback, pairs, preference, reference_free
+from accord.objectives.loss import Loss
+from tests.objectives.test_parity_trl import GOLDEN, PEER, needs_trl, trained_logp
+
+RECORD: dict[str, Any] = json.loads((GOLDEN / "trl_direct_1_16.json").read_text())
+Case = dict[str, Any]
+
+
+def sums(case: Case, weight: Tensor, *, of: str = "", part: str = "") -> tuple[Tensor, Tensor]:
+    """Summed log-probabilities and numbers of the trained tokens of a case's rows."""
+    ids, trained = (torch.tensor(case[f"{part}{name}"]) for name in ("ids", "trained"))
+    hidden = torch.tensor(case[f"{part}{of}hidden"])
+    logp, counts = trained_logp(hidden, weight, ids, trained)
+    return (logp * counts).sum(1), counts.sum(1)
+
+
+def columns(case: Case, weight: Tensor, *, against: bool, lengths: bool) -> dict[str, Any]:
+    """What an objective on pairs is given; the first of a pair is better."""
+    logp, tokens = sums(case, weight)
+    first, second = logp.chunk(2)
+    given: dict[str, Any] = {"first_B": first, "second_B": second}
+    given |= {"label_B": torch.ones_like(first), "weight_B": torch.ones_like(first)}
+    if against:
+        ref, _ = sums(case, torch.tensor(case["ref_weight"]), of="ref_")
+        given["ref_first_B"], given["ref_second_B"] = ref.chunk(2)
+    if lengths:
+        given["first_tokens_B"], given["second_tokens_B"] = tokens.to(logp.dtype).chunk(2)
+    totals = pairs.totals(label_B=given["label_B"], weight_B=given["weight_B"])
+    return given | {"global_weight": totals.weight, "global_clear": totals.clear}
+
+
+def dpo(case: Case, weight: Tensor) -> Loss:
+    given = columns(case, weight, against=True, lengths=False)
+    return preference.dpo(**given, beta=case["beta"])
+
+
+def rdpo(case: Case, weight: Tensor) -> Loss:
+    given = columns(case, weight, against=True, lengths=False)
+    return preference.rdpo(**given, beta=case["beta"], smoothing=case["label_smoothing"])
+
+
+def ipo_tokens(case: Case, weight: Tensor) -> Loss:
+    given = columns(case, weight, against=True, lengths=True)
+    return preference.ipo_tokens(**given, beta=case["beta"])
+
+
+def kto(case: Case, weight: Tensor) -> Loss:
+    ref_weight = torch.tensor(case["ref_weight"])
+    logp, _ = sums(case, weight)
+    ref, _ = sums(case, ref_weight, of="ref_")
+    z0 = feedback.reference_point(
+        logp_B=sums(case, weight, part="kl_")[0],
+        ref_logp_B=sums(case, ref_weight, of="ref_", part="kl_")[0],
+    )
+    assert z0 == pytest.approx(case["kl"], rel=1e-5, abs=1e-6)
+    label, ones = torch.tensor(case["label"]).float(), torch.ones(len(logp))
+    whole = feedback.sides(label_B=label, weight_B=ones)
+    return feedback.kto(
+        logp_B=logp,
+        ref_logp_B=ref,
+        label_B=label,
+        weight_B=ones,
+        z0=z0,
+        beta=case["beta"],
+        desirable=case["desirable_weight"],
+        undesirable=case["undesirable_weight"],
+        global_weight=whole.weight,
+        global_desirable=whole.desirable,
+        global_undesirable=whole.undesirable,
+    )
+
+
+def orpo(case: Case, weight: Tensor) -> Loss:
+    given = columns(case, weight, against=False, lengths=True)
+    return reference_free.orpo(**given, lam=case["beta"])
+
+
+def simpo(case: Case, weight: Tensor) -> Loss:
+    given = columns(case, weight, against=False, lengths=True)
+    return reference_free.simpo(**given, beta=case["beta"], gamma=case["simpo_gamma"])
+
+
+OURS: dict[str, Callable[[Case, Tensor], Loss]] = {
+    "dpo": dpo,
+    "rdpo": rdpo,
+    "ipo_tokens": ipo_tokens,
+    "kto": kto,
+    "orpo": orpo,
+    "simpo": simpo,
+}
+
+
+def check(name: str, case: Case) -> None:
+    weight = torch.tensor(case["weight"], requires_grad=True)
+    loss = OURS[name](case, weight)
+    (gradient,) = torch.autograd.grad(loss.value, weight)
+    assert loss.value.item() == pytest.approx(case["loss"], rel=5e-6)
+    torch.testing.assert_close(gradient, torch.tensor(case["gradient"]), rtol=5e-5, atol=5e-6)
+
+
+def test_dpo_parity() -> None:
+    check("dpo", RECORD["cases"]["dpo"])
+
+
+def test_rdpo_parity() -> None:
+    check("rdpo", RECORD["cases"]["rdpo"])
+
+
+def test_ipo_tokens_parity() -> None:
+    check("ipo_tokens", RECORD["cases"]["ipo_tokens"])
+
+
+def test_kto_parity() -> None:
+    assert RECORD["cases"]["kto"]["kl"] > 0.1  # else its clamp would hide an estimate gone wrong
+    check("kto", RECORD["cases"]["kto"])
+
+
+def test_orpo_parity() -> None:
+    check("orpo", RECORD["cases"]["orpo"])
+
+
+def test_simpo_parity() -> None:
+    check("simpo", RECORD["cases"]["simpo"])
+
+
+def test_the_record_tells_the_cases_apart() -> None:
+    losses = [case["loss"] for case in RECORD["cases"].values()]
+    assert RECORD["versions"]["trl"] == PEER
+    assert RECORD["cases"].keys() == OURS.keys()
+    assert min(losses) > 0.01
+    for case in RECORD["cases"].values():
+        assert torch.tensor(case["gradient"]).abs().max() > 0.01
+
+
+@needs_trl
+@pytest.mark.slow
+def test_new_values() -> None:
+    """Of another seed, computed in a process of its own: TRL patches what it imports."""
+    done = subprocess.run(
+        [sys.executable, str(GOLDEN / "make_trl_direct.py"), "--seed", "1000"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    made = json.loads(done.stdout[done.stdout.index("{\n") :])
+    for name, case in made["cases"].items():
+        check(name, case)
+
+
+def drawn() -> tuple[dict[str, Any], list[tuple[float, ...]]]:
+    """Seven pairs as columns, and as rows of plain numbers for an oracle."""
+    torch.manual_seed(11)
+    names = ("first_B", "second_B", "ref_first_B", "ref_second_B")
+    given: dict[str, Any] = {name: -30 * torch.rand(7).double() for name in names}
+    given["label_B"] = torch.tensor([1.0, 0.0, 0.5, 0.8, 0.3, 1.0, 1.0]).double()
+    given["weight_B"] = torch.tensor([1.0, 0.5, 2.0, 0.1, 1.0, 3.0, 1.0]).double()
+    rows = list(zip(*(column.tolist() for column in given.values()), strict=True))
+    totals = pairs.totals(label_B=given["label_B"], weight_B=given["weight_B"])
+    shared = {"global_weight": totals.weight, "global_clear": totals.clear}
+    return given | shared, rows
+
+
+def mean(parts: list[tuple[float, float]]) -> float:
+    """Of (weight, value)."""
+    return math.fsum(w * x for w, x in parts) / math.fsum(w for w, _ in parts)
+
+
+def test_cdpo_parity() -> None:
+    """Oracle: each pair as two of DPO's, one the right way round and one turned over."""
+    given, rows = drawn()
+    parts = []
+    for first, second, ref_first, ref_second, label, weight in rows:
+        lead = 0.3 * ((first - ref_first) - (second - ref_second))
+        for share, won in ((0.85, label), (0.15, 1 - label)):
+            parts.append((weight * share * won, math.log1p(math.exp(-lead))))
+            parts.append((weight * share * (1 - won), math.log1p(math.exp(lead))))
+    found = preference.cdpo(**given, beta=0.3, smoothing=0.15).value.item()
+    assert found == pytest.approx(mean(parts), rel=1e-12)
+
+
+def test_ipo_parity() -> None:
+    """Oracle: eq. 17 of the paper with a drawn label for each side, in the labels' shares."""
+    given, rows = drawn()
+    parts = []
+    for first, second, ref_first, ref_second, label, weight in rows:
+        ratio = (math.exp(first - ref_first), math.exp(second - ref_second))
+        parts.append((weight * label, (math.log(ratio[0] / ratio[1]) - 1 / 0.6) ** 2))
+        parts.append((weight * (1 - label), (math.log(ratio[1] / ratio[0]) - 1 / 0.6) ** 2))
+    assert preference.ipo(**given, beta=0.3).value.item() == pytest.approx(mean(parts), rel=1e-10)
+
+
+def test_distilled_parity() -> None:
+    """Oracle: the least over three reward models of error and forward KL, model by model."""
+    given, rows = drawn()
+    rewards = [[(0.5 + k) * math.sin(3 * i + k) for i in range(7)] for k in range(3)]
+    values = []
+    for reward in rewards:
+        parts = []
+        for (first, second, ref_first, ref_second, _, weight), gap in zip(
+            rows, reward, strict=True
+        ):
+            implicit = 0.05 * math.log(math.exp(first - second) * math.exp(ref_second - ref_first))
+            forward = ((ref_first - first) + (ref_second - second)) / 2
+            parts.append((weight, (gap - implicit) ** 2 + 0.02 * forward))
+        values.append(mean(parts))
+    gap_BK = torch.tensor(rewards, dtype=torch.float64).T
+    lead = given["first_B"] - given["ref_first_B"] - given["second_B"] + given["ref_second_B"]
+    chosen = distilled.member(lead_B=lead, gap_BK=gap_BK, weight_B=given["weight_B"], beta=0.05)
+    assert chosen == values.index(min(values))
+    for k, expected in enumerate(values):
+        loss = distilled.distilled(**given, gap_B=gap_BK[:, k], beta=0.05, pessimism=0.02)
+        assert loss.value.item() == pytest.approx(expected, rel=1e-10)
