@@ -145,6 +145,11 @@ def train(
     thumbs in one direction alone.
     """
     found, held = known or Known(), dev_known or Known()
+    if isinstance(config, KTOConfig) != isinstance(data, TokenThumbs):
+        raise ConfigError(
+            "KTO learns from single answers (TokenThumbs), every other objective from pairs",
+            got=f"{type(config).__name__} and {type(data).__name__}",
+        )
     _check(config, policy, reference, found, held if len(dev) else found)
     if isinstance(config, KTOConfig) and isinstance(data, TokenThumbs):
         config = balanced(config, data)

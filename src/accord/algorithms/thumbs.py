@@ -100,12 +100,12 @@ class TokenThumbs:
         has none. What exceeds the limit is left out, never cut.
         """
         prompts = [self._prompt(u) for u in units]
+        asked: Sequence[object] = prompts if len(set(prompts)) > 1 else units
         made: list[Tokenized] = []
         for place, prompt in enumerate(prompts):
-            ahead = [(place + step) % len(units) for step in range(1, len(units))]
-            apart = [p for p in ahead if prompts[p] != prompt]
-            apart = apart or [p for p in ahead if units[p] != units[place]]
-            for i in self._ids(units[apart[0]]) if apart else ():
+            ahead = ((place + step) % len(units) for step in range(1, len(units)))
+            apart = next((p for p in ahead if asked[p] != asked[place]), None)
+            for i in self._ids(units[apart]) if apart is not None else ():
                 row = self.responses[i]
                 start = int(row.mask.argmax())
                 ids = (*prompt, *(int(token) for token in row.ids[start:]))

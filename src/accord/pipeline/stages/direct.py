@@ -6,7 +6,6 @@ One body for all of them; the settings say which objective it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from accord.algorithms.direct import (
 )
 from accord.algorithms.settings import DistilledConfig, KTOConfig
 from accord.algorithms.thumbs import TokenThumbs, balanced
+from accord.core.hashing import digest
 from accord.core.protocols import Row
 from accord.core.types import Split
 from accord.models.ragged import Masked
@@ -131,7 +131,7 @@ def _known(
     return Known(**known)
 
 
-def _frozen(role: Role) -> Mapping[str, Any]:
+def _frozen(role: Role) -> Mapping[str, str | None]:
     """Digests of all weights that a frozen role says something with."""
     head = {} if role.head is None else {n: t.tolist() for n, t in role.head.state_dict().items()}
-    return {"weights": role.stack, "head": head}
+    return {"weights": role.stack, "head": digest(head)}

@@ -246,7 +246,7 @@ def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Spl
     if not len(found[Split.TRAIN]):
         raise DataError(
             "no answer can be trained on",
-            got="; ".join(dict.fromkeys(sieve.told() for sieve in sieves[:2])),
+            got=f"{context.notes['ties_left_out']} ties; {sieves[0].told()}; {sieves[1].told()}",
             do="import thumbs, or comparisons in which one answer is better",
         )
     return found
