@@ -77,7 +77,9 @@ def run(
 
 
 def test_at_the_reference_the_loss_is_log_2(tiny_folder: Path) -> None:
-    rows = run(roles(tiny_folder, moved=False), comparisons(tiny_folder, 14))[1]
+    """Where no margin asks for a lead."""
+    config = replace(CONFIG, margin=0.0)
+    rows = run(roles(tiny_folder, moved=False), comparisons(tiny_folder, 14), config=config)[1]
     first = next(rows)
     assert first["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert first["preference/margin"] == pytest.approx(0, abs=1e-6)

@@ -141,7 +141,7 @@ def test_distilled_by_hand() -> None:
     assert value_of("distilled", weighed) == pytest.approx((3 * 0.0625 + 1.0) / 4, abs=1e-12)
 
 
-def test_distilled_by_hand_of_three_members() -> None:
+def test_member_by_hand() -> None:
     """Squared errors summed over the batch: 1 + 4, .25 + 9, 4 + 0: the third is the nearest."""
     found = distilled.member(
         lead_B=torch.tensor([10.0, 20.0]),
@@ -289,6 +289,24 @@ def test_distilled_property_pessimism_prefers_the_reference() -> None:
     far = {"first_B": [-20.0], "second_B": [-24.0]}
     assert value_of("distilled", near) == pytest.approx(value_of("distilled", far))
     assert value_of("distilled", near, pessimism=0.1) < value_of("distilled", far, pessimism=0.1)
+
+
+@given(st.integers(0, 3), st.floats(0.05, 2), st.floats(0.01, 3))
+def test_member_property_an_exact_one_is_found(exact: int, beta: float, off: float) -> None:
+    """The one whose gaps the policy has, wherever it stands; of equal ones the first."""
+    lead = torch.tensor([3.0, -7.0, 0.5]).double()
+    gap = torch.stack([beta * lead + (0 if k == exact else off + k) for k in range(4)], dim=1)
+    given = {"lead_B": lead, "weight_B": torch.ones(3).double(), "beta": beta}
+    assert distilled.member(gap_BK=gap, **given) == exact
+    assert distilled.member(gap_BK=gap[:, [exact] * 3], **given) == 0
+
+
+def test_member_gradient_none_flows_through() -> None:
+    """It is a number: the loss of the chosen one alone has a gradient."""
+    lead = torch.tensor([3.0], requires_grad=True)
+    gap, weight = torch.tensor([[0.1, 0.4]]), torch.ones(1)
+    found = distilled.member(lead_B=lead, gap_BK=gap, weight_B=weight, beta=0.1)
+    assert type(found) is int
 
 
 @pytest.mark.parametrize("name", PAIRED)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.core.errors import ConfigError, DataError, InvariantError
-from accord.objectives import feedback
+from accord.objectives import feedback, pairs
 from accord.objectives.loss import Loss
 
 drifts = st.floats(-30, 30)
@@ -30,7 +30,7 @@ def loss_of(
     label_B = torch.tensor(label, dtype=torch.float64)
     weight_B = torch.tensor(weight or [1.0] * len(label), dtype=torch.float64)
     ref_B = torch.full_like(label_B, -11.5)
-    whole = feedback.sides(label_B=label_B, weight_B=weight_B)
+    whole = pairs.sides(label_B=label_B, weight_B=weight_B)
     return feedback.kto(
         logp_B=ref_B + torch.tensor(drift, dtype=torch.float64),
         ref_logp_B=ref_B,

@@ -90,7 +90,7 @@ def distil(batch: Columns, whole: Columns) -> Loss:
 
 
 def kto(batch: Columns, whole: Columns) -> Loss:
-    counted = feedback.sides(label_B=whole["label_B"], weight_B=whole["weight_B"])
+    counted = pairs.sides(label_B=whole["label_B"], weight_B=whole["weight_B"])
     return feedback.kto(
         **batch,
         z0=0.4,

@@ -75,7 +75,7 @@ def kto(case: Case, weight: Tensor) -> Loss:
     )
     assert z0 == pytest.approx(case["kl"], rel=1e-5, abs=1e-6)
     label, ones = torch.tensor(case["label"]).float(), torch.ones(len(logp))
-    whole = feedback.sides(label_B=label, weight_B=ones)
+    whole = pairs.sides(label_B=label, weight_B=ones)
     return feedback.kto(
         logp_B=logp,
         ref_logp_B=ref,
@@ -213,8 +213,11 @@ def test_ipo_parity() -> None:
     assert preference.ipo(**given, beta=0.3).value.item() == pytest.approx(mean(parts), rel=1e-10)
 
 
-def test_distilled_parity() -> None:
-    """Oracle: the least over three reward models of error and forward KL, model by model."""
+def three_models() -> tuple[list[float], Tensor, dict[str, Any]]:
+    """Values of distilling from three reward models by an oracle, their gaps, and the columns.
+
+    Error and forward KL of each model, pair by pair.
+    """
     given, rows = drawn()
     rewards = [[(0.5 + k) * math.sin(3 * i + k) for i in range(7)] for k in range(3)]
     values = []
@@ -227,10 +230,23 @@ def test_distilled_parity() -> None:
             forward = ((ref_first - first) + (ref_second - second)) / 2
             parts.append((weight, (gap - implicit) ** 2 + 0.02 * forward))
         values.append(mean(parts))
-    gap_BK = torch.tensor(rewards, dtype=torch.float64).T
-    lead = given["first_B"] - given["ref_first_B"] - given["second_B"] + given["ref_second_B"]
-    chosen = distilled.member(lead_B=lead, gap_BK=gap_BK, weight_B=given["weight_B"], beta=0.05)
-    assert chosen == values.index(min(values))
+    return values, torch.tensor(rewards, dtype=torch.float64).T, given
+
+
+def test_distilled_parity() -> None:
+    """Oracle: each model's squared error and forward KL."""
+    values, gap_BK, given = three_models()
     for k, expected in enumerate(values):
         loss = distilled.distilled(**given, gap_B=gap_BK[:, k], beta=0.05, pessimism=0.02)
         assert loss.value.item() == pytest.approx(expected, rel=1e-10)
+
+
+def test_member_parity() -> None:
+    """Oracle: the least of the whole losses, forward KL and all."""
+    values, gap_BK, given = three_models()
+    lead = given["first_B"] - given["ref_first_B"] - given["second_B"] + given["ref_second_B"]
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        found = distilled.member(
+            lead_B=lead, gap_BK=gap_BK[:, order], weight_B=given["weight_B"], beta=0.05
+        )
+        assert order[found] == values.index(min(values))

@@ -25,7 +25,7 @@ from accord.algorithms.thumbs import ThumbBatch
 from accord.core.errors import InvariantError
 from accord.objectives import distilled, feedback, preference, reference_free
 from accord.objectives.loss import Loss
-from accord.objectives.pairs import totals
+from accord.objectives.pairs import sides, totals
 
 Batch = PairBatch | ThumbBatch
 
@@ -104,7 +104,7 @@ def pair_objective(config: DirectConfig, whole: PairBatch, head: int | None) -> 
 
 def thumb_objective(config: KTOConfig, whole: ThumbBatch, z0: float) -> Objective:
     """KTO over the answers of the batch `whole`; `config` has both weights as numbers."""
-    weight, good, bad = feedback.sides(label_B=whole.label_B, weight_B=whole.weight_B)
+    weight, good, bad = sides(label_B=whole.label_B, weight_B=whole.weight_B)
     if config.desirable is None or config.undesirable is None:
         raise InvariantError("KTO's weights were not balanced before the first step")
     fixed: dict[str, Any] = {

@@ -20,7 +20,7 @@ from accord.models.ragged import micro_batches
 from accord.text.tokenized import Tokenized, TokenRow, TokenRows
 
 MOST_TO_ONE = 4 / 3
-"""Desirable weight over undesirable weight, at most (Ethayarajh et al. 2024, section 4.2)."""
+"""Desirable weight over undesirable weight, at most (Ethayarajh et al. 2024)."""
 
 
 class Thumb(NamedTuple):

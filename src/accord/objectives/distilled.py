@@ -14,8 +14,7 @@ from torch import Tensor
 
 from accord.core.errors import ConfigError
 from accord.objectives.loss import Loss, check_denominator, check_positive, same_shape
-from accord.objectives.pairs import better_side, clear_mean
-from accord.objectives.preference import Pairs, figures
+from accord.objectives.pairs import Pairs, better_side, clear_mean, figures
 
 
 def distilled(

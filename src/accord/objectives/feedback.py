@@ -7,7 +7,6 @@ Log-probabilities are in nats, summed over the answer's tokens, the stop token i
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -15,27 +14,7 @@ from torch import Tensor
 
 from accord.core.errors import InvariantError
 from accord.objectives.loss import Loss, check_denominator, check_positive, same_shape
-
-
-class Sides(NamedTuple):
-    """Denominators of a batch of answers."""
-
-    weight: float
-    """Sum of the weights of all answers: the loss's denominator."""
-    desirable: float
-    """The part of it that was called good."""
-    undesirable: float
-    """The part of it that was called bad."""
-
-
-def sides(*, label_B: Float[Tensor, " B"], weight_B: Float[Tensor, " B"]) -> Sides:
-    """Count the denominators of a whole batch, before it is cut into micro-batches."""
-    label, weight = label_B.double(), weight_B.double()
-    return Sides(
-        weight=math.fsum(weight.tolist()),
-        desirable=math.fsum((label * weight).tolist()),
-        undesirable=math.fsum(((1 - label) * weight).tolist()),
-    )
+from accord.objectives.pairs import Sides
 
 
 def kto(
@@ -52,7 +31,7 @@ def kto(
     global_desirable: float,
     global_undesirable: float,
 ) -> Loss:
-    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv:2402.01306, eqs. 7 and 8).
+    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv:2402.01306, eq. 7).
 
     With p = P(desirable) and r = logp - ref_logp:
     L = sum weight * (p desirable (1 - sigmoid(beta (r - z0)))
@@ -93,7 +72,7 @@ def reference_point(*, logp_B: Float[Tensor, " B"], ref_logp_B: Float[Tensor, " 
     """z0 = max(0, mean(logp - ref_logp)) over mismatched answers of a whole batch, in nats.
 
     Each is an answer to another prompt of the batch: a rough and cheap estimate of
-    KL(policy || reference) (Ethayarajh et al. 2024, section 4.1). It is one number for the batch:
+    KL(policy || reference) (Ethayarajh et al. 2024). It is one number for the batch:
     that of a micro-batch would be another one. 0 where there is no mismatched answer.
     """
     same_shape(logp=logp_B, ref_logp=ref_logp_B)

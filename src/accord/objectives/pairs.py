@@ -1,6 +1,6 @@
-"""Figures of paired comparisons that the reward model and direct alignment share.
+"""What objectives of judgements share: their denominators and the figures of pairs.
 
-Shape letters:  B = pairs in this part of the batch.
+Shape letters:  B = pairs in this part of the batch, or answers in it.
 A pair has a label P(first better) in [0, 1]; .5 is a tie. The better side of a pair is the one that
 the label favours; a tie has none, and is left out of every figure here.
 """
@@ -8,7 +8,7 @@ the label favours; a tie has none, and is left out of every figure here.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypedDict
 
 import torch
 from jaxtyping import Float
@@ -97,3 +97,61 @@ def drift_metrics(
         name: clear_mean(drift_B, label_B=label_B, weight_B=weight_B, global_clear=global_clear)
         for name, drift_B in drifts.items()
     }
+
+
+class Pairs(TypedDict):
+    """Columns of pairs beside a reference, as direct alignment reads them."""
+
+    first_B: Float[Tensor, " B"]
+    second_B: Float[Tensor, " B"]
+    ref_first_B: Float[Tensor, " B"]
+    ref_second_B: Float[Tensor, " B"]
+    label_B: Float[Tensor, " B"]
+    weight_B: Float[Tensor, " B"]
+
+
+def drift(pairs: Pairs, side: Literal["first", "second"]) -> Float[Tensor, " B"]:
+    """Log-ratio to the reference of one side, in nats."""
+    if side == "first":
+        return pairs["first_B"] - pairs["ref_first_B"]
+    return pairs["second_B"] - pairs["ref_second_B"]
+
+
+def figures(pairs: Pairs, *, beta: float, global_clear: float) -> dict[str, Tensor]:
+    """Accuracy, mean lead in implicit reward (beta h), and drifts, of pairs beside a reference."""
+    first_B, second_B = drift(pairs, "first").detach(), drift(pairs, "second").detach()
+    label_B, weight_B = pairs["label_B"], pairs["weight_B"]
+    metrics = lead_metrics(
+        lead_B=beta * (first_B - second_B),
+        label_B=label_B,
+        weight_B=weight_B,
+        global_clear=global_clear,
+    )
+    return metrics | drift_metrics(
+        first_B=first_B,
+        second_B=second_B,
+        label_B=label_B,
+        weight_B=weight_B,
+        global_clear=global_clear,
+    )
+
+
+class Sides(NamedTuple):
+    """Denominators of a batch of answers that were called good or bad, one by one."""
+
+    weight: float
+    """Sum of the weights of all answers: the loss's denominator."""
+    desirable: float
+    """The part of it that was called good."""
+    undesirable: float
+    """The part of it that was called bad."""
+
+
+def sides(*, label_B: Float[Tensor, " B"], weight_B: Float[Tensor, " B"]) -> Sides:
+    """`totals` of answers: the label is P(good)."""
+    label, weight = label_B.double(), weight_B.double()
+    return Sides(
+        weight=math.fsum(weight.tolist()),
+        desirable=math.fsum((label * weight).tolist()),
+        undesirable=math.fsum(((1 - label) * weight).tolist()),
+    )

@@ -11,7 +11,7 @@ answer's log-probability from the reference, in nats; ties left out of all four.
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -25,18 +25,7 @@ from accord.objectives.loss import (
     check_smoothing,
     same_shape,
 )
-from accord.objectives.pairs import better_side, drift_metrics, lead_metrics
-
-
-class Pairs(TypedDict):
-    """Columns of pairs beside a reference: what every objective here reads."""
-
-    first_B: Float[Tensor, " B"]
-    second_B: Float[Tensor, " B"]
-    ref_first_B: Float[Tensor, " B"]
-    ref_second_B: Float[Tensor, " B"]
-    label_B: Float[Tensor, " B"]
-    weight_B: Float[Tensor, " B"]
+from accord.objectives.pairs import Pairs, better_side, drift, figures, lead_metrics
 
 
 def dpo(
@@ -65,7 +54,7 @@ def dpo(
     same_shape(**pairs, margin=margin_B)
     check_positive("beta", beta)
     check_denominator("global_weight", global_weight)
-    lead_B = beta * (_drift(pairs, "first") - _drift(pairs, "second"))
+    lead_B = beta * (drift(pairs, "first") - drift(pairs, "second"))
     logit_B = lead_B - margin_B * better_side(label_B)
     loss_B = -label_B * F.logsigmoid(logit_B) - (1 - label_B) * F.logsigmoid(-logit_B)
     metrics = figures(pairs, beta=beta, global_clear=global_clear)
@@ -180,7 +169,7 @@ def ipo_tokens(
     same_shape(**pairs, first_tokens=first_tokens_B, second_tokens=second_tokens_B)
     check_positive("beta", beta)
     check_denominator("global_weight", global_weight)
-    h_B = _drift(pairs, "first") / first_tokens_B - _drift(pairs, "second") / second_tokens_B
+    h_B = drift(pairs, "first") / first_tokens_B - drift(pairs, "second") / second_tokens_B
     target = 1 / (2 * beta)
     loss_B = label_B * (h_B - target).square() + (1 - label_B) * (h_B + target).square()
     metrics = figures(pairs, beta=beta, global_clear=global_clear)
@@ -188,32 +177,6 @@ def ipo_tokens(
         lead_B=beta * h_B.detach(), label_B=label_B, weight_B=weight_B, global_clear=global_clear
     )
     return Loss((weight_B * loss_B).sum() / global_weight, metrics)
-
-
-def figures(pairs: Pairs, *, beta: float, global_clear: float) -> dict[str, Tensor]:
-    """The metrics that this file's docstring names."""
-    first_B, second_B = _drift(pairs, "first").detach(), _drift(pairs, "second").detach()
-    label_B, weight_B = pairs["label_B"], pairs["weight_B"]
-    metrics = lead_metrics(
-        lead_B=beta * (first_B - second_B),
-        label_B=label_B,
-        weight_B=weight_B,
-        global_clear=global_clear,
-    )
-    return metrics | drift_metrics(
-        first_B=first_B,
-        second_B=second_B,
-        label_B=label_B,
-        weight_B=weight_B,
-        global_clear=global_clear,
-    )
-
-
-def _drift(pairs: Pairs, side: str) -> Float[Tensor, " B"]:
-    """Log-ratio to the reference of one side."""
-    if side == "first":
-        return pairs["first_B"] - pairs["ref_first_B"]
-    return pairs["second_B"] - pairs["ref_second_B"]
 
 
 def _turned(pairs: Pairs) -> Pairs:

@@ -38,7 +38,7 @@ class Lengths(TypedDict):
 def orpo(
     *, lam: float, global_weight: float, global_clear: float, **pairs: Unpack[Lengths]
 ) -> Loss:
-    """Odds-ratio preference optimisation (Hong et al. 2024, arXiv:2403.07691, eqs. 6 and 7).
+    """Odds-ratio preference optimisation (Hong et al. 2024, arXiv:2403.07691, eq. 6).
 
     With m(y) the mean log-probability of y a token, o(y) = m - log(1 - exp(m)) its log-odds and
     s = o(first) - o(second):

@@ -99,13 +99,13 @@ class IPOConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class KTOConfig:
-    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv:2402.01306, eqs. 7 and 8)."""
+    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv:2402.01306, eq. 7)."""
 
     beta: float = 0.1
     """Strength of the pull to the reference, in 1/nats. Paper: 0.1."""
     desirable: float | None = None
     """Weight of answers that were called good. None: 1, or as much more as brings the two sides,
-    weight times answers, to a ratio of 1 at least (paper, section 4.2: 1 to 4/3)."""
+    weight times answers, to a ratio of 1 at least (the bounds of the paper: 1 to 4/3)."""
     undesirable: float | None = None
     """Weight of answers that were called bad. None: 1, or as much more as brings that ratio to 4/3
     at most."""
@@ -148,7 +148,7 @@ class ORPOConfig:
 
     lam: float = 0.1
     """Weight of the odds ratio beside the better answer's negative log-likelihood, in nats a nat.
-    Paper: 0.1 to 0.2."""
+    Paper: 0.1 to 0.25."""
     epochs: float = 1.0
     """Passes over the comparisons."""
     batch_prompts: int = 16

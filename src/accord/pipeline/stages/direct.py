@@ -30,9 +30,9 @@ from accord.core.types import Split
 from accord.models.ragged import Masked
 from accord.models.role import Role
 from accord.pipeline.lineage import code_identity
-from accord.pipeline.remembering import remembered, rows_digest
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.fitting import compared, thumbed
+from accord.pipeline.stages.remembering import remembered, rows_digest
 from accord.pipeline.stages.roles import Roles
 
 

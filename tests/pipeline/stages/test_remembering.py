@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from accord.core.errors import DivergenceError
-from accord.pipeline.remembering import remembered, rows_digest
+from accord.pipeline.stages.remembering import remembered, rows_digest
 from accord.text.tokenized import Tokenized, TokenRows
 
 ABOUT = {"rows": "ab", "stack": {"weights": "cd", "head": {}}, "packing": True}
