@@ -65,7 +65,7 @@ class StageContext:
         """An empty folder; whatever is in it when the body returns is the artifact."""
         self.machine = machine
         self.cache = cache
-        """A folder for what can be computed again (see `stages.remembering`); None keeps nothing."""
+        """A folder for what can be computed again (`stages.remembering`); None keeps nothing."""
         self.state: Checkpointable | None = None
         self.restored = False
         """Whether the tracked state came from a checkpoint."""
