@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from accord.core.errors import AccordError, WorkspaceError
 from accord.core.fetching import cache_folder
 from accord.core.machine import Machine
-from accord.pipeline.config import DIRECT, ONLINE, STAGES, PipelineConfig
+from accord.pipeline.config import ALIGNED, STAGES, PipelineConfig
 from accord.pipeline.doctor import FAST, MODEL, Check, Patient, Result, examine
 from accord.pipeline.doctor.forecast import forecast
 from accord.pipeline.plan import Plan
@@ -21,7 +21,7 @@ from accord.pipeline.stages.origin import model_folder
 from accord.pipeline.workspace import Workspace
 from accord.telemetry.sink import Sink
 
-LOOKED = (*ONLINE, *DIRECT, "reward", "sft", "top")
+LOOKED = (*ALIGNED, "reward", "sft", "top")
 """Stages on whose model the checks of the model run: the first of which all weights are there."""
 
 
