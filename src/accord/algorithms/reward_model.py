@@ -27,7 +27,9 @@ from accord.models.ragged import Masked, Ragged, micro_batches
 from accord.models.role import Role, Scale
 from accord.models.state import TrainState
 from accord.objectives import pairs, reward
-from accord.objectives.loss import Loss
+
+Figures = tuple[Tensor, dict[str, Tensor]]
+"""A loss and the metrics of a part of a batch, as objectives give them."""
 
 
 class Totals(NamedTuple):
@@ -70,9 +72,9 @@ def train(
             tie = ties.value(config, state)
             ranked = data.rankings(part) if totals.rankings else None
             draw_UH = draws_UH[part.units]
-            loss = _loss(config, model, part, ranked, draw_UH, tie, totals)
-            loss.value.backward()
-            add(metrics, {"loss": loss.value.detach(), **loss.metrics})
+            loss, figures = _learnt(config, model, part, ranked, draw_UH, tie, totals)
+            loss.backward()
+            add(metrics, {"loss": loss.detach(), **figures})
         if (tie := ties.value(config, state)) is not None:
             metrics["preference/tie"] = float(tie.detach())
         metrics |= descend(state, config.optimizer, steps=steps, batch=texts(whole.rows))
@@ -103,7 +105,7 @@ def _totals(config: RewardConfig, data: TokenComparisons, whole: PairBatch) -> T
     return Totals(of_pairs, pairs.Totals(float(weight_G.sum()), float(weight_G[told_G].sum())))
 
 
-def _loss(
+def _learnt(
     config: RewardConfig,
     model: Role,
     part: PairBatch,
@@ -111,7 +113,7 @@ def _loss(
     draw_UH: Tensor,
     tie: Tensor | None,
     totals: Totals,
-) -> Loss:
+) -> Figures:
     """Mean loss of the heads, each on its own bootstrap sample, with figures of their mean score.
 
     A head's loss is divided by the batch's weight and not by its sample's, so that no sample is
@@ -123,17 +125,17 @@ def _loss(
         return _of_head(config, model.raw_scores(batch), part, ranked, draw_UH[:, 0], tie, totals)
     score_RH = model.raw_scores_each(batch)
     losses = [
-        _of_head(config, score_R, part, ranked, draw_U, tie, totals).value
+        _of_head(config, score_R, part, ranked, draw_U, tie, totals)[0]
         for score_R, draw_U in zip(score_RH.unbind(1), draw_UH.unbind(1), strict=True)
     ]
     with torch.no_grad():
         once_U = torch.ones(len(draw_UH))
         mean_R = score_RH.mean(1)
-        metrics = _of_head(config, mean_R, part, ranked, once_U, tie, totals).metrics
+        metrics = _of_head(config, mean_R, part, ranked, once_U, tie, totals)[1]
         lead_BH = score_RH[part.first_B] - score_RH[part.second_B]
         apart_B = lead_BH.std(1, correction=0) * part.weight_B.to(device)
         metrics["preference/disagreement"] = apart_B.sum() / totals.pairs.weight
-    return Loss(torch.stack(losses).mean(), metrics)
+    return torch.stack(losses).mean(), metrics
 
 
 def _of_head(
@@ -144,7 +146,7 @@ def _of_head(
     draw_U: Tensor,
     tie: Tensor | None,
     totals: Totals,
-) -> Loss:
+) -> Figures:
     """Loss of one head's scores, each unit counted as often as it was drawn."""
     device = score_R.device
     first_B, second_B = score_R[part.first_B], score_R[part.second_B]
@@ -159,7 +161,14 @@ def _of_head(
         "global_clear": totals.pairs.clear,
     }
     if ranked is not None and totals.rankings is not None:
-        loss = _of_rankings(score_R, ranked, draw_U, totals.rankings)
+        loss = reward.plackett_luce(
+            score_GK=score_R[ranked.row_GK],
+            tier_GK=ranked.tier_GK.to(device),
+            weight_G=(ranked.weight_G * draw_U[ranked.unit_G]).to(device),
+            margin_G=ranked.margin_G.to(device),
+            global_weight=totals.rankings.weight,
+            global_clear=totals.rankings.clear,
+        )
         loss.metrics.update(
             pairs.lead_metrics(
                 lead_B=(first_B - second_B).detach(),
@@ -183,19 +192,7 @@ def _of_head(
         coefficient=config.centring,
         global_weight=totals.pairs.weight,
     )
-    return Loss(loss.value + held.value, loss.metrics | held.metrics)
-
-
-def _of_rankings(score_R: Tensor, ranked: Rankings, draw_U: Tensor, totals: pairs.Totals) -> Loss:
-    device = score_R.device
-    return reward.plackett_luce(
-        score_GK=score_R[ranked.row_GK],
-        tier_GK=ranked.tier_GK.to(device),
-        weight_G=(ranked.weight_G * draw_U[ranked.unit_G]).to(device),
-        margin_G=ranked.margin_G.to(device),
-        global_weight=totals.weight,
-        global_clear=totals.clear,
-    )
+    return loss.value + held.value, loss.metrics | held.metrics
 
 
 @torch.no_grad()
