@@ -28,6 +28,11 @@ STAGES = ("pretrain", "sft", "top", "compare", "judge", "reward", *ALIGNED, "eva
 """Every stage there is, in the order in which a full pipeline runs them."""
 
 
+REWARD_BASE = "reward_base"
+"""The base of a reward model that stands on another one than the policy: a stage without a command,
+made where `reward.model` names one."""
+
+
 def start_among(stages: Container[str]) -> str:
     """The one of `stages` whose policy the aligned ones start from, and are compared with."""
     return next((name for name in ("sft", "pretrain") if name in stages), "base")

@@ -15,7 +15,7 @@ from accord.models.role import Role
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.roles import Roles
-from accord.pipeline.stages.scoring import Scorer
+from accord.pipeline.stages.scoring import scorer_of
 from accord.pipeline.stages.watching import watched
 
 
@@ -28,7 +28,7 @@ def body(context: StageContext) -> Iterator[Row]:
     reward = roles.reward()
     critic = roles.critic(reward, config.critic_start)
     prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
-    scorer = Scorer(reward, roles.template.stop_id, context.machine.micro_batch_tokens)
+    scorer = scorer_of(roles, reward, prompts, ids)
     state = fresh_state(_both(policy, critic), config.optimizer)
     context.track(state)
     context.total(config.steps)
