@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from accord.pipeline.artifact import read_manifest
+from tests.cli.small import accord
 from tests.e2e.small import make, run
 
 pytest.importorskip("torch")
@@ -55,3 +56,38 @@ def test_options_of_the_reward_model_reach_its_artifact_and_ppo(tmp_path: Path) 
     assert "preference/best_first" in first
     assert not (other / "doubt.safetensors").exists()
     assert "weight" in load_file(other / "head.safetensors")
+
+
+OTHER = SMALL.replace('objective = "davidson"\nheads = 2\ndoubt_pairs = 30', 'model = "small"')
+
+
+@pytest.mark.slow
+def test_a_reward_model_of_another_base_and_tokenizer_works_through_words(tmp_path: Path) -> None:
+    """A narrower model with other ids and another stop token, from training to PPO; its files are
+    part of the key."""
+    from tests.models.workshop import make_other
+
+    folder = make(tmp_path / "work", OTHER)
+    make_other(folder / "small", seed=0)
+    refused = accord("run", "--quiet", cwd=folder)
+    assert refused.returncode == 2
+    assert 'critic_start = "zero"' in refused.stderr
+    (reward,) = (folder / "artifacts").glob("reward-*")
+    (base,) = (folder / "artifacts").glob("reward_base-*")
+    assert read_manifest(reward).inputs["reward_base"].key == read_manifest(base).key
+    assert read_manifest(reward).figures["scale_from"] == "samples of the reference policy"
+    run(folder, "ppo", "--critic-start", "ZERO")
+    (policy,) = (folder / "artifacts").glob("ppo-*")
+    row = json.loads((policy / "metrics.jsonl").read_text().splitlines()[0])
+    assert row["reward/spread"] > 0
+
+    (shown,) = [one for one in status(folder) if one.startswith("reward ")]
+    assert "done" in shown
+    make_other(folder / "small", seed=1)
+    (shown,) = [one for one in status(folder) if one.startswith("reward ")]
+    assert "done" not in shown
+
+
+def status(folder: Path) -> list[str]:
+    """Lines of `accord status`."""
+    return run(folder, "status").stdout.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -17,7 +19,7 @@ from accord.core.machine import Machine
 from accord.models.backbone import Backbone
 from accord.models.bars import no_bars
 from accord.models.machine import resolve
-from accord.models.tiny import make_tiny
+from accord.models.tiny import CONTEXT, ROLES, TEMPLATE, make_tiny
 from accord.text.tokenized import Tokenized
 
 VOCABULARY = 90
@@ -88,6 +90,30 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Folders:
         return made[name]
 
     return folder_of
+
+
+def make_other(folder: Path, *, seed: int) -> None:
+    """A narrow model with a tokenizer of single bytes: it shares no id and no stop token."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300,
+        special_tokens=[*ROLES, "<|over|>", "<|blank|>"],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet(), reverse=True),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([], trainer)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    told = {"eos_token": "<|over|>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(told))
+    (folder / "chat_template.jinja").write_text(TEMPLATE.replace("<|end|>", "<|over|>"))
+    sizes = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": CONTEXT}
+    config = AutoConfig.for_model("llama", **(PLAIN | sizes))
+    with torch.random.fork_rng(devices=[]), no_bars():
+        torch.manual_seed(seed)
+        AutoModelForCausalLM.from_config(config).save_pretrained(folder)
 
 
 def machine(dtype: str = "float32") -> Machine:

@@ -28,8 +28,8 @@ from accord.models.role import Role, Scale
 from accord.models.state import TrainState
 from accord.objectives import pairs, reward
 
-Figured = tuple[Tensor, dict[str, Tensor]]
-"""What a part of a batch adds to the loss, and to the metrics."""
+Figures = tuple[Tensor, dict[str, Tensor]]
+"""A loss and the metrics of a part of a batch, as objectives give them."""
 
 
 class Totals(NamedTuple):
@@ -72,9 +72,9 @@ def train(
             tie = ties.value(config, state)
             ranked = data.rankings(part) if totals.rankings else None
             draw_UH = draws_UH[part.units]
-            value, figures = _loss(config, model, part, ranked, draw_UH, tie, totals)
-            value.backward()
-            add(metrics, {"loss": value.detach(), **figures})
+            loss, figures = _learnt(config, model, part, ranked, draw_UH, tie, totals)
+            loss.backward()
+            add(metrics, {"loss": loss.detach(), **figures})
         if (tie := ties.value(config, state)) is not None:
             metrics["preference/tie"] = float(tie.detach())
         metrics |= descend(state, config.optimizer, steps=steps, batch=texts(whole.rows))
@@ -105,7 +105,7 @@ def _totals(config: RewardConfig, data: TokenComparisons, whole: PairBatch) -> T
     return Totals(of_pairs, pairs.Totals(float(weight_G.sum()), float(weight_G[told_G].sum())))
 
 
-def _loss(
+def _learnt(
     config: RewardConfig,
     model: Role,
     part: PairBatch,
@@ -113,7 +113,7 @@ def _loss(
     draw_UH: Tensor,
     tie: Tensor | None,
     totals: Totals,
-) -> Figured:
+) -> Figures:
     """Mean loss of the heads, each on its own bootstrap sample, with figures of their mean score.
 
     A head's loss is divided by the batch's weight and not by its sample's, so that no sample is
@@ -146,7 +146,7 @@ def _of_head(
     draw_U: Tensor,
     tie: Tensor | None,
     totals: Totals,
-) -> Figured:
+) -> Figures:
     """Loss of one head's scores, each unit counted as often as it was drawn."""
     device = score_R.device
     first_B, second_B = score_R[part.first_B], score_R[part.second_B]
@@ -161,21 +161,30 @@ def _of_head(
         "global_clear": totals.pairs.clear,
     }
     if ranked is not None and totals.rankings is not None:
-        value, metrics = _of_rankings(score_R, ranked, draw_U, totals.rankings)
-        metrics = metrics | pairs.lead_metrics(
-            lead_B=(first_B - second_B).detach(),
-            label_B=columns["label_B"],
-            weight_B=weight_B,
-            global_clear=totals.pairs.clear,
+        loss = reward.plackett_luce(
+            score_GK=score_R[ranked.row_GK],
+            tier_GK=ranked.tier_GK.to(device),
+            weight_G=(ranked.weight_G * draw_U[ranked.unit_G]).to(device),
+            margin_G=ranked.margin_G.to(device),
+            global_weight=totals.rankings.weight,
+            global_clear=totals.rankings.clear,
+        )
+        loss.metrics.update(
+            pairs.lead_metrics(
+                lead_B=(first_B - second_B).detach(),
+                label_B=columns["label_B"],
+                weight_B=weight_B,
+                global_clear=totals.pairs.clear,
+            )
         )
     elif tie is None:
-        value, metrics = reward.bradley_terry(**columns)
+        loss = reward.bradley_terry(**columns)
     elif config.objective == "rao-kupper":
-        value, metrics = reward.rao_kupper(**columns, tie=tie)
+        loss = reward.rao_kupper(**columns, tie=tie)
     else:
-        value, metrics = reward.davidson(**columns, tie=tie)
+        loss = reward.davidson(**columns, tie=tie)
     if not config.centring:
-        return value, metrics
+        return loss
     held = reward.centring(
         first_B=first_B,
         second_B=second_B,
@@ -183,21 +192,7 @@ def _of_head(
         coefficient=config.centring,
         global_weight=totals.pairs.weight,
     )
-    return value + held.value, metrics | held.metrics
-
-
-def _of_rankings(
-    score_R: Tensor, ranked: Rankings, draw_U: Tensor, totals: pairs.Totals
-) -> Figured:
-    device = score_R.device
-    return reward.plackett_luce(
-        score_GK=score_R[ranked.row_GK],
-        tier_GK=ranked.tier_GK.to(device),
-        weight_G=(ranked.weight_G * draw_U[ranked.unit_G]).to(device),
-        margin_G=ranked.margin_G.to(device),
-        global_weight=totals.weight,
-        global_clear=totals.clear,
-    )
+    return loss.value + held.value, loss.metrics | held.metrics
 
 
 @torch.no_grad()

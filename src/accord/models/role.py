@@ -23,6 +23,7 @@ from accord.models.head import Scale as Scale
 from accord.models.head import load_head as load_head
 from accord.models.logprobs import token_logprobs
 from accord.models.ragged import Ragged
+from accord.text.template import ChatTemplate
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class Role:
     """How unsure a frozen reward model is, where that was measured."""
     temperature: float = 1.0
     """What raw leads are divided by to be calibrated log-odds."""
+    reads: ChatTemplate | None = None
+    """Its own chat template where it scores words of a policy whose tokens it cannot read."""
 
     def hidden(self, batch: Ragged) -> Tensor:
         """Last hidden states `[N, D]`."""

@@ -41,6 +41,11 @@ USUAL = ("pretrain", "sft", "top", "compare", "judge", "reward", "ppo", "dpo", "
 """Those that a config without `stages` makes."""
 
 
+REWARD_BASE = "reward_base"
+"""The base of a reward model that stands on another one than the policy: a stage without a command,
+made where `reward.model` names one."""
+
+
 def start_among(stages: Container[str]) -> str:
     """The one of `stages` whose policy the aligned ones start from, and are compared with."""
     return next((name for name in ("sft", "pretrain") if name in stages), "base")

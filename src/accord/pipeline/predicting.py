@@ -47,7 +47,7 @@ class RewardModel:
         roles = Roles(
             StageContext(stage=stage, inputs=inputs, output=workspace.root, machine=machine)
         )
-        self._template = roles.template
+        self._template = roles.reader().template
         self._role = roles.reward()
 
     def rewards(self, asked: Sequence[tuple[Conversation, str]]) -> list[float | None]:

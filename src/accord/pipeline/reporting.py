@@ -17,7 +17,7 @@ from accord.evals.report.render import render
 from accord.pipeline.arms import arms, truth_of
 from accord.pipeline.artifact import METRICS, Manifest
 from accord.pipeline.blind import ANSWERS
-from accord.pipeline.config import ALIGNED, ONLINE, PipelineConfig, start_among
+from accord.pipeline.config import ALIGNED, ONLINE, REWARD_BASE, PipelineConfig, start_among
 from accord.pipeline.figures import (
     eval_figures,
     judge_trial,
@@ -75,7 +75,7 @@ def _gathered(
     stages: Sequence[Stage],
     made: Mapping[str, Manifest],
 ) -> ReportData:
-    trained = {name: m for name, m in made.items() if name != "base"}
+    trained = {name: m for name, m in made.items() if name not in ("base", REWARD_BASE)}
     if not trained:
         raise WorkspaceError(
             "there is nothing to report yet", where=workspace.root, do="`accord run`"

@@ -21,6 +21,10 @@ WITH_TIES = ("rao-kupper", "davidson")
 class RewardConfig:
     """Bradley-Terry reward model over comparisons (Ouyang et al. 2022, arXiv:2203.02155, eq. 1)."""
 
+    model: str = ""
+    """The base of the reward model: `tiny`, `smollm2`, a folder in transformers' format or a hub
+    id. It may be smaller than the policy and have another tokenizer: it then reads the words of an
+    answer. Empty: the policy's base, which the two share."""
     objective: RewardObjective = "bradley-terry"
     """What the comparisons are taken for: pairs (bradley-terry), pairs in which a tie is an outcome
     (rao-kupper, davidson), or whole rankings (plackett-luce)."""

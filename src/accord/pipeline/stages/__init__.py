@@ -29,6 +29,7 @@ from accord.core.protocols import Row
 from accord.pipeline.config import (
     ALIGNED,
     DIRECT,
+    REWARD_BASE,
     SCORED,
     CompareConfig,
     EvalConfig,
@@ -123,7 +124,9 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
     it.
     """
     made = ["base"]
-    stages = [_base(config, workspace.root)]
+    stages = [_base("base", config.model, config.seed, workspace.root)]
+    if "reward" in config.stages and config.reward.model:
+        stages.append(_base(REWARD_BASE, config.reward.model, config.seed, workspace.root))
     for name in (name for name in KINDS if name in config.stages):
         inputs = _inputs(name, made, config, workspace)
         stages.append(
@@ -141,17 +144,17 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
     return stages
 
 
-def _base(config: PipelineConfig, root: Path) -> Stage:
-    folder = model_folder(config.model, root)
-    own = BaseConfig(model=config.model)
+def _base(name: str, model: str, seed: int, root: Path) -> Stage:
+    folder = model_folder(model, root)
+    own = BaseConfig(model=model)
     if folder is not None:
         own = BaseConfig(model=portable(folder, root), fingerprint=fingerprint(folder))
     return Stage(
-        name="base",
+        name=name,
         kind="model",
         config=StageConfig(own=own),
         body=_lazily("base", root=root),
-        seed=config.seed if config.model == "tiny" else 0,
+        seed=seed if model == "tiny" else 0,
     )
 
 
@@ -188,7 +191,8 @@ def _inputs(
             return start
         case "reward":
             shown = _data("demonstrations", config, workspace, needed=False)
-            return (*start, *_preferences(made, config, workspace), *shown)
+            other = (REWARD_BASE,) if config.reward.model else ()
+            return (*start, *other, *_preferences(made, config, workspace), *shown)
         case _ if name in DIRECT:
             return (*start, *_direct(name, made, config, workspace))
         case _ if name in SCORED:

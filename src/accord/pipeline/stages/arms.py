@@ -29,7 +29,7 @@ from accord.pipeline.config import ALIGNED
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.measured import Measured
 from accord.pipeline.stages.roles import Roles
-from accord.pipeline.stages.scoring import Scorer
+from accord.pipeline.stages.scoring import scorer_of
 from accord.pipeline.stages.watching import Watched
 from accord.stats.diversity import repeated
 from accord.text.tokenized import Tokenized
@@ -94,7 +94,9 @@ def measure(context: StageContext, roles: Roles, arm: Arm, asked: Asked) -> Meas
     texts = [roles.template.answer_text(answer.tokens) for answer in answers]
     shape = (len(asked.ids), arm.samples)
     tokens = context.machine.micro_batch_tokens
-    judged = Scorer(asked.reward, roles.template.stop_id, tokens)(rows) if asked.reward else None
+    judged = None
+    if asked.reward is not None:
+        judged = scorer_of(roles, asked.reward, asked.prompts, asked.ids)(rows)
     prompts = [asked.prompts[p].conversation for p in numbers]
     measured = Answers(
         kl=_drift(arm, asked, rows, answers, tokens, config.temperature).reshape(shape),

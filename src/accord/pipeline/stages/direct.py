@@ -24,6 +24,7 @@ from accord.algorithms.direct import (
 )
 from accord.algorithms.settings import DistilledConfig, KTOConfig
 from accord.algorithms.thumbs import TokenThumbs, balanced
+from accord.core.errors import ConfigError
 from accord.core.hashing import digest
 from accord.core.protocols import Row
 from accord.core.types import Split
@@ -127,8 +128,20 @@ def _known(
     if reference is not None and config.cache_reference:
         known["reference"] = read("reference", answer_logprobs, reference)
     if isinstance(config, DistilledConfig):
-        known["rewards"] = read("rewards", raw_heads, roles.reward())
+        known["rewards"] = read("rewards", raw_heads, _explicit(roles))
     return Known(**known)
+
+
+def _explicit(roles: Roles) -> Role:
+    """The reward model that is distilled, if it reads the policy's own tokens."""
+    reward = roles.reward()
+    if reward.reads is not None:
+        raise ConfigError(
+            "distilled DPO reads a reward model on the policy's own tokens",
+            got="a reward model with a tokenizer of its own",
+            do='train it with reward.model = "", or learn from its scores by PPO or rejection',
+        )
+    return reward
 
 
 def _frozen(role: Role) -> Mapping[str, str | None]:

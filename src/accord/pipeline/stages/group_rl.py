@@ -21,7 +21,7 @@ def body(context: StageContext, *, made: str) -> Iterator[Row]:
     policy = roles.trainable(made, config.adapter, context.seed + config.seed)
     prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
     reward = roles.reward()
-    earned = earnings(context, roles, reward=reward, reference=reference, prompts=ids)
+    earned = earnings(context, roles, reward=reward, reference=reference, prompts=prompts, ids=ids)
     tell_of_price(context)
     state = fresh_state(policy.trained(), config.optimizer)
     context.track(state)

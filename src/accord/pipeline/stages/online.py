@@ -14,7 +14,7 @@ from accord.models.role import Role
 from accord.models.state import TrainState
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.roles import Roles
-from accord.pipeline.stages.scoring import Scorer
+from accord.pipeline.stages.scoring import scorer_of
 from accord.pipeline.stages.shaping import Shaper
 from accord.pipeline.stages.watching import watched
 
@@ -33,18 +33,20 @@ def earnings(
     *,
     reward: Role,
     reference: Role,
-    prompts: Sequence[Sequence[int]],
+    prompts: Sequence[Prompt],
+    ids: Sequence[Sequence[int]],
 ) -> Earnings:
-    """The reward model's scores, shaped as the stage's settings say."""
+    """The reward model's scores of answers to `prompts`, whose tokens are `ids`, shaped as the
+    stage's settings say."""
     config: Rollouts = context.config.own
-    scorer = Scorer(reward, roles.template.stop_id, context.machine.micro_batch_tokens)
+    scorer = scorer_of(roles, reward, prompts, ids)
     shape = None
     if config.shaping.shapes:
         shape = Shaper(
             config=config,
             scorer=scorer,
             reference=roles.sampler(reference),
-            prompts=prompts,
+            prompts=ids,
             seed=context.seed + config.seed,
         )
     return Earnings(lambda asked, rows: scorer(rows), shape)

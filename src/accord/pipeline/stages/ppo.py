@@ -29,7 +29,7 @@ def body(context: StageContext) -> Iterator[Row]:
     reward = roles.reward()
     critic = roles.critic(reward, config.critic_start)
     prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
-    earned = earnings(context, roles, reward=reward, reference=reference, prompts=ids)
+    earned = earnings(context, roles, reward=reward, reference=reference, prompts=prompts, ids=ids)
     tell_of_price(context)
     state = fresh_state(_both(policy, critic), config.optimizer)
     context.track(state)

@@ -11,7 +11,7 @@ from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.online import gold
 from accord.pipeline.stages.roles import Roles
-from accord.pipeline.stages.scoring import Scorer
+from accord.pipeline.stages.scoring import scorer_of
 
 
 def body(context: StageContext) -> Iterator[Row]:
@@ -21,7 +21,7 @@ def body(context: StageContext) -> Iterator[Row]:
     start = roles.start()
     policy = roles.trainable("rejection", config.adapter, context.seed + config.seed)
     prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
-    scorer = Scorer(roles.reward(), roles.template.stop_id, context.machine.micro_batch_tokens)
+    scorer = scorer_of(roles, roles.reward(), prompts, ids)
     state = fresh_state(policy.trained(), config.optimizer)
     context.track(state)
     context.total(config.steps)

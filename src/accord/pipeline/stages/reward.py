@@ -29,6 +29,7 @@ from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.fitting import Sieve, compared, row_limit
 from accord.pipeline.stages.roles import CALIBRATION_FILE, Roles
+from accord.pipeline.stages.scoring import Reading
 from accord.stats.ranking import pair_accuracy
 from accord.text.tokenized import Tokenized, TokenRow
 
@@ -39,7 +40,8 @@ ANSWER_TOKENS = 48
 def body(context: StageContext) -> Iterator[Row]:
     """Train head and adapter, set the unit, and note held-out figures."""
     config = context.config.own
-    roles = Roles(context, packing=config.packing)
+    policy = Roles(context, packing=config.packing)
+    roles = policy.reader()
     sets = compared(context, roles, max_tokens=config.max_tokens)
     _check(context, config, sets.train)
     model = roles.fresh_scorer(config.adapter, context.seed + config.seed, heads=config.heads)
@@ -67,7 +69,7 @@ def body(context: StageContext) -> Iterator[Row]:
     context.note("train_pairs", sets.train.pairs)
     if (tie := ties.value(config, state)) is not None:
         context.note("tie", float(tie.detach()))
-    zero = _set_unit(context, roles, model, sets.train)
+    zero = _set_unit(context, policy, model, sets.train)
     if config.doubt_pairs:
         model.doubt = doubt_of(
             model,
@@ -111,14 +113,14 @@ def _calibrate(
 
 
 def _set_unit(
-    context: StageContext, roles: Roles, model: Role, train_set: TokenComparisons
+    context: StageContext, policy: Roles, model: Role, train_set: TokenComparisons
 ) -> Sequence[Masked]:
     """Mean 0 on demonstrations, standard deviation 1 on the reference's samples, where possible.
 
     Gives back what has mean 0.
     """
     shift_from = "demonstrations"
-    zero: list[Tokenized | TokenRow] = [*_demonstrations(context, roles)]
+    zero: list[Tokenized | TokenRow] = [*_demonstrations(context, policy.reader())]
     if not zero:
         shift_from = "chosen training responses"
         first = train_set.first_P[train_set.label_P > 0.5]
@@ -128,7 +130,7 @@ def _set_unit(
         some = data.drawn(chosen, config.scale_prompts, seed=context.seed + config.seed)
         zero = [train_set.responses[i] for i in some]
     scale_from = "samples of the reference policy"
-    unit: list[Tokenized | TokenRow] = [*_samples(context, roles)]
+    unit: list[Tokenized | TokenRow] = [*_samples(context, policy)]
     if not unit:
         scale_from = "all training responses"
         unit = [train_set.responses[i] for i in range(len(train_set.responses))]
@@ -168,12 +170,23 @@ def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
     sieve = Sieve(roles.template, roles.backbone(roles.base).context - ANSWER_TOKENS - 1)
     asked = sieve.prompts(data.prompts(context, held_out=False))
     wanted = context.config.own.scale_prompts
-    ids = [row for _, row in data.drawn(asked, wanted, seed=context.seed)]
-    if not ids:
+    drawn = list(data.drawn(asked, wanted, seed=context.seed))
+    if not drawn:
         return []
+    ids = [row for _, row in drawn]
     each = -(-wanted // len(ids))  # a data set with one prompt has many answers too
     settings = SamplingSettings(max_tokens=ANSWER_TOKENS)
     said = roles.sampler(roles.start()).sample(ids, n=each, settings=settings, seed=context.seed)
+    reader = roles.reader()
+    if reader is not roles:
+        limit = reader.backbone(reader.base).context
+        reading = Reading(roles.template, reader.template, limit)
+        return [
+            reading.row(prompt.conversation, one.tokens)
+            for (prompt, _), group in zip(drawn, said, strict=True)
+            if reading.fits(prompt)
+            for one in group
+        ]
     return [
         Tokenized.answered(prompt, one.tokens).ended(roles.template.stop_id)
         for prompt, group in zip(ids, said, strict=True)

@@ -1,8 +1,8 @@
 """From artifacts to roles: which weights a policy, reference, reward model or critic is.
 
-Policy = base + SFT + its own adapter; reference = base + SFT; reward model = base + its adapter +
-head; critic = a copy of the reward model's. A stage that trained all weights left a whole model
-instead of an adapter: then that model is the backbone.
+Policy = base + SFT + its own adapter; reference = base + SFT; reward model = base, or one of its
+own, + its adapter + head; critic = a copy of the reward model's. A stage that trained all weights
+left a whole model instead of an adapter: then that model is the backbone.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from accord.algorithms.settings import AdapterSettings, CriticStart
-from accord.core.errors import InvariantError, ModelError
+from accord.core.errors import ConfigError, InvariantError, ModelError
 from accord.core.files import write_atomic
 from accord.models.backbone import Backbone, folder_digest
-from accord.models.head import Heads, fresh_head, load_doubt, load_head
+from accord.models.head import Heads, ScalarHead, fresh_head, load_doubt, load_head
 from accord.models.machine import prepare
 from accord.models.role import Role, save_head, stack_digest
+from accord.pipeline.artifact import open_artifact
+from accord.pipeline.config import REWARD_BASE
 from accord.pipeline.stage import Artifact, StageContext
 from accord.pipeline.stages.base import BASE_FILE, base_folder
 from accord.rollout.engine import TorchSampler
@@ -34,7 +36,8 @@ class Roles:
 
     `trains_all` says that the stage trains all weights of its policy: frozen ones are then held in
     float32 too, so that a reference starts equal to its policy. Roles made `beside` others share
-    the frozen weights that both read; `trains_all` is the same for both.
+    the frozen weights that both read; `trains_all` is the same for both. `on` is the base they are
+    built on, where it is not the policy's.
     """
 
     def __init__(
@@ -44,18 +47,42 @@ class Roles:
         packing: bool = True,
         trains_all: bool = False,
         beside: Roles | None = None,
+        on: Artifact | None = None,
     ) -> None:
         prepare(context.machine)
         self.context = context
         self.packing = packing
         self.trains_all = trains_all
         name = "pretrain" if "pretrain" in context.inputs else "base"
-        self.base = base_folder(context.input(name))
+        base = on or context.input(name)
+        self.base = base_folder(base)
         self.tokenizer = TextTokenizer.load(self.base)
         self.template = ChatTemplate(self.tokenizer)
-        self._expect(context.input(name))
+        self._expect(base)
         self._loaded: dict[Path, Backbone] = {} if beside is None else beside._loaded
+        self._reader: Roles | None = None
         self._digests: dict[str, str] = {} if beside is None else beside._digests
+
+    def reader(self) -> Roles:
+        """Roles on the base that the reward model reads with: these, unless it has its own.
+
+        Which one that is, the stage's inputs say while it trains and its manifest afterwards.
+        Raises WorkspaceError where it is gone.
+        """
+        if self._reader is None:
+            self._reader = self._found_reader()
+        return self._reader
+
+    def _found_reader(self) -> Roles:
+        if (own := self.context.inputs.get(REWARD_BASE)) is None:
+            artifact = self.context.inputs.get("reward")
+            entry = artifact.manifest.inputs.get(REWARD_BASE) if artifact else None
+            if artifact is None or entry is None:
+                return self
+            own = open_artifact(artifact.folder.parent / f"{REWARD_BASE}-{entry.key}")
+        return Roles(
+            self.context, packing=self.packing, trains_all=self.trains_all, beside=self, on=own
+        )
 
     def backbone(self, folder: Path, *, train_all: bool = False) -> Backbone:
         """Weights of a folder: one frozen copy for all roles, or a fresh one to train."""
@@ -117,8 +144,14 @@ class Roles:
         return Role(backbone, ("reward",), head, packing=self.packing)
 
     def reward(self) -> Role:
-        """The frozen reward model."""
+        """The frozen reward model, on a base of its own where it was trained on one."""
         artifact = self.context.input("reward")
+        reader = self.reader()
+        if reader is not self:
+            return replace(reader._reward(artifact), reads=reader.template)
+        return self._reward(artifact)
+
+    def _reward(self, artifact: Artifact) -> Role:
         if (artifact.folder / "model").is_dir():
             role = self._frozen(self._whole(artifact), ())
         else:
@@ -134,6 +167,8 @@ class Roles:
     def critic(self, reward: Role, start: CriticStart = CriticStart.REWARD) -> Role:
         """A trainable copy of the reward model, unit included, with its head, the mean of several,
         or one that says 0."""
+        if reward.reads is not None:
+            return self._own_critic(start)
         artifact = self.context.input("reward")
         read, scale = load_head(reward.backbone.hidden_size, artifact.folder)
         head = read.mean_head() if isinstance(read, Heads) else read
@@ -145,6 +180,24 @@ class Roles:
             return Role(whole, (), head, scale, self.packing)
         reward.backbone.copy_adapter(reward.adapters[-1], "value")
         return Role(reward.backbone, ("value",), head, scale, self.packing)
+
+    def _own_critic(self, start: CriticStart) -> Role:
+        """A fresh critic on the policy's base, that says 0, beside a reward model on another."""
+        if start is not CriticStart.ZERO:
+            raise ConfigError(
+                "the critic cannot start as a reward model that stands on a base of its own",
+                got=f"critic_start = {str(start)!r}",
+                do='set critic_start = "zero"',
+            )
+        settings = self.context.config.own.adapter
+        backbone = self.backbone(self.base, train_all=settings.full)
+        head = ScalarHead(backbone.hidden_size, seed=0).to(self.context.machine.device)
+        head.say(0.0)
+        if settings.full:
+            return Role(backbone, (), head, packing=self.packing)
+        seed = self.context.seed + self.context.config.own.seed
+        backbone.add_adapter("value", rank=settings.rank, alpha=settings.alpha, seed=seed + 1)
+        return Role(backbone, ("value",), head, packing=self.packing)
 
     def sampler(self, role: Role) -> TorchSampler:
         """The embedded engine over a role, ending answers at the template's stop token."""
