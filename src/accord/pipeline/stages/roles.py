@@ -1,8 +1,8 @@
 """From artifacts to roles: which weights a policy, reference, reward model or critic is.
 
 Policy = base + SFT + its own adapter; reference = base + SFT; reward model = base, or one of its
-own, + its adapter + head; critic = a copy of the reward model's. A stage that trained all weights left a whole model
-instead of an adapter: then that model is the backbone.
+own, + its adapter + head; critic = a copy of the reward model's. A stage that trained all weights
+left a whole model instead of an adapter: then that model is the backbone.
 """
 
 from __future__ import annotations
