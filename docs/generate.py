@@ -6,8 +6,10 @@ Run by `make docs` and `make docs-check`. Loads no torch.
 from __future__ import annotations
 
 import ast
+import re
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,26 @@ Everything that `accord.toml` and the flags of a stage may set, with its default
 starting values, the file overrides the recipe, a flag overrides the file; a key that is not here is
 an error.
 """
+
+OBJECTIVES_HEAD = """\
+# Objectives
+
+What Accord minimises, estimates or steers by: pure functions in `src/accord/objectives/`. Each is
+computed by hand on small numbers, has a property that must hold for any input, has its gradient
+held against a closed form or finite differences (estimates that no gradient may flow through: held
+to let none through), and is held against an independent implementation: TRL's, where it has one,
+else an oracle in float64 written from the paper. The tests lie in `tests/objectives/`.
+"""
+
+KINDS = {
+    "by_hand": "by hand",
+    "property": "property",
+    "gradient": "gradient",
+    "parity": "parity",
+}
+"""How a test's name says what kind it is, and the same in words."""
+SHARED = ("__init__", "loss", "pairs")
+"""Modules without an objective of their own."""
 
 
 def cell(text: str) -> str:
@@ -115,11 +137,83 @@ def settings_page(root: Path = ROOT) -> str:
     return "\n".join(parts)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objective:
+    """A public function of `accord.objectives`."""
+
+    name: str
+    """As tests call it: with its module in front where two modules have the same one."""
+    where: str
+    """Module and function."""
+    what: str
+    """First sentence of its docstring."""
+
+
+def objectives(root: Path) -> list[Objective]:
+    """Every objective, advantage and divergence, by module."""
+    found = [
+        (path.stem, node)
+        for path in sorted((root / "src/accord/objectives").glob("*.py"))
+        if path.stem not in SHARED
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+        # Whatever only counts, in numbers and not in tensors, has no gradient to be wrong.
+        if node.returns is not None and ast.unparse(node.returns) != "float"
+    ]
+    times = Counter(node.name for _, node in found)
+    return [
+        Objective(
+            name=node.name if times[node.name] == 1 else f"{module}_{node.name}",
+            where=f"{module}.{node.name}",
+            what=re.split(
+                r"(?<!al\.)(?<!eq\.)(?<=\.)\s", ast.get_docstring(node) or "", maxsplit=1
+            )[0],
+        )
+        for module, node in found
+    ]
+
+
+def tests(root: Path, names: list[str]) -> Mapping[tuple[str, str], list[str]]:
+    """Test functions by objective and kind: `test_NAME_KIND`, and what more its name says."""
+    known = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    named = re.compile(rf"test_({known})_({'|'.join(KINDS)})(_|$)")
+    found: dict[tuple[str, str], list[str]] = {}
+    for path, function in _functions(root / "tests/objectives"):
+        if match := named.match(function):
+            found.setdefault((match[1], match[2]), []).append(f"{path.stem}::{function}")
+    return found
+
+
+def _functions(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.glob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                yield path, node.name
+
+
+def objectives_page(root: Path = ROOT) -> str:
+    """The text of `docs/objectives.md`."""
+    known = objectives(root)
+    shown = tests(root, [one.name for one in known])
+
+    def told(name: str, kind: str) -> str:
+        found = [f"`{test.partition('::')[2]}`" for test in shown.get((name, kind), [])]
+        return ", ".join(found[:1]) + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+
+    rows = (
+        (f"`{one.where}`", one.what, *(told(one.name, kind) for kind in KINDS)) for one in known
+    )
+    head = ("function", "what it is", *KINDS.values())
+    parts = [MADE.format(source="the tests' names"), OBJECTIVES_HEAD, table(head, rows), ""]
+    return "\n".join(parts)
+
+
 def pages(root: Path = ROOT) -> dict[Path, str]:
     """Every made page: where it lies and what it should say."""
     return {
         root / "docs/metrics.md": metrics_page(),
         root / "docs/settings.md": settings_page(root),
+        root / "docs/objectives.md": objectives_page(root),
     }
 
 

@@ -117,6 +117,19 @@ def test_prompts_come_from_a_file_and_from_a_set(
     assert strata == {"s0", "s1", "asks.jsonl"}
 
 
+def test_who_asks_everybody_names_no_number_of_raters(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["campaign", "open", "all", "--guideline", "v1", "--overlap", "1000"]) == 0
+    file = write_rows(workspace / "pairs.jsonl", pairs(9))
+    assert main(["campaign", "tasks", "all", file]) == 0
+    assert main(["campaign", "status"]) == 0
+    told = last(capsys)
+    assert "all: open, guidelines v1, 2 responses a task, everybody is asked\n" in told
+    assert "pilot: open, guidelines v1, 2 responses a task, 3 raters each\n" in told
+    assert "  work: 0 answers of people\n" in told
+
+
 def test_tasks_come_from_comparisons(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = write_rows(workspace / "pairs.jsonl", [*pairs(9), {"prompt": "Hi", "chosen": "x"}])
     assert main(["campaign", "tasks", "pilot", file]) == 0

@@ -80,8 +80,22 @@ def test_killed_anywhere_in_a_stage(untouched: Path, tmp_path: Path, stage: str,
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["compare", "eval"])
 def test_killed_in_a_short_stage(untouched: Path, tmp_path: Path, stage: str) -> None:
-    """These keep no state: they start over, and leave the same."""
+    """Nothing was saved yet: they start over, and leave the same."""
     folder = copy_before(stage, untouched, tmp_path / "ws")
     killed(folder, ("run", "--to", stage), stage=stage, rows=1)
     run(folder, "resume")
     assert_same(folder, untouched, stage)
+
+
+@pytest.mark.slow
+def test_killed_evaluation_goes_on_behind_the_arms_that_it_saved(
+    untouched: Path, tmp_path: Path
+) -> None:
+    folder = copy_before("eval", untouched, tmp_path / "ws")
+    settings = folder / "accord.toml"
+    settings.write_text(
+        settings.read_text().replace("checkpoint_every = 2", "checkpoint_every = 1")
+    )
+    killed(folder, ("run", "--to", "eval"), stage="eval", rows=2)
+    assert "eval: goes on after step" in run(folder, "resume").stderr
+    assert_same(folder, untouched, "eval")

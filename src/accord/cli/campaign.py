@@ -15,6 +15,7 @@ from accord.cli.commands import OPTIONS_HELP, Options
 from accord.cli.flags import parse
 from accord.cli.session import find_workspace
 from accord.collect.campaign import (
+    EVERYBODY,
     Campaign,
     CampaignSettings,
     CampaignState,
@@ -262,8 +263,10 @@ def shape(settings: CampaignSettings) -> str:
     if settings.asks_texts:
         texts, reviews = counted(settings.overlap, "text"), counted(settings.reviews, "review")
         return f"{texts} a prompt, {reviews} each"
-    responses, raters = settings.responses, counted(settings.overlap, "rater")
-    return f"{responses} responses a task, {raters} each"
+    raters = "everybody is asked"
+    if settings.overlap < EVERYBODY:
+        raters = f"{counted(settings.overlap, 'rater')} each"
+    return f"{settings.responses} responses a task, {raters}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -280,7 +283,7 @@ def told(campaign: Campaign, now: Standing, texts: TextStanding | None = None) -
         lines.append(f"  tasks {purpose:<13} {_listed(states)}")
     if not now.tasks:
         lines.append("  tasks none yet")
-    lines += _told_judgements(now) if texts is None else _told_texts(now, texts)
+    lines += _told_judgements(now, settings) if texts is None else _told_texts(now, texts)
     lines.append(f"  raters {_listed(now.raters) or 'none'}; tasks open on a screen {now.leases}")
     if now.tasks.get("adjudication", {}).get("open") and not now.leads:
         lines.append(
@@ -309,17 +312,17 @@ def _told_texts(now: Standing, texts: TextStanding) -> list[str]:
     return lines
 
 
-def _told_judgements(now: Standing) -> list[str]:
+def _told_judgements(now: Standing, settings: CampaignSettings) -> list[str]:
     said = sum(number for verdict, number in now.judgements.items() if verdict != "skip")
     late = f", {now.late} late" if now.late else ""
     skips = f", {now.judgements['skip']} skips" if now.judgements.get("skip") else ""
     verdicts = {verdict: n for verdict, n in now.judgements.items() if verdict != "skip"}
     lines = [f"  judgements {said} ({_listed(verdicts) or 'none'}){late}{skips}"]
     done = now.answered.get("human", 0)
-    left = max(0, now.wanted - done)
+    left = f", {max(0, now.wanted - done)} to go" if settings.overlap < EVERYBODY else ""
     programs = {kind: n for kind, n in now.answered.items() if kind != "human"}
     beside = f"; beside them {_listed(programs)}" if programs else ""
-    lines.append(f"  work: {done} answers of people, {left} to go{beside}")
+    lines.append(f"  work: {done} answers of people{left}{beside}")
     if now.unused:
         lines.append(
             f"    {now.unused} of them count nowhere: erased, taken back, or of somebody in "

@@ -21,6 +21,8 @@ from accord.store.tables.columns import width
 
 TEXTS = "demonstrations"
 """What a campaign asks for in which people write and edit; a campaign asks for one thing."""
+EVERYBODY = 1000
+"""Overlap of a campaign that asks everything of everybody who comes."""
 MEANT_FOR_TEXTS = frozenset(
     {
         "name",
@@ -77,7 +79,7 @@ class CampaignSettings:
     overlap: int = 0
     """Raters asked for each task; of demonstrations, people who write one for each prompt.
     0, the usual: 3, for agreement needs 2 and three raters find a random one among them; of
-    demonstrations 1."""
+    demonstrations 1. 1000 asks everybody who comes."""
     reviews: int = 1
     """People who review each text before it counts, of demonstrations alone; 0: none."""
     gold_share: float = 0.05
@@ -114,7 +116,7 @@ class CampaignSettings:
                 object.__setattr__(self, name, usual[self.asks_texts])
         limits: Mapping[str, tuple[float, float]] = {
             "responses": (1, 1) if self.asks_texts else (2, 4),
-            "overlap": (1, 1000),
+            "overlap": (1, EVERYBODY),
             "reviews": (0, 100),
             "gold_share": (0, 0.5),
             "repeat_share": (0, 0.5),

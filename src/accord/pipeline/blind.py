@@ -11,7 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from accord.collect.campaign import CampaignSettings, campaign_called, open_campaign
+from accord.collect.campaign import (
+    EVERYBODY,
+    CampaignSettings,
+    campaign_called,
+    open_campaign,
+)
 from accord.collect.formats import Unjudged
 from accord.collect.ready import add_tasks
 from accord.collect.sheet import RaterKind
@@ -29,7 +34,7 @@ from accord.store.registry import conversation_of, publish_guideline, response_t
 
 TEXTS = "texts.jsonl"
 """What every policy said, in an evaluation's artifact."""
-SHOWN = "answers.json"
+ANSWERS = "answers.json"
 """What of it the report shows."""
 GUIDELINES = """\
 Two answers to the same prompt, by two policies that you cannot tell apart. Put first the one that
@@ -79,7 +84,7 @@ def open_blind(
     settings = CampaignSettings(
         name=name,
         guideline=f"blind-{digest(GUIDELINES)[:6]}",
-        overlap=1000,  # whoever comes is asked everything
+        overlap=EVERYBODY,
         gold_share=0.0,
         repeat_share=0.0,
         adjudicate=False,
@@ -172,7 +177,7 @@ def spoken(conversation: Conversation) -> str:
 
 def _shown(evaluation: Artifact) -> frozenset[str]:
     """Prompts whose answers stand in the report."""
-    path = evaluation.folder / SHOWN
+    path = evaluation.folder / ANSWERS
     if not path.is_file():
         return frozenset()
     try:

@@ -35,6 +35,7 @@ from accord.core.types import (
     Speaker,
     Split,
 )
+from accord.pipeline.judged import HUMAN_CEILING, RATED
 from accord.pipeline.workspace import Workspace
 from accord.store.datasets import Row, write_dataset
 from accord.store.manifest import DatasetManifest
@@ -50,8 +51,6 @@ SETS = (
     ("films-raters", "ratings"),
 )
 """Name and kind of each set."""
-RATED = "rated"
-"""Note of a set of ratings: what people were asked to rate."""
 MADE_AS = "films"
 """Note of each set: digest of the data, the sizes and the words that it was made with."""
 LEAST_GAP = 1.0
@@ -136,7 +135,7 @@ def bring_films(
     ]
     ceiling = human_ceiling(test, tested)
     notes = {
-        "human_ceiling": {"value": ceiling.estimate, "low": ceiling.low, "high": ceiling.high},
+        HUMAN_CEILING: {"value": ceiling.estimate, "low": ceiling.low, "high": ceiling.high},
         "texts": {"train": len(train), "dev": len(test)},
         "least_gap": LEAST_GAP,
     }

@@ -33,6 +33,8 @@ from accord.store.tables import raters
 
 HUMAN_CEILING = "human_ceiling"
 """Note of a set of comparisons that were derived from people's ratings."""
+RATED = "rated"
+"""Note of a set of ratings: what people were asked to rate."""
 COMPARED = "preferences"
 """Folder of the stage `compare` that its comparisons are in."""
 DERIVED = "derived from ratings"

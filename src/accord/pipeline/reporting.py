@@ -16,6 +16,7 @@ from accord.evals.report.parts import Truth
 from accord.evals.report.render import render
 from accord.pipeline.arms import arms, truth_of
 from accord.pipeline.artifact import METRICS, Manifest
+from accord.pipeline.blind import ANSWERS
 from accord.pipeline.config import ALIGNED, ONLINE, REWARD_BASE, PipelineConfig, start_among
 from accord.pipeline.figures import (
     eval_figures,
@@ -24,8 +25,7 @@ from accord.pipeline.figures import (
     reward_calibration,
     samples,
 )
-from accord.pipeline.films import RATED
-from accord.pipeline.judged import HUMAN_CEILING, Learnt, Opinions, learnt, opinions
+from accord.pipeline.judged import HUMAN_CEILING, RATED, Learnt, Opinions, learnt, opinions
 from accord.pipeline.result import RESULT, result, to_json
 from accord.pipeline.runner import keys
 from accord.pipeline.single import later_than
@@ -85,7 +85,7 @@ def _gathered(
     before = evaluation.get("before", start_among(made))
     after = policies[0] if policies else ""
     reports = tuple(_stage(workspace, manifest, config) for manifest in trained.values())
-    shown = _folder(workspace, made["eval"]) / "answers.json" if "eval" in made else None
+    shown = _folder(workspace, made["eval"]) / ANSWERS if "eval" in made else None
     budget = made[after].config["own"]["kl"]["budget"] if after in ONLINE else None
     sets = learnt(workspace, made)
     evaluated = workspace.artifact("eval", made["eval"].key) if "eval" in made else None

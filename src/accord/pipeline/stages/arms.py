@@ -27,6 +27,7 @@ from accord.models.role import Role
 from accord.pipeline.arms import TOLD
 from accord.pipeline.config import ALIGNED
 from accord.pipeline.stage import StageContext
+from accord.pipeline.stages.measured import Measured
 from accord.pipeline.stages.roles import Roles
 from accord.pipeline.stages.scoring import scorer_of
 from accord.pipeline.stages.watching import Watched
@@ -57,15 +58,6 @@ class Arm:
     samples: int
     instead: str = ""
     """Put in place of the last user message; empty: asked as the others are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One arm's answers and what was measured of them."""
-
-    answers: Answers
-    texts: list[list[str]]
-    """`[P][S]`: what was said, without what the prompt opened the answer with."""
 
 
 def arms(context: StageContext, roles: Roles, before: str) -> Iterator[Arm]:

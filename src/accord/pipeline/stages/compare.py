@@ -35,7 +35,7 @@ def body(context: StageContext) -> Iterator[Row]:
     )
     made: list[Comparison] = []
     bayes: list[float] = []
-    empty = 0
+    empty = tokens = 0
     context.total(-(-len(asked) // CHUNK))
     for start in range(0, len(asked), CHUNK):
         chunk = asked[start : start + CHUNK]
@@ -43,6 +43,7 @@ def body(context: StageContext) -> Iterator[Row]:
         seed = context.seed + config.seed + start
         said = sampler.sample(ids, n=config.samples, settings=settings, seed=seed)
         for prompt, group in zip(chunk, said, strict=True):
+            tokens += sum(len(answer.tokens) for answer in group)
             answers = [roles.template.answer_text(answer.tokens) for answer in group]
             answers = list(dict.fromkeys(text for text in answers if text.strip()))
             if len(answers) < 2:
@@ -61,6 +62,7 @@ def body(context: StageContext) -> Iterator[Row]:
         context.output / "preferences", made, kind="preferences", source=rater.source, dev=0.15
     )
     context.note("comparisons", manifest.rows)
+    context.note("sampled_tokens", tokens)
     context.note("prompts_without_two_answers", empty)
     if bayes:  # where raters see no difference at all, there is no bound
         context.note("bayes_bound", sum(bayes) / len(bayes))

@@ -16,12 +16,12 @@ from accord.core.protocols import Row
 from accord.core.types import Prompt
 from accord.evals.policies import Answers, best_of, compare, summarise
 from accord.pipeline.arms import BEST
-from accord.pipeline.blind import SHOWN as SHOWN_FILE
-from accord.pipeline.blind import TEXTS, spoken
+from accord.pipeline.blind import ANSWERS, TEXTS, spoken
 from accord.pipeline.config import ALIGNED, start_among
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages.arms import TRAINED, Asked, Measured, arms, measure
+from accord.pipeline.stages.arms import TRAINED, Asked, arms, measure
 from accord.pipeline.stages.fitting import asked_prompts
+from accord.pipeline.stages.measured import Measured, Measurements
 from accord.pipeline.stages.roles import Roles
 from accord.pipeline.stages.watching import watched
 from accord.stats.diversity import distinct, runs
@@ -61,10 +61,12 @@ def body(context: StageContext) -> Iterator[Row]:
     before = start_among(context.inputs)
     listed = list(arms(context, roles, before))
     context.total(len(listed))
-    measured: dict[str, Measured] = {}
-    for done, arm in enumerate(listed, start=1):
-        measured[arm.name] = measure(context, roles, arm, asked)
-        yield {"progress": done / len(listed)}
+    state = Measurements()
+    context.track(state)
+    for arm in listed[state.step :]:
+        state.arms[arm.name] = measure(context, roles, arm, asked)
+        yield {"progress": state.step / len(listed)}
+    measured = dict(state.arms)
     measured |= _picked(measured[before], config.best_of)
     figures = _figures(measured, before) | {
         "best_of": best_of(measured[before].answers, config.best_of),
@@ -76,7 +78,7 @@ def body(context: StageContext) -> Iterator[Row]:
     context.note("evaluation", figures)
     (context.output / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
     shown = _shown(prompts, measured, before)
-    (context.output / SHOWN_FILE).write_text(json.dumps(shown, indent=1) + "\n")
+    (context.output / ANSWERS).write_text(json.dumps(shown, indent=1) + "\n")
     with (context.output / TEXTS).open("w", encoding="utf-8") as file:
         for p, prompt in enumerate(prompts):
             said = {name: one.texts[p] for name, one in measured.items()}

@@ -1,0 +1,248 @@
+"""What each algorithm learns from the same number of sampled answers, on the grammar task.
+
+    python -m bench.learning [FOLDER] [--seeds 5] [--out bench/results/learning.json]
+
+A tiny model is pretrained and fine-tuned anew for each seed; simulated raters, who know the truth
+but for some noise, compare answers of the fine-tuned one; then every algorithm starts from there.
+What is measured is the truth itself, of answers to prompts that nothing was trained on: no training
+saw it, though what the raters say comes from it.
+
+Every arm has the same budget of answers sampled for training. An algorithm that learns from
+comparisons has all of them compared. One that samples has half of them compared, for its reward
+model, and samples the other half itself. Continued SFT trains as long again on the demonstrations;
+`coin` arms learn from raters who toss a coin, and should gain nothing.
+
+Settings were chosen on seed 100, which is not among those that are shown. Stopped and started
+again, it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from accord.cli.commands import Options
+from accord.cli.session import open_session
+from accord.pipeline.artifact import METRICS
+from accord.pipeline.runner import Outcome
+from accord.pipeline.workspace import Workspace
+from accord.stats.intervals import mean
+from accord.telemetry.rows import read
+
+ANSWERS = 6912
+"""Sampled for training, in every arm."""
+EACH = 16
+"""Answers to a prompt that raters compare."""
+BATCH = 64
+"""Answers that an online method samples a step."""
+STEPS = ANSWERS // 2 // BATCH
+WHOLE, HALF = ANSWERS // EACH, ANSWERS // 2 // EACH
+"""Prompts whose answers are compared."""
+OPTIMIZER = "optimizer = { learning_rate = 1e-3, epsilon = 1e-5 }"
+ADAPTER = "adapter = { rank = 16, alpha = 32 }"
+ONLINE = f"steps = {STEPS}, {ADAPTER}, {OPTIMIZER}, missing_stop_score = -1.0"
+GROUPS = f"batch_prompts = {BATCH // 8}, samples = 8, {ONLINE}"
+PRICE = "kl = { coefficient = 0.1, budget = 10.0 }"
+DIRECT = f"epochs = 1, batch_prompts = 8, {ADAPTER}, optimizer = {{ learning_rate = 1e-3 }}"
+START = ("pretrain", "sft")
+SAMPLE = ("ppo", "grpo", "rloo", "reinforce", "rejection")
+"""Stages that sample on their own; each samples `BATCH` answers a step."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """Stages that share a workspace's settings, and what their policies are called."""
+
+    arms: Mapping[str, str]
+    """Name of each arm by the stage that makes it."""
+    settings: str
+    prompts: int = HALF
+    """Whose answers are compared; 0: none."""
+    reward: bool = True
+    """Whether there is a reward model."""
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """In the order in which they run."""
+        compared = ("compare",) if self.prompts else ()
+        reward = ("reward",) if self.reward else ()
+        aligned = tuple(stage for stage in self.arms if stage != "sft")
+        return (*START, *compared, *reward, *aligned, "eval")
+
+
+COIN = "lapse = 1.0"
+RUNS = (
+    Run(
+        arms={
+            "ppo": "PPO",
+            "grpo": "GRPO",
+            "rloo": "RLOO",
+            "reinforce": "REINFORCE++",
+            "rejection": "rejection sampling",
+        },
+        settings=f"""\
+ppo = {{ batch_prompts = {BATCH}, samples = 1, epochs = 2, minibatches = 2, {PRICE}, {ONLINE} }}
+grpo = {{ {GROUPS}, kl = {{ coefficient = 0.1, budget = 10.0 }} }}
+rloo = {{ {GROUPS}, {PRICE} }}
+reinforce = {{ batch_prompts = {BATCH}, samples = 1, {PRICE}, {ONLINE} }}
+rejection = {{ steps = {STEPS}, batch_prompts = {BATCH // 8}, samples = 8, {ADAPTER}, \
+optimizer = {{ learning_rate = 1e-3 }} }}
+""",
+    ),
+    Run(
+        arms={"grpo": "Dr. GRPO"},
+        settings=f"""\
+grpo = {{ {GROUPS}, normalise = false, denominator = "constant", kl = {{ coefficient = 0.1, \
+estimator = "k1", place = "reward", budget = 10.0 }} }}
+""",
+    ),
+    Run(
+        arms={
+            "dpo": "DPO",
+            "ipo": "IPO",
+            "kto": "KTO",
+            "orpo": "ORPO",
+            "simpo": "SimPO",
+            "distilled": "distilled DPO",
+        },
+        settings=f"""\
+dpo = {{ beta = 0.3, {DIRECT} }}
+ipo = {{ beta = 0.3, {DIRECT} }}
+kto = {{ beta = 0.3, {DIRECT} }}
+orpo = {{ lam = 1.0, {DIRECT} }}
+simpo = {{ {DIRECT} }}
+distilled = {{ beta = 0.3, {DIRECT} }}
+""",
+        prompts=WHOLE,
+    ),
+    Run(
+        arms={"ppo": "PPO, coin", "rloo": "RLOO, coin"},
+        settings=f"""\
+ppo = {{ batch_prompts = {BATCH}, samples = 1, epochs = 2, minibatches = 2, {PRICE}, {ONLINE} }}
+rloo = {{ {GROUPS}, {PRICE} }}
+compare = {{ {COIN}, prompts = {HALF} }}
+""",
+    ),
+    Run(
+        arms={"dpo": "DPO, coin"},
+        settings=f"""\
+dpo = {{ beta = 0.3, {DIRECT} }}
+compare = {{ {COIN}, prompts = {WHOLE} }}
+""",
+        prompts=WHOLE,
+        reward=False,
+    ),
+    Run(arms={"sft": "continued SFT"}, settings="sft = { epochs = 4 }\n", prompts=0, reward=False),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learning:
+    """Flags of `python -m bench.learning`."""
+
+    folder: Annotated[Path, tyro.conf.Positional] = Path("accord-learning")
+    """Where the workspaces are made, one a seed."""
+    seeds: int = 5
+    """How many."""
+    first: int = 0
+    """The first of them."""
+    out: Path = Path("bench/results/learning.json")
+    """Where the figures go."""
+
+
+@dataclass(slots=True)
+class Figures:
+    """What became of one arm, by seed."""
+
+    gold: list[float] = field(default_factory=list)
+    """The truth's mean over held-out prompts, less that of the start."""
+    kl: list[float] = field(default_factory=list)
+    length: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    """Of the arm's own stage."""
+    sampled: list[float] = field(default_factory=list)
+    """Tokens that policies sampled for its training."""
+
+
+def main(asked: Learning) -> None:
+    """Run what is missing, print the table, write the figures."""
+    arms: dict[str, Figures] = {}
+    for seed in range(asked.first, asked.first + asked.seeds):
+        place = asked.folder / f"seed-{seed}"
+        if not (place / "accord.toml").is_file():
+            Workspace.create(place, "tiny")
+        start: float | None = None
+        for run in RUNS:
+            made = _make(place, run, seed)
+            policies = made["eval"].artifact.manifest.figures["evaluation"]["policies"]
+            start = policies["sft"]["gold"]["value"] if start is None else start
+            for stage, name in run.arms.items():
+                _add(arms.setdefault(name, Figures()), made, run, stage, start)
+        body = {name: _shown(one) for name, one in arms.items()}
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_text(json.dumps({"answers": ANSWERS, "arms": body}, indent=1) + "\n")
+    print(table(arms))
+
+
+def _make(place: Path, run: Run, seed: int) -> dict[str, Outcome]:
+    compared = f"compare = {{ prompts = {run.prompts} }}\n" if run.prompts else ""
+    if "compare" in run.settings:
+        compared = ""
+    head = f'recipe = "tiny"\nseed = {seed}\nstages = {list(run.stages)}\n'
+    (place / "accord.toml").write_text(head + compared + run.settings)
+    session = open_session(Options(command="learning", workspace=place))
+    return {one.stage: one for one in session.run()}
+
+
+def _add(arm: Figures, made: Mapping[str, Outcome], run: Run, stage: str, start: float) -> None:
+    found = made["eval"].artifact.manifest.figures["evaluation"]["policies"][stage]
+    own = made[stage].artifact
+    arm.gold.append(found["gold"]["value"] - start)
+    arm.kl.append(found["kl"]["value"])
+    arm.length.append(found["length"]["value"])
+    arm.seconds.append(own.manifest.seconds)
+    arm.sampled.append(_sampled(made, run, stage))
+
+
+def _sampled(made: Mapping[str, Outcome], run: Run, stage: str) -> float:
+    """Tokens of answers that were sampled for this arm: those compared, and its own."""
+    if not run.prompts:
+        return 0.0
+    compared = float(made["compare"].artifact.manifest.figures["sampled_tokens"])
+    own = read(made[stage].artifact.folder / METRICS) if stage in SAMPLE else ()
+    return compared + BATCH * sum(row["answer/length"] for row in own)
+
+
+def _shown(one: Figures) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in one.__slots__}
+
+
+def table(arms: Mapping[str, Figures]) -> str:
+    """As Markdown, the largest gain first; "spread" is the standard deviation over seeds."""
+    return "\n".join(_lines(arms))
+
+
+def _lines(arms: Mapping[str, Figures]) -> Iterator[str]:
+    yield "| arm | truth, change from SFT | spread | KL, nats | tokens an answer | seconds |"
+    yield "|---|---|---|---|---|---|"
+    for name, one in sorted(arms.items(), key=lambda item: -np.mean(item[1].gold)):
+        gain = f"{one.gold[0]:+.2f}"
+        spread = "-"
+        if len(one.gold) > 1:
+            found = mean(one.gold)
+            gain = f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+            spread = f"{np.std(one.gold, ddof=1):.2f}"
+        kl, length, seconds = (np.mean(x) for x in (one.kl, one.length, one.seconds))
+        yield f"| {name} | {gain} | {spread} | {kl:.1f} | {length:.1f} | {seconds:.0f} |"
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    main(tyro.cli(Learning, description=__doc__))
