@@ -14,6 +14,9 @@ from torch import Tensor
 
 from accord.core.errors import ConfigError, DataError, InvariantError
 
+MOST_TIED = 12
+"""Responses of one tier, at most: the mean over their orders takes 2^m sums."""
+
 
 class Loss(NamedTuple):
     """An objective's value and the figures that come with it."""
@@ -52,3 +55,13 @@ def check_positive(name: str, value: float) -> None:
     """Raise ConfigError unless `value` is finite and greater than 0."""
     if not (math.isfinite(value) and value > 0):
         raise ConfigError(f"{name} must be greater than 0", got=value)
+
+
+def check_tiers(most_tied: int) -> None:
+    """Raise DataError where a tier holds more responses than a mean over their orders can hold."""
+    if most_tied > MOST_TIED:
+        raise DataError(
+            f"a tier holds more than {MOST_TIED} responses: its orders are too many to average",
+            got=most_tied,
+            do='split the tier, or set objective = "bradley-terry"',
+        )
