@@ -14,6 +14,9 @@ from torch import Tensor
 
 from accord.core.errors import ConfigError, DataError, InvariantError
 
+MOST_TIED = 12
+"""Responses of one tier, at most: the mean over their orders takes 2^m sums."""
+
 
 class Loss(NamedTuple):
     """An objective's value and the figures that come with it."""
@@ -61,4 +64,14 @@ def check_smoothing(value: float) -> None:
             "smoothing must lie in [0, 0.5): it is the share of labels that are wrong",
             got=value,
             do="give a number such as 0.1",
+        )
+
+
+def check_tiers(most_tied: int) -> None:
+    """Raise DataError where a tier holds more responses than a mean over their orders can hold."""
+    if most_tied > MOST_TIED:
+        raise DataError(
+            f"a tier holds more than {MOST_TIED} responses: its orders are too many to average",
+            got=most_tied,
+            do='split the tier, or set objective = "bradley-terry"',
         )

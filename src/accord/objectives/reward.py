@@ -15,11 +15,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from accord.core.errors import ConfigError, DataError, InvariantError
-from accord.objectives.loss import Loss, check_denominator, same_shape
+from accord.objectives.loss import MOST_TIED as MOST_TIED
+from accord.objectives.loss import Loss, check_denominator, check_tiers, same_shape
 from accord.objectives.pairs import better_side, lead_metrics
-
-MOST_TIED = 12
-"""Responses of one tier, at most: the mean over their orders takes 2^m sums."""
 
 
 def bradley_terry(
@@ -261,16 +259,6 @@ def _ranking_nll(score_K: Tensor, tier_K: Tensor, margin: Tensor) -> Tensor:
         here = torch.logsumexp(tied_M, dim=0)
         below = here if below is None else torch.logaddexp(here, below)
     return nll
-
-
-def check_tiers(most_tied: int) -> None:
-    """Raise DataError where a tier holds more responses than `plackett_luce` can average over."""
-    if most_tied > MOST_TIED:
-        raise DataError(
-            f"a tier holds more than {MOST_TIED} responses: its orders are too many to average",
-            got=most_tied,
-            do='split the tier, or set objective = "bradley-terry"',
-        )
 
 
 @cache

@@ -24,7 +24,7 @@ from accord.core.types import Comparison, SamplingSettings, Split
 from accord.evals.reward_model import audit, fit_temperature
 from accord.models.ragged import Masked
 from accord.models.role import Heads, Role
-from accord.objectives.reward import check_tiers
+from accord.objectives.loss import check_tiers
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.fitting import Sieve, compared, row_limit
