@@ -88,10 +88,11 @@ def _lazily(file: str, /, **given: Any) -> Body:
     return body
 
 
-def _body(name: str) -> Body:
-    if name == "top":
-        return _lazily("sft", made="top")
-    return _lazily("direct", name=name) if name in DIRECT else _lazily(name)
+BODIES: dict[str, Body] = {
+    "top": _lazily("sft", made="top"),
+    **{name: _lazily("direct", name=name) for name in DIRECT},
+}
+"""Stages that share a module with others; any other stage's module has its own name."""
 
 
 def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
@@ -109,7 +110,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 name=name,
                 kind=KINDS[name],
                 config=_config(name, config),
-                body=_body(name),
+                body=BODIES.get(name, _lazily(name)),
                 inputs=inputs,
                 seed=config.seed,
             )
