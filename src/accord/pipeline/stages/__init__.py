@@ -134,7 +134,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 name=name,
                 kind=KINDS[name],
                 config=_config(name, config),
-                body=BODIES.get(name) or _lazily(name),
+                body=BODIES.get(name, _lazily(name)),
                 inputs=inputs,
                 seed=config.seed,
                 preflight=_preflight(name) if name in TRAINED else None,
