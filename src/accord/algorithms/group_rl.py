@@ -45,7 +45,6 @@ from accord.models.ragged import pad
 from accord.models.role import Role
 from accord.models.state import TrainState
 from accord.objectives import advantage, kl, policy
-from accord.objectives.loss import Loss
 from accord.text.tokenized import Tokenized
 
 GroupConfig = GRPOConfig | RLOOConfig | ReinforceConfig
@@ -207,8 +206,7 @@ def _minibatch(
         here = constants.tokens(slice(start, start + len(ragged.targets_M)))
         start += len(ragged.targets_M)
         logp_M, _ = parts.policy.logprobs(ragged, temperature=config.temperature)
-        actor = _surrogate(config, logp_M, here, tokens)
-        objective = actor.value
+        objective, figures = _surrogate(config, logp_M, here, tokens)
         if config.kl.place is KLPlace.LOSS:
             penalty = kl.penalty(
                 logp_M=logp_M,
@@ -220,7 +218,7 @@ def _minibatch(
             objective = objective + coefficient * penalty.value
             add(metrics, penalty.metrics)
         objective.backward()
-        add(metrics, {"loss": objective.detach(), **actor.metrics})
+        add(metrics, {"loss": objective.detach(), **figures})
         largest = float((logp_M.detach() - here.old_logp_M).max().exp())
         metrics["policy/ratio_max"] = max(metrics["policy/ratio_max"], largest)
     return metrics
@@ -250,8 +248,10 @@ def _mean_of(config: GroupConfig, lengths: Sequence[int]) -> Tensor:
     return torch.ones(tokens)
 
 
-def _surrogate(config: GroupConfig, logp_M: Tensor, here: Constants, tokens: int) -> Loss:
-    """The clipped surrogate, or the score-function loss where nothing is clipped."""
+def _surrogate(
+    config: GroupConfig, logp_M: Tensor, here: Constants, tokens: int
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """`Loss` of the clipped surrogate, or of the score function where nothing is clipped."""
     if config.clip is not None:
         return policy.clipped(
             logp_M=logp_M,
