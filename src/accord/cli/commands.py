@@ -45,6 +45,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("export", _JUDGE, "Write a data set to a file, for Accord or TRL", "exporting"),
     Command("verify", _JUDGE, "Check that nothing people said was changed", "verify"),
     Command("erase", _JUDGE, "Take words and names back; the log still verifies", "erase"),
+    Command("doctor", _RUN, "Prove on your model and data what fails in silence", "doctor"),
     Command("run", _RUN, "Make everything that is not up to date", "run"),
     Command("resume", _RUN, "Go on with the last run where it stopped", "resume"),
     Command("status", _RUN, "Show what is done, stale or waiting, and why", "status"),

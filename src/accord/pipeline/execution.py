@@ -179,6 +179,7 @@ class Attempt:
         """
         name = self.task.stage.name
         self.sink.started(name, steps=self.record.steps, done=self.progress.rows)
+        self._look_first()
         with MetricLog(self.folder / METRICS) as log:
             body = self.task.stage.body(self.context)
             while True:
@@ -198,6 +199,18 @@ class Attempt:
         artifact = self._seal()
         self.sink.ended(name, seconds=artifact.manifest.seconds)
         return artifact
+
+    def _look_first(self) -> None:
+        """Let the stage's preflight see what the body will; what that notes is not the body's."""
+        if (look := self.task.stage.preflight) is None:
+            return
+        context = StageContext(
+            stage=self.task.stage,
+            inputs=self.task.inputs,
+            output=self.context.output,
+            machine=self.record.machine,
+        )
+        self.sink.notice(look(context))
 
     def _next_step(self) -> int:
         """The step that the body makes next: after a restored state, the one after it."""

@@ -21,6 +21,9 @@ from accord.core.protocols import Checkpointable, Row
 from accord.pipeline.artifact import Artifact as Artifact
 
 Body = Callable[["StageContext"], Iterator[Row]]
+Preflight = Callable[["StageContext"], str]
+"""Looks at what a stage is about to read; what to tell, in one line. What it raises stops the
+stage."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +43,8 @@ class Stage:
     """Rows to expect, for the progress bar; None where only the body knows (`context.total`)."""
     seed: int = 0
     """Handed to the body as `context.seed`; a part of the lineage key."""
+    preflight: Preflight | None = None
+    """Runs before each start of the body, from a checkpoint too; it changes nothing."""
 
 
 class StageContext:

@@ -31,7 +31,7 @@ from accord.pipeline.config import (
     PipelineConfig,
     WorldConfig,
 )
-from accord.pipeline.stage import Artifact, Body, Stage, StageContext
+from accord.pipeline.stage import Artifact, Body, Preflight, Stage, StageContext
 from accord.pipeline.stages.origin import fingerprint, model_folder, portable
 from accord.pipeline.workspace import Workspace
 
@@ -46,6 +46,9 @@ KINDS = {
     **dict.fromkeys(ALIGNED, "policy"),
     "eval": "evaluation",
 }
+TRAINED = ("sft", "top", "reward", *ALIGNED)
+"""Stages that train on rows or answers: the doctor looks at those first. Pretraining is none, which
+reads documents without turns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +91,15 @@ def _lazily(name: str, **given: Any) -> Body:
     return body
 
 
+def _preflight(name: str) -> Preflight:
+    def look(context: StageContext) -> str:
+        from accord.pipeline.doctor import preflight
+
+        return preflight(context, name)
+
+    return look
+
+
 def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
     """Every stage that `config.stages` names, in order, after the base they start from.
 
@@ -106,6 +118,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 body=_lazily("sft", made="top") if name == "top" else _lazily(name),
                 inputs=inputs,
                 seed=config.seed,
+                preflight=_preflight(name) if name in TRAINED else None,
             )
         )
         made.append(name)

@@ -1,0 +1,178 @@
+"""How long the recipe may take on this machine, and how much memory, from one measured micro-batch.
+
+It is rough: one short measurement of one model, whose figures are scaled by the tokens that each
+stage will run. What is left out: loading, checkpoints, evaluation, and sampling before training.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from accord.core.types import Split
+from accord.pipeline.doctor.check import Check, Finding, NotThere, failed, passed
+from accord.pipeline.doctor.patient import SHOWN, Patient
+from accord.telemetry.memory import peak_memory
+from accord.text.tokenized import Tokenized
+
+if TYPE_CHECKING:  # torch comes with the first check that needs it
+    from accord.models.role import Role
+
+FORWARD = 1 / 3
+"""Share of a training pass that a pass without gradients takes: the backward pass is about twice
+the forward one (Kaplan et al. 2020, arXiv:2001.08361, section 2.1)."""
+ROOM = 0.9
+"""Most of the machine's memory that a forecast may fill."""
+GIB = 2**30
+TRAINED = 2 * 4
+"""Bytes of a trained number's gradient and two moments beside it that the measurement has not made
+yet: the moments, in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What was measured."""
+
+    train: float
+    """Seconds a token, forward and backward."""
+    sample: float
+    """Seconds a sampled token, with many answers at once."""
+    peak: float
+    """Memory at the peak, GiB."""
+    total: float
+    """Memory that there is, GiB."""
+
+
+def measured(patient: Patient) -> Pace:
+    """One micro-batch forward and backward, and one call of the sampler, on this machine."""
+    import torch
+
+    from accord.models.machine import total_memory
+
+    machine = patient.context.machine
+    begun = time.perf_counter()
+    _, answers = patient.sampled(
+        patient.sampler,
+        len(patient.asked),
+        n=1,
+        tokens=patient.answer_tokens,
+        temperature=patient.temperature,
+        seed=7,
+    )
+    sampled = sum(sum(row.mask) for row in answers)
+    sample = (time.perf_counter() - begun) / max(1, sampled)
+    rows = list(_filled(answers, machine.micro_batch_tokens))
+    _pass(patient.policy, rows)  # the first one pays for what is made once
+    begun = time.perf_counter()
+    _pass(patient.policy, rows)
+    if machine.device == "cuda":
+        torch.cuda.synchronize()
+    train = (time.perf_counter() - begun) / sum(map(len, rows))
+    trained = sum(parameter.numel() for _, parameter in patient.policy.trained())
+    used = torch.cuda.max_memory_allocated() / GIB if machine.device == "cuda" else peak_memory()
+    return Pace(
+        train=train,
+        sample=sample,
+        peak=used + trained * TRAINED / GIB,
+        total=total_memory(machine.device) / GIB,
+    )
+
+
+def _filled(rows: list[Tokenized], tokens: int) -> Iterator[Tokenized]:
+    """Rows again and again, up to a micro-batch."""
+    used = 0
+    while True:
+        for row in rows:
+            used += len(row)
+            if used > tokens and used > len(row):
+                return
+            yield row
+
+
+def _pass(policy: Role, rows: list[Tokenized]) -> None:
+    """Forward and backward, with the gradients thrown away."""
+    from accord.models.ragged import Ragged
+
+    logp_sum = policy.logprobs(Ragged.of(rows, policy.backbone.machine.device))[0].sum()
+    logp_sum.backward()  # type: ignore[no-untyped-call]
+    for _, parameter in policy.trained():
+        parameter.grad = None
+
+
+def seconds(patient: Patient, pace: Pace) -> float | None:
+    """How long the patient's stage may train; None where its settings do not say."""
+    own = patient.own
+    if patient.reads != "prompts":
+        epochs = getattr(own, "epochs", None)
+        if epochs is None:
+            return None
+        rows = sum(1 for _ in patient.rows(Split.TRAIN))
+        each = sum(len(one.tokens) for one in patient.examples) / len(patient.sample[:SHOWN])
+        passes = 1 + (FORWARD if patient.aligns else 0)
+        return float(rows * each * epochs * passes * pace.train)
+    answers = _answers(own)
+    if answers is None:
+        return None
+    prompt = sum(len(ids) for _, ids in patient.asked) / len(patient.asked)
+    row = prompt + own.max_tokens
+    # Policy, reference, critic and reward model read each answer once; then both learn from it.
+    passes = 4 * FORWARD + 2 * getattr(own, "epochs", 1)
+    return float(answers * (own.max_tokens * pace.sample + row * passes * pace.train))
+
+
+def _answers(own: Any) -> int | None:
+    """Answers that a stage samples in all."""
+    parts = [getattr(own, name, None) for name in ("steps", "batch_prompts", "samples")]
+    if any(part is None for part in parts):
+        return None
+    found = 1
+    for part in parts:
+        found *= int(part or 0)
+    return found
+
+
+def memory_and_time(pace: Pace, stages: dict[str, float | None]) -> Finding:
+    """The forecast in words; it fails where memory would run out."""
+    known = {name: took for name, took in stages.items() if took is not None}
+    listed = ", ".join(f"{name} {_clock(took)}" for name, took in known.items())
+    told = (
+        f"roughly: {listed or 'no time known'}; {pace.peak:.1f} of {pace.total:.1f} GiB; "
+        f"{1 / pace.train:,.0f} trained and {1 / pace.sample:,.0f} sampled tokens a second"
+    )
+    figures = {f"seconds/{name}": took for name, took in known.items()}
+    figures |= {"peak": pace.peak, "total": pace.total, "train": pace.train, "sample": pace.sample}
+    if pace.peak > ROOM * pace.total:
+        return failed(
+            told,
+            do="lower machine.micro_batch_tokens or max_tokens, or train an adapter and not "
+            "all weights",
+            **figures,
+        )
+    return passed(told, **figures)
+
+
+def _clock(took: float) -> str:
+    return f"{took:.0f} s" if took < 90 else f"{took / 60:.0f} min"
+
+
+def forecast(patients: Sequence[Patient]) -> Check:
+    """The check that measures on one patient what all of them will take."""
+
+    def run(patient: Patient) -> Finding:
+        pace = measured(patient)
+        return memory_and_time(pace, {one.stage: _known(one, pace) for one in patients})
+
+    return Check(
+        "time and memory",
+        "Roughly, the recipe fits this machine's memory; and how long its stages may train.",
+        run,
+    )
+
+
+def _known(patient: Patient, pace: Pace) -> float | None:
+    try:
+        return seconds(patient, pace)
+    except NotThere:  # rows that another stage makes first
+        return None

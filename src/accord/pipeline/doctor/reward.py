@@ -1,0 +1,91 @@
+"""Whether a reward model's score is about the answer alone: not the pads, not the company.
+
+Shape letters:  B = answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from accord.pipeline.doctor.check import Check, Finding, failed, passed, spared
+from accord.pipeline.doctor.patient import Patient
+from accord.text.tokenized import Tokenized
+
+if TYPE_CHECKING:  # torch comes with the first check that needs it
+    from torch import Tensor
+
+    from accord.models.role import Role
+
+ANSWERS = 10
+"""Answers that are scored."""
+MOVES = {"float32": 0.01, "bfloat16": 0.35}
+"""Most that a score may move, as a share of the spread between answers, by rounding alone."""
+
+
+def scores(role: Role, rows: list[Tokenized], how: str) -> Tensor:
+    """`[B]` raw scores: of each row `alone`, or of all `packed`, or padded `right` or `left`."""
+    import torch
+
+    from accord.models.ragged import Ragged
+
+    device = role.backbone.machine.device
+    with torch.no_grad():
+        if how == "alone":
+            return torch.cat([role.raw_scores(Ragged.of([row], device)) for row in rows])
+        batch = Ragged.of(rows, device)
+        if how != "left":
+            return replace(role, packing=how == "packed").raw_scores(batch)
+        assert role.head is not None
+        role.backbone.activate(role.adapters)
+        hidden = role.backbone.hidden(batch, packing=False, padding_side="left")
+        found: Tensor = role.head(hidden[batch.last_rows_B])
+        return found
+
+
+def score_stands(role: Role, rows: list[Tokenized], dtype: str) -> Finding:
+    """A row has one score, whoever it is scored with and wherever pads stand."""
+    alone_B = scores(role, rows, "alone")
+    spread = float(alone_B.std(correction=0))
+    if not spread > 0:
+        return spared("all answers have the same score, so that none could move")
+    moves = {
+        how: float((scores(role, rows, how) - alone_B).abs().max()) / spread
+        for how in ("packed", "right", "left")
+    }
+    backwards = float((scores(role, rows[::-1], "packed").flip(0) - alone_B).abs().max()) / spread
+    moves["reversed"] = backwards
+    worst = max(moves, key=lambda how: moves[how])
+    if not max(moves.values()) <= MOVES[dtype]:
+        where = f"padded on the {worst}" if worst in ("right", "left") else "with others"
+        return failed(
+            f"scored {where} an answer moves by {moves[worst]:.2g} of the answers' spread",
+            do="report this with the model's name: it reads pads, or other answers",
+            **moves,
+        )
+    return passed(
+        f"{len(rows)} answers alone, packed, padded right and left: they move by at most "
+        f"{max(moves.values()):.1g} of their spread",
+        **moves,
+    )
+
+
+def _stands(patient: Patient) -> Finding:
+    if "reward" in patient.context.inputs:
+        role = patient.roles.reward()
+    else:  # the head as it starts: where it reads is the same
+        role = patient.roles.fresh_scorer(patient.adapter, 0)
+    rows = [
+        Tokenized.answered(ids, answer.tokens).ended(patient.template.stop_id)
+        for (_, ids), (_, _, answer) in zip(patient.asked, patient.start_answers, strict=True)
+    ]
+    return score_stands(role, rows[:ANSWERS], patient.context.machine.dtype)
+
+
+CHECKS = (
+    Check(
+        "score stands alone",
+        "A reward head's score does not change with the padding side or the rest of the batch.",
+        _stands,
+    ),
+)
