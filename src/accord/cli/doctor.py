@@ -7,7 +7,9 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -33,13 +35,13 @@ _COLOURS = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.NOT_APPLICAB
 class Doctor:
     """Flags of `accord doctor`."""
 
-    fast: bool = False
+    fast: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Only what runs by itself before each training stage: files and tokens, no weights."""
     stage: str | None = None
     """Look at this stage alone (sft, reward, ppo, dpo ...)."""
     rows: int = 2
     """Rows of the decoded training batch that are shown; 0 shows none."""
-    json: bool = False
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the findings as JSON in place of a table."""
 
 

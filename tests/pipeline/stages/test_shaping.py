@@ -23,10 +23,18 @@ from tests.models.workshop import with_adapters
 PROMPTS = [[5, 6], [7, 8, 9]]
 
 
+@dataclass(frozen=True)
+class Doubting:
+    """A reward model that can say how unsure it is."""
+
+    doubts: bool = True
+
+
 @dataclass
 class Scores:
     """A scorer of rows by their last token, which doubts by a tenth of it."""
 
+    reward: Doubting = Doubting()
     asked: list[tuple[int, ...]] = field(default_factory=list)
 
     def __call__(self, rows: Sequence[Tokenized]) -> list[float]:
@@ -101,8 +109,6 @@ def test_a_reward_model_without_doubt_is_refused_before_anything_is_sampled(
     backbone = with_adapters(tiny_folder, "reward")
     reward = Role(backbone, ("reward",), ScalarHead(backbone.hidden_size, seed=1))
     scorer = Scorer(reward, 0, 64)
-    if hasattr(scorer, "each"):
-        pytest.skip("this reward model tells its doubt")
     config = PPOConfig(shaping=ShapingSettings(pessimism=1.0))
     with pytest.raises(ConfigError, match="tells its doubt"):
         Shaper(config, scorer, Says(), PROMPTS, seed=3)
