@@ -96,7 +96,7 @@ def _pass(policy: Role, rows: list[Tokenized]) -> None:
     from accord.models.ragged import Ragged
 
     logp_sum = policy.logprobs(Ragged.of(rows, policy.backbone.machine.device))[0].sum()
-    logp_sum.backward()  # type: ignore[no-untyped-call]
+    logp_sum.backward()
     for _, parameter in policy.trained():
         parameter.grad = None
 
