@@ -1,11 +1,35 @@
-"""RLOO finds the policy that the price of KL asks for, on a task that is solved by counting."""
+"""Each algorithm finds the policy that it should, on a task that is solved by counting."""
 
 from __future__ import annotations
 
 import pytest
 
-from accord.algorithms.settings import KLSettings, OptimizerSettings, RLOOConfig, Schedule
-from tests.algorithms.exact import ANSWERS, TABLE, TOKENS, distance, optimum, score, solve
+from accord.algorithms.settings import (
+    Denominator,
+    DPOConfig,
+    GRPOConfig,
+    IPOConfig,
+    KLEstimator,
+    KLPlace,
+    KLSettings,
+    OptimizerSettings,
+    PPOConfig,
+    RLOOConfig,
+    Schedule,
+)
+from tests.algorithms.exact import (
+    ANSWERS,
+    TABLE,
+    TOKENS,
+    align,
+    distance,
+    every_pair,
+    ipo_optimum,
+    optimum,
+    score,
+    solve,
+    solve_with_critic,
+)
 from tests.algorithms.test_rollouts import rollout
 from tests.models.workshop import Folders
 
@@ -38,3 +62,68 @@ def test_rloo_converges_to_the_reference_times_exp_of_the_reward(folder_of: Fold
     assert before.sum().item() == pytest.approx(1, abs=1e-6)
     assert distance(before, best) > 0.2
     assert distance(after, best) < 0.05
+
+
+def test_every_two_answers_are_compared_once() -> None:
+    seen = [frozenset(one.responses) for one in every_pair()]
+    assert len(seen) == len(set(seen)) == len(ANSWERS) * (len(ANSWERS) - 1) // 2
+
+
+def decaying(rate: float) -> OptimizerSettings:
+    """To 0, for whitened advantages and unfinished pairs are noise at the optimum."""
+    return OptimizerSettings(
+        learning_rate=rate, schedule=Schedule.LINEAR, final_share=0.01, epsilon=1e-5
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.study
+def test_dr_grpo_converges_to_the_same(folder_of: Folders) -> None:
+    config = GRPOConfig(
+        steps=300,
+        batch_prompts=1,
+        samples=192,
+        max_tokens=3,
+        normalise=False,
+        denominator=Denominator.CONSTANT,
+        missing_stop_score=None,
+        score_clip=None,
+        kl=KLSettings(coefficient=BETA, estimator=KLEstimator.K1, place=KLPlace.REWARD),
+        optimizer=decaying(4e-3),
+    )
+    before, after = solve(folder_of("llama", vocab_size=TOKENS), config)
+    assert distance(after, optimum(before, BETA)) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.study
+def test_ppo_converges_to_the_same(folder_of: Folders) -> None:
+    config = PPOConfig(
+        steps=300,
+        batch_prompts=1,
+        samples=192,
+        max_tokens=3,
+        missing_stop_score=None,
+        score_clip=None,
+        kl=KLSettings(coefficient=BETA),
+        optimizer=decaying(4e-3),
+    )
+    before, after = solve_with_critic(folder_of("llama", vocab_size=TOKENS), config)
+    assert distance(after, optimum(before, BETA)) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.study
+def test_dpo_converges_to_the_same(folder_of: Folders) -> None:
+    config = DPOConfig(beta=BETA, batch_prompts=63, optimizer=decaying(4e-3))
+    before, after = align(folder_of("llama", vocab_size=TOKENS), config, steps=300)
+    assert distance(after, optimum(before, BETA)) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.study
+def test_ipo_converges_to_its_own_closed_form(folder_of: Folders) -> None:
+    config = IPOConfig(beta=0.5, batch_prompts=63, optimizer=decaying(4e-3))
+    before, after = align(folder_of("llama", vocab_size=TOKENS), config, steps=300)
+    assert distance(after, ipo_optimum(before, 0.5)) < 0.05
+    assert distance(ipo_optimum(before, 0.5), optimum(before, BETA)) > 0.1
