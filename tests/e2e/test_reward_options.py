@@ -80,6 +80,14 @@ def test_a_reward_model_of_another_base_and_tokenizer_works_through_words(tmp_pa
     (policy,) = (folder / "artifacts").glob("ppo-*")
     row = json.loads((policy / "metrics.jsonl").read_text().splitlines()[0])
     assert row["reward/spread"] > 0
+    looked = json.loads(accord("doctor", "--json", "--stage", "ppo", cwd=folder).stdout)
+    outcomes = {one["check"]: one["outcome"] for one in looked["checks"]}
+    assert outcomes["score stands alone"] == "not applicable"
+
+    make_other(folder / "another", seed=2)
+    run(folder, "reward", "--model", "another")
+    (flagged,) = set((folder / "artifacts").glob("reward-*")) - {reward}
+    assert read_manifest(flagged).inputs["reward_base"].key != read_manifest(base).key
 
     (shown,) = [one for one in status(folder) if one.startswith("reward ")]
     assert "done" in shown

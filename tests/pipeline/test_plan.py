@@ -110,3 +110,12 @@ def test_a_form_of_names_that_no_set_has_is_told_to_who_reads_it(workspace: Work
     bring(workspace, "round-1", {"prompt": "Say", "chosen": "Blue.", "rejected": "No."})
     assert unmatched(config, workspace, ["reward", "dpo"]) == []
     assert unmatched(RECIPES["tiny"](), workspace, ["reward"]) == []
+
+
+def test_the_tiny_world_has_no_thumbs(workspace: Workspace) -> None:
+    config = RECIPES["tiny"]()
+    thumbs = replace(config, kto=replace(config.kto, learn_from="feedback"))
+    assert "tiny world has no thumbs" in str(
+        possible(thumbs, workspace, extra="kto").waiting["kto"]
+    )
+    assert "kto" not in possible(config, workspace, extra="kto").waiting

@@ -78,9 +78,14 @@ class Session:
         """One stage with the settings `own` in place of those of the workspace."""
         self._tell_unread()
         self._tell_unmatched([name])
-        stages = self.plan(extra=name).stages
-        changed = replace(self, config=replace(self.config, **{name: own}))
-        stage = changed.plan(extra=name).stage(name)
+        planned = self.plan(extra=name).stages
+        changed = replace(self, config=replace(self.config, **{name: own})).plan(extra=name)
+        stage = changed.stage(name)
+        # What has no command of its own is made with these settings: a reward model's own base.
+        stages = [
+            *(one for one in planned if one.name in STAGES),
+            *(one for one in changed.stages if one.name not in STAGES),
+        ]
         with terminal(sys.stderr, quiet=self.options.quiet) as sink:
             return run_single(
                 self.workspace,

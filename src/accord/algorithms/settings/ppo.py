@@ -61,7 +61,8 @@ class PPOConfig:
     """What the critic says before it learns."""
     critic_steps: int = 0
     """Rollout batches, before the `steps`, of which the critic alone learns: the policy's first
-    updates then go by a critic that has seen what its answers earn."""
+    updates then go by a critic that has seen what its answers earn. They count in the schedule of
+    the learning rate."""
     whiten_advantages: bool = True
     """Shift and scale advantages to mean 0 and variance 1 over the global minibatch."""
     missing_stop_score: float | None = -1.0

@@ -111,8 +111,9 @@ def _within(patient: Patient, unit: Unit) -> Finding:
     held = [text for split in (Split.DEV, Split.TEST) for text in _units(patient.rows(split), unit)]
     if patient.context.notes.get("prompts_seen_in_training"):
         return spared("all prompts are trained on, so that none can be held out: see the responses")
-    finding = leaks(_units(patient.rows(Split.TRAIN), unit), held, unit.value)
-    cut = patient.most is not None and len(held) >= patient.most
+    trained = list(_units(patient.rows(Split.TRAIN), unit))
+    finding = leaks(trained, held, unit.value)
+    cut = patient.most is not None and max(len(held), len(trained)) >= patient.most
     return _partly(finding) if cut else finding
 
 

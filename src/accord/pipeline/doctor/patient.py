@@ -28,7 +28,7 @@ from accord.core.types import (
     Speaker,
     Split,
 )
-from accord.pipeline.config import ALIGNED, DIRECT
+from accord.pipeline.config import ALIGNED, DIRECT, REWARD_BASE
 from accord.pipeline.doctor.check import NotThere
 from accord.pipeline.stage import Artifact, StageContext
 from accord.pipeline.stages import data
@@ -117,13 +117,18 @@ class Patient:
             )
         return self.context.input(name)
 
+    @property
+    def own_base(self) -> bool:
+        """Whether this is a reward model that reads with a base and a tokenizer of its own."""
+        return self.stage == "reward" and bool(self.own.model)
+
     @cached_property
     def base(self) -> Path:
-        """The folder of the base model. Raises NotThere where it is not on this machine."""
+        """The folder of the model that reads the rows. Raises NotThere where it is not here."""
         from accord.pipeline.stages.base import BASE_FILE, base_folder
 
         name = "pretrain" if "pretrain" in {*self.context.inputs, *self.lacking} else "base"
-        artifact = self.input(name)
+        artifact = self.input(REWARD_BASE if self.own_base else name)
         if not self.fetch and not (artifact.folder / "model").is_dir():
             record = json.loads((artifact.folder / BASE_FILE).read_text())
             folder = artifact.folder.parents[1] / record["folder"]

@@ -71,8 +71,12 @@ def score_stands(role: Role, rows: list[Tokenized], dtype: str) -> Finding:
 
 
 def _stands(patient: Patient) -> Finding:
+    if patient.own_base:
+        return spared("the reward model reads with a base of its own, which is not looked at")
     if "reward" in patient.context.inputs:
         role = patient.roles.reward()
+        if role.reads is not None:
+            return spared("the reward model reads words with a base of its own")
     else:  # the head as it starts: where it reads is the same
         role = patient.roles.fresh_scorer(patient.adapter, 0)
     rows = [

@@ -331,6 +331,12 @@ def _direct(
 def _thumbs(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
     """What KTO learns from: comparisons, thumbs, or both where both are there."""
     wanted = config.kto.learn_from
+    if wanted == "feedback" and config.world is not None:
+        raise ConfigError(
+            "the tiny world has no thumbs: its raters compare",
+            got='kto.learn_from = "feedback" beside a world',
+            do='set kto.learn_from = "comparisons", or replace recipe = "tiny" by model = "tiny"',
+        )
     if wanted == "comparisons" or config.world is not None:
         return _preferences(made, config, workspace, of="dpo")
     thumbs = _data("feedback", config, workspace, needed=wanted == "feedback")

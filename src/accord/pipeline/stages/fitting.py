@@ -82,7 +82,11 @@ class Sieve:
         """Usable prompts with their tokens, the opened answer included."""
         for number, row in enumerate(rows):
             if self._sayable(number, row.conversation):
-                ids = self.template.prompt_ids(row.conversation)
+                try:
+                    ids = self.template.prompt_ids(row.conversation)
+                except TemplateError:
+                    self._leave(number, Why.REFUSED, row.conversation)
+                    continue
                 if self._short(number, len(ids), row.conversation):
                     yield row, ids
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from accord.core.errors import DataError, InvariantError
+from accord.core.errors import DataError, InvariantError, TemplateError
 from accord.core.types import Conversation, Prompt
 from accord.models.ragged import Ragged, micro_batches
 from accord.models.role import Role
@@ -60,7 +60,7 @@ class Reading:
         """Whether `check` passes."""
         try:
             self.check(prompt)
-        except DataError:
+        except (DataError, TemplateError):
             return False
         return True
 

@@ -19,6 +19,9 @@ from accord.core.types import SamplingSettings
 from accord.pipeline.stages.scoring import Scorer
 from accord.text.tokenized import Tokenized
 
+SERIES = 1
+"""Tells the seeds of reference answers from those of a run's own answers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shaper:
@@ -75,7 +78,7 @@ class Shaper:
                 settings=SamplingSettings(
                     temperature=config.temperature, max_tokens=config.max_tokens
                 ),
-                seed=int(np.random.SeedSequence((self.seed, prompt)).generate_state(1)[0]),
+                seed=int(np.random.SeedSequence((self.seed, prompt, SERIES)).generate_state(1)[0]),
             )
             rows = [Tokenized.answered(ids, answer.tokens) for answer in said]
             self.known[prompt] = self._doubted(rows, self.scorer(rows))
