@@ -124,11 +124,11 @@ class Patient:
 
     @cached_property
     def base(self) -> Path:
-        """The folder of the model that reads the rows. Raises NotThere where it is not here."""
+        """The folder of the base model. Raises NotThere where it is not on this machine."""
         from accord.pipeline.stages.base import BASE_FILE, base_folder
 
         name = "pretrain" if "pretrain" in {*self.context.inputs, *self.lacking} else "base"
-        artifact = self.input(REWARD_BASE if self.own_base else name)
+        artifact = self.input(name)
         if not self.fetch and not (artifact.folder / "model").is_dir():
             record = json.loads((artifact.folder / BASE_FILE).read_text())
             folder = artifact.folder.parents[1] / record["folder"]
@@ -141,14 +141,21 @@ class Patient:
         return base_folder(artifact)
 
     @cached_property
+    def reader(self) -> Path:
+        """The folder of the model that reads the rows: the base, or a reward model's own."""
+        from accord.pipeline.stages.base import base_folder
+
+        return base_folder(self.input(REWARD_BASE)) if self.own_base else self.base
+
+    @cached_property
     def template(self) -> ChatTemplate:
-        """The base model's chat template. Raises TemplateError where it cannot be trained with."""
-        return ChatTemplate(TextTokenizer.load(self.base))
+        """The reader's chat template. Raises TemplateError where it cannot be trained with."""
+        return ChatTemplate(TextTokenizer.load(self.reader))
 
     @cached_property
     def room(self) -> int:
         """Tokens that the model's positions were made for."""
-        config = json.loads((self.base / "config.json").read_text())
+        config = json.loads((self.reader / "config.json").read_text())
         return int(config.get("max_position_embeddings") or 1 << 30)
 
     @property
