@@ -45,7 +45,8 @@ bench: $(VENV)/have-peers ## Speed and memory beside other libraries, in one run
 	$(BIN)/python bench/run.py
 
 ci: $(VENV)/have-peers machine lint docs-check ## Everything but the studies.
-	ACCORD_TEST_ALL=1 $(PYTEST) -m "not study" --durations 30
+	ACCORD_TEST_ALL=1 $(PYTEST) --durations 15
+	ACCORD_TEST_ALL=1 $(PYTEST) -m "slow and not study" --durations 30
 
 study: $(VENV)/have-dev ## Claims over several seeds; many minutes.
 	$(BIN)/python -m pytest -m study -s
