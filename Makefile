@@ -22,7 +22,7 @@ quickstart: $(VENV)/have-quickstart ## The whole loop on a real small model and 
 	@echo "quickstart: SmolLM2-135M on film reviews, in ./accord-quickstart (fetches 96 MB more at first use)"
 	$(BIN)/accord quickstart
 
-proof: $(VENV)/have-quickstart ## The quickstart's claims over five seeds, and planted faults; 90 minutes.
+proof: $(VENV)/have-quickstart ## The quickstart's claims over five seeds, and planted faults; 90 minutes to two hours and a half.
 	$(BIN)/python -m bench.proof
 
 test: $(VENV)/have-dev ## Every test that needs Python alone; says what it left out.

@@ -111,11 +111,11 @@ def test_what_cannot_be_told() -> None:
 @pytest.mark.slow
 def test_groups_that_are_none_are_rarely_called_different() -> None:
     """Twenty raters of three tastes, divided by lot: p is below .05 in at most one of twenty, but
-    for the accidents of 150 divisions."""
+    for the accidents of 300 divisions."""
     rng, called = random.Random(5), 0
-    for seed in range(150):
+    for seed in range(300):
         tastes = {f"r{n}": rng.choice(["AAB", "AB", "B"]) for n in range(20)}
         lot = rng.sample(sorted(tastes), 20)
         told = {name: {"field": "law" if n < 8 else "art"} for n, name in enumerate(lot)}
         called += found(votes_by(tastes, 24, seed=seed), told).p < 0.05
-    assert called <= 150 * 0.05 + 2 * (150 * 0.05 * 0.95) ** 0.5
+    assert called <= 300 * 0.05 + 2 * (300 * 0.05 * 0.95) ** 0.5

@@ -69,7 +69,7 @@ def test_the_reference_of_all_pairs_is_read_once(workspace: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cached", [True, pytest.param(False, marks=pytest.mark.study)])
+@pytest.mark.parametrize("cached", [True, False])
 def test_killed_and_resumed_is_as_never_killed(
     workspace: Path, tmp_path: Path, cached: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
