@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from accord.pipeline.artifact import METRICS, Manifest, read_manifest
-from tests.cli.small import accord, environment
+from tests import forked
+from tests.cli.small import accord
 
 STEPS = {"pretrain": 5, "sft": 6, "compare": 3, "reward": 6, "ppo": 5, "dpo": 6, "eval": 3}
 """Rows of each stage under `SETTINGS`, in the order in which they run."""
@@ -50,7 +49,7 @@ def make(folder: Path, settings: str = SETTINGS) -> Path:
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`accord WORDS` in a workspace, which must succeed."""
-    done = accord(*words, "--quiet", cwd=folder)
+    done = forked.accord(*words, "--quiet", cwd=folder)
     assert done.returncode == 0, f"accord {' '.join(words)}: {done.stderr}"
     return done
 
@@ -72,16 +71,13 @@ def killed(
 
     Gives back the name of the run that was under way. Nothing of it may be among the artifacts.
     """
-    command = [sys.executable, "-m", "accord.cli", *words, "--quiet"]
-    with subprocess.Popen(
-        command, cwd=folder, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    ) as process:
-        until = time.monotonic() + PATIENCE
-        while lines(folder, stage) < rows and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.002)
-        os.kill(process.pid, signal.SIGKILL)
-        _, told = process.communicate()
-    assert process.returncode == -signal.SIGKILL, f"{stage} was over too soon: {told.decode()}"
+    process = forked.begin(*words, "--quiet", cwd=folder)
+    until = time.monotonic() + PATIENCE
+    while lines(folder, stage) < rows and not process.ended() and time.monotonic() < until:
+        time.sleep(0.002)
+    process.kill()
+    done = process.wait()
+    assert done.returncode == -signal.SIGKILL, f"{stage} was over too soon: {done.stderr}"
     (under_way,) = (folder / "runs").glob(f"{stage}-*")
     assert rows <= lines(folder, stage) < (of or STEPS[stage])
     assert not (folder / "artifacts" / under_way.name).exists()
