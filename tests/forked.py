@@ -86,7 +86,9 @@ def _command(words: tuple[str, ...], cwd: Path, around: dict[str, str], place: s
     """What a process of its own would do that ran `python -m accord.cli WORDS`."""
     for stream, name in enumerate(_STREAMS, start=1):
         os.dup2(os.open(Path(place, name), os.O_WRONLY), stream)
-    sys.stdout, sys.stderr = (open(n, "w", buffering=1, closefd=False) for n in (1, 2))
+    sys.stdout, sys.stderr = (
+        os.fdopen(stream, "w", buffering=1, closefd=False) for stream in (1, 2)
+    )
     assert PRELOADED in sys.modules
     os.chdir(cwd)
     os.environ.clear()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -61,10 +62,12 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
 
 
-def accord(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
+def accord(
+    *words: str | Path, cwd: Path, inside: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, begun by the program `inside` if given."""
     return subprocess.run(
-        [sys.executable, "-m", "accord.cli", *(str(word) for word in words)],
+        [*inside, sys.executable, "-m", "accord.cli", *(str(word) for word in words)],
         cwd=cwd,
         env=environment(),
         capture_output=True,

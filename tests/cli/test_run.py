@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from accord.pipeline.artifact import Manifest, read_manifest
-from tests.cli.small import SMALL, accord, environment
+from tests.cli import small
+from tests.cli.small import SMALL
+from tests.forked import accord, begin
 
 pytest.importorskip("torch")
 STAGES = ["base", "pretrain", "sft", "compare", "reward", "ppo", "dpo", "eval"]
@@ -39,7 +40,7 @@ def made(told: str) -> list[list[str]]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace that `accord run` finished; tests may add artifacts and remove none."""
     folder = make(tmp_path_factory.mktemp("cli") / "ws")
-    done = accord("run", cwd=folder)
+    done = small.accord("run", cwd=folder)  # a process that begins by itself
     assert done.returncode == 0, done.stderr
     assert made(done.stdout) == [[stage, "built"] for stage in STAGES]
     *_, ppo, dpo, following = done.stdout.splitlines()
@@ -165,12 +166,12 @@ def test_killed_command_resumes_to_the_same_weights(finished: Path, tmp_path: Pa
     folder = tmp_path / "ws"
     subprocess.run(["cp", "-r", str(finished), str(folder)], check=True)
     words = ["sft", "--epochs", "3"]
-    command = [sys.executable, "-m", "accord.cli", *words]
-    with subprocess.Popen(command, cwd=folder, env=environment(), stderr=subprocess.DEVNULL) as run:
-        until = time.monotonic() + 120
-        while time.monotonic() < until and not list(folder.glob("runs/sft-*/checkpoints/[0-9]*")):
-            time.sleep(0.005)
-        run.kill()
+    until = time.monotonic() + 120
+    run = begin(*words, cwd=folder)
+    while time.monotonic() < until and not list(folder.glob("runs/sft-*/checkpoints/[0-9]*")):
+        time.sleep(0.005)
+    run.kill()
+    run.wait()
     (partial,) = (folder / "runs").glob("sft-*")
     assert not (folder / "artifacts" / partial.name).exists()
     done = accord("resume", cwd=folder)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,8 +17,8 @@ from accord.collect.people import person
 from accord.collect.sheet import Opinion
 from accord.store.database import open_database
 from accord.store.tables import events, prompts, responses, tasks
-from tests.cli.small import environment
 from tests.e2e.small import make, run
+from tests.forked import begin
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
@@ -76,14 +72,14 @@ def test_a_killed_sampling_goes_on_and_says_the_same(trained: Path, tmp_path: Pa
 
     killed = tmp_path / "killed"
     shutil.copytree(trained, killed)
-    command = [sys.executable, "-m", "accord.cli", *SAMPLE, *MORE, "--quiet"]
-    with subprocess.Popen(command, cwd=killed, env=environment()) as process:
-        until = time.monotonic() + 300
-        while not (seen := found(killed)[2]):
-            assert process.poll() is None
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        os.kill(process.pid, signal.SIGKILL)
+    process = begin(*SAMPLE, *MORE, "--quiet", cwd=killed)
+    until = time.monotonic() + 300
+    while not (seen := found(killed)[2]):
+        assert not process.ended()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
     assert 0 < seen < PROMPTS
     # The killed worker's lease is waited for.
     again = run(killed, *SAMPLE, *MORE)

@@ -7,16 +7,17 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.cli.small import environment
+from tests import forked
+from tests.cli import small
 from tests.e2e.small import PATIENCE, artifact, copy_before, make, manifest, run
 
 LONG = "A very long tale. " * 60
@@ -32,15 +33,9 @@ def refused(
     folder: Path, *words: str | Path, command: tuple[str, ...] = ()
 ) -> subprocess.CompletedProcess[str]:
     """`accord WORDS`, which must end with one message and exit code 2 and leave nothing begun."""
-    done = subprocess.run(
-        [*command, sys.executable, "-m", "accord.cli", *map(str, words), "--quiet"],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=300,
-    )
+    words = (*words, "--quiet")
+    begin = partial(small.accord, inside=command) if command else forked.accord
+    done = begin(*words, cwd=folder)
     assert done.returncode == 2, f"{done.stdout}\n{done.stderr}"
     assert len(re.findall("^error: ", done.stderr, re.MULTILINE)) == 1, done.stderr
     assert "Traceback" not in done.stderr

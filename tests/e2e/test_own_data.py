@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.small import accord
 from tests.e2e.small import artifact, make, manifest, run
+from tests.forked import accord
 
 pytest.importorskip("torch")
 SETTINGS = """\

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from accord.pipeline.artifact import read_manifest
-from tests.cli.small import accord
 from tests.e2e.small import make, run
+from tests.forked import accord
 
 pytest.importorskip("torch")
 SMALL = """\
