@@ -28,55 +28,23 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from accord.cli.commands import Options
-from accord.cli.session import open_session
-from accord.pipeline.artifact import METRICS
-from accord.pipeline.runner import Outcome
-from accord.pipeline.workspace import Workspace
 from accord.stats.intervals import mean
-from accord.telemetry.rows import read
+from bench.grammar import (
+    ADAPTER,
+    ANSWERS,
+    BATCH,
+    DIRECT,
+    GROUPS,
+    HALF,
+    ONLINE,
+    STEPS,
+    WHOLE,
+    Made,
+    Run,
+    make,
+)
 
-ANSWERS = 6912
-"""Sampled for training, in every arm."""
-EACH = 16
-"""Answers to a prompt that raters compare."""
-BATCH = 64
-"""Answers that an online method samples a step."""
-STEPS = ANSWERS // 2 // BATCH
-WHOLE, HALF = ANSWERS // EACH, ANSWERS // 2 // EACH
-"""Prompts whose answers are compared."""
-OPTIMIZER = "optimizer = { learning_rate = 1e-3, epsilon = 1e-5 }"
-ADAPTER = "adapter = { rank = 16, alpha = 32 }"
-ONLINE = f"steps = {STEPS}, {ADAPTER}, {OPTIMIZER}, missing_stop_score = -1.0"
-GROUPS = f"batch_prompts = {BATCH // 8}, samples = 8, {ONLINE}"
 PRICE = "kl = { coefficient = 0.1, budget = 10.0 }"
-DIRECT = f"epochs = 1, batch_prompts = 8, {ADAPTER}, optimizer = {{ learning_rate = 1e-3 }}"
-START = ("pretrain", "sft")
-SAMPLE = ("ppo", "grpo", "rloo", "reinforce", "rejection")
-"""Stages that sample on their own; each samples `BATCH` answers a step."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """Stages that share a workspace's settings, and what their policies are called."""
-
-    arms: Mapping[str, str]
-    """Name of each arm by the stage that makes it."""
-    settings: str
-    prompts: int = HALF
-    """Whose answers are compared; 0: none."""
-    reward: bool = True
-    """Whether there is a reward model."""
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """In the order in which they run."""
-        compared = ("compare",) if self.prompts else ()
-        reward = ("reward",) if self.reward else ()
-        aligned = tuple(stage for stage in self.arms if stage != "sft")
-        return (*START, *compared, *reward, *aligned, "eval")
-
-
 COIN = "lapse = 1.0"
 RUNS = (
     Run(
@@ -175,49 +143,25 @@ def main(asked: Learning) -> None:
     """Run what is missing, print the table, write the figures."""
     arms: dict[str, Figures] = {}
     for seed in range(asked.first, asked.first + asked.seeds):
-        place = asked.folder / f"seed-{seed}"
-        if not (place / "accord.toml").is_file():
-            Workspace.create(place, "tiny")
         start: float | None = None
         for run in RUNS:
-            made = _make(place, run, seed)
-            policies = made["eval"].artifact.manifest.figures["evaluation"]["policies"]
-            start = policies["sft"]["gold"]["value"] if start is None else start
+            made = make(asked.folder / f"seed-{seed}", run, seed)
+            start = made.measured("sft")["gold"]["value"] if start is None else start
             for stage, name in run.arms.items():
-                _add(arms.setdefault(name, Figures()), made, run, stage, start)
+                _add(arms.setdefault(name, Figures()), made, stage, start)
         body = {name: _shown(one) for name, one in arms.items()}
         asked.out.parent.mkdir(parents=True, exist_ok=True)
         asked.out.write_text(json.dumps({"answers": ANSWERS, "arms": body}, indent=1) + "\n")
     print(table(arms))
 
 
-def _make(place: Path, run: Run, seed: int) -> dict[str, Outcome]:
-    compared = f"compare = {{ prompts = {run.prompts} }}\n" if run.prompts else ""
-    if "compare" in run.settings:
-        compared = ""
-    head = f'recipe = "tiny"\nseed = {seed}\nstages = {list(run.stages)}\n'
-    (place / "accord.toml").write_text(head + compared + run.settings)
-    session = open_session(Options(command="learning", workspace=place))
-    return {one.stage: one for one in session.run()}
-
-
-def _add(arm: Figures, made: Mapping[str, Outcome], run: Run, stage: str, start: float) -> None:
-    found = made["eval"].artifact.manifest.figures["evaluation"]["policies"][stage]
-    own = made[stage].artifact
+def _add(arm: Figures, made: Made, stage: str, start: float) -> None:
+    found = made.measured(stage)
     arm.gold.append(found["gold"]["value"] - start)
     arm.kl.append(found["kl"]["value"])
     arm.length.append(found["length"]["value"])
-    arm.seconds.append(own.manifest.seconds)
-    arm.sampled.append(_sampled(made, run, stage))
-
-
-def _sampled(made: Mapping[str, Outcome], run: Run, stage: str) -> float:
-    """Tokens of answers that were sampled for this arm: those compared, and its own."""
-    if not run.prompts:
-        return 0.0
-    compared = float(made["compare"].artifact.manifest.figures["sampled_tokens"])
-    own = read(made[stage].artifact.folder / METRICS) if stage in SAMPLE else ()
-    return compared + BATCH * sum(row["answer/length"] for row in own)
+    arm.seconds.append(made.seconds(stage))
+    arm.sampled.append(made.sampled(stage))
 
 
 def _shown(one: Figures) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""The truth that a policy gains for the KL it spends: PPO, DPO, IPO and KTO at four prices each.
+
+    python -m bench.frontier [FOLDER] [--seeds 3] [--out bench/results/frontier.json]
+
+The frontier of the DPO paper's sentiment experiment (Rafailov et al. 2023, figure 2) on the grammar
+task of `bench.learning`, whose folder can be given, at the same budget of sampled answers. The
+price is PPO's coefficient of KL in the reward and the others' beta; no other setting differs
+between the dots of a method. The truth is that of held-out prompts. Stopped and started again, it
+goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from accord.stats.intervals import mean
+from bench.frontier_chart import Dot, chart
+from bench.grammar import BATCH, DIRECT, ONLINE, WHOLE, Run, make
+
+PRICES = (0.03, 0.1, 0.3, 1.0)
+NAMES = {"ppo": "PPO", "dpo": "DPO", "ipo": "IPO", "kto": "KTO"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frontier:
+    """Flags of `python -m bench.frontier`."""
+
+    folder: Annotated[Path, tyro.conf.Positional] = Path("accord-learning")
+    """Where the workspaces are made, one a seed."""
+    seeds: int = 3
+    """How many."""
+    first: int = 0
+    """The first of them."""
+    out: Path = Path("bench/results/frontier.json")
+    """Where the figures go."""
+    drawing: Path = Path("docs/frontier.svg")
+    """Where the picture goes."""
+
+
+def runs(price: float) -> tuple[Run, Run]:
+    """One that samples, and those that learn from comparisons."""
+    loop = f"batch_prompts = {BATCH}, samples = 1, epochs = 2, minibatches = 2, {ONLINE}"
+    sampling = f"ppo = {{ {loop}, kl = {{ coefficient = {price} }} }}\n"
+    comparing = "".join(
+        f"{name} = {{ beta = {price}, {DIRECT} }}\n" for name in NAMES if name != "ppo"
+    )
+    return (
+        Run(arms={"ppo": "PPO"}, settings=sampling),
+        Run(
+            arms={name: NAMES[name] for name in NAMES if name != "ppo"},
+            settings=comparing,
+            prompts=WHOLE,
+        ),
+    )
+
+
+def main(asked: Frontier) -> None:
+    """Run what is missing, print the table, write the figures and draw them."""
+    found: dict[tuple[str, float], list[tuple[float, float]]] = {}
+    for seed in range(asked.first, asked.first + asked.seeds):
+        for price in PRICES:
+            for run in runs(price):
+                made = make(asked.folder / f"seed-{seed}", run, seed)
+                start = made.measured("sft")["gold"]["value"]
+                for stage, name in run.arms.items():
+                    one = made.measured(stage)
+                    point = (one["kl"]["value"], one["gold"]["value"] - start)
+                    found.setdefault((name, price), []).append(point)
+        dots = [_dot(*of, points) for of, points in found.items()]
+        rows = [
+            {"method": name, "price": price, "points": points}
+            for (name, price), points in found.items()
+        ]
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_text(json.dumps(rows, indent=1) + "\n")
+        asked.drawing.write_text(chart(dots), encoding="utf-8")
+    print("| method | price | KL, nats | truth, change from SFT |\n|---|---|---|---|")
+    for dot in sorted(dots, key=lambda one: (one.method, one.kl)):
+        print(f"| {dot.method} | {dot.price:g} | {dot.kl:.1f} | {dot.gain:+.2f} {dot.said} |")
+
+
+def _dot(method: str, price: float, points: list[tuple[float, float]]) -> Dot:
+    kl, gains = zip(*points, strict=True)
+    low = high = None
+    if len(gains) > 1:
+        gain = mean(gains)
+        low, high = gain.low, gain.high
+    return Dot(
+        method=method,
+        price=price,
+        kl=sum(kl) / len(kl),
+        gain=sum(gains) / len(gains),
+        low=low,
+        high=high,
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    main(tyro.cli(Frontier, description=__doc__))

@@ -1,0 +1,101 @@
+"""The picture of `bench.frontier`: KL from SFT to the right, the truth gained upwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accord.evals.report.charts import scales, svg
+
+COLOURS = ("#0072b2", "#c44f00", "#007a5a", "#8a3ea8")
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 380.0, 52.0, 16.0, 44.0, 40.0
+STYLE = (
+    "text{font:12px system-ui,sans-serif;fill:#222}.grid{stroke:#e3e6ea;fill:none}"
+    ".zero{stroke:#555;fill:none}.line{fill:none;stroke:currentColor;stroke-width:1.9}"
+    ".dot{fill:currentColor}.range{stroke:currentColor;stroke-width:1.2;opacity:.5}"
+)
+LABEL = "Change of the truth from SFT against KL from SFT in nats, for each method and price"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dot:
+    """One method at one price, over all seeds."""
+
+    method: str
+    price: float
+    kl: float
+    """Mean over seeds, nats an answer."""
+    gain: float
+    """Mean over seeds of the change of the truth from SFT."""
+    low: float | None
+    high: float | None
+    """Ends of its 95% interval over seeds; None with one seed."""
+
+    @property
+    def said(self) -> str:
+        """The interval in brackets."""
+        return "" if self.low is None else f"[{self.low:+.2f}, {self.high:+.2f}]"
+
+
+def chart(dots: Sequence[Dot]) -> str:
+    """A drawing that stands alone; a line joins the prices of a method in order of KL."""
+    ends = [y for dot in dots for y in (dot.gain, dot.low, dot.high) if y is not None]
+    x = scales.Scale(0.0, 1.06 * max(dot.kl for dot in dots), LEFT, WIDTH - RIGHT)
+    y = scales.Scale(*scales.span([*ends, 0.0]), HEIGHT - BOTTOM, TOP)
+    parts = [svg.element("rect", width="100%", height="100%", fill="#fff"), *_axes(x, y)]
+    for number, method in enumerate(dict.fromkeys(dot.method for dot in dots)):
+        own = sorted((dot for dot in dots if dot.method == method), key=lambda dot: dot.kl)
+        parts += _line(own, COLOURS[number], x, y)
+        at = LEFT + 90.0 * number
+        parts.append(svg.element("path", d=f"M{at:g} 14h24", css="line", color=COLOURS[number]))
+        parts.append(svg.words(method, x=at + 30, y=18.0))
+    return (
+        svg.element(
+            "svg",
+            f"<style>{STYLE}</style>",
+            *parts,
+            xmlns="http://www.w3.org/2000/svg",
+            viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
+            role="img",
+            aria_label=LABEL,
+        )
+        + "\n"
+    )
+
+
+def _axes(x: scales.Scale, y: scales.Scale) -> list[str]:
+    rows, columns = scales.ticks(y.low, y.high, 6), scales.ticks(x.low, x.high, 8)
+    return [
+        *(
+            svg.element(
+                "path",
+                d=f"M{LEFT:g} {y(at):.1f}H{WIDTH - RIGHT:g}",
+                css="grid" if abs(at) > 1e-9 else "zero",
+            )
+            for at in rows
+        ),
+        *(
+            svg.words(text, x=LEFT - 6, y=y(at) + 4, anchor="end")
+            for at, text in zip(rows, scales.labels(rows), strict=True)
+        ),
+        *(
+            svg.words(text, x=x(at), y=HEIGHT - BOTTOM + 16, anchor="middle")
+            for at, text in zip(columns, scales.labels(columns), strict=True)
+        ),
+        svg.words("KL from SFT, nats an answer", x=WIDTH - RIGHT, y=HEIGHT - 6, anchor="end"),
+        svg.words("truth, change from SFT", x=4.0, y=TOP - 8),
+    ]
+
+
+def _line(own: Sequence[Dot], colour: str, x: scales.Scale, y: scales.Scale) -> list[str]:
+    way = "M" + "L".join(f"{x(dot.kl):.1f} {y(dot.gain):.1f}" for dot in own)
+    parts = [svg.element("path", d=way, css="line", color=colour)]
+    for dot in own:
+        at, height = x(dot.kl), y(dot.gain)
+        if dot.low is not None and dot.high is not None:
+            bar = f"M{at:.1f} {y(dot.low):.1f}V{y(dot.high):.1f}"
+            parts.append(svg.element("path", d=bar, css="range", color=colour))
+        told = svg.title(f"{dot.method} at {dot.price:g}: {dot.gain:+.2f} at {dot.kl:.1f} nats")
+        parts.append(svg.element("circle", told, cx=at, cy=height, r=3.2, css="dot", color=colour))
+        parts.append(svg.words(f"{dot.price:g}", x=at + 5, y=height - 6))
+    return parts
