@@ -17,7 +17,6 @@ from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
-from unittest import mock
 
 from tests.cli.small import ROOT, environment
 
@@ -75,11 +74,18 @@ def accord(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
-    around = environment()
-    around["PYTHONPATH"] = os.pathsep.join((around["PYTHONPATH"], str(ROOT)))
-    with mock.patch.dict(os.environ, around):
+    before, around = dict(os.environ), environment()
+    os.environ |= around | {"PYTHONPATH": os.pathsep.join((around["PYTHONPATH"], str(ROOT)))}
+    try:
         forkserver.ensure_running()
+    finally:
+        _surround(before)
     return context
+
+
+def _surround(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
 
 
 def _command(words: tuple[str, ...], cwd: Path, around: dict[str, str], place: str) -> None:
@@ -91,8 +97,7 @@ def _command(words: tuple[str, ...], cwd: Path, around: dict[str, str], place: s
     )
     assert PRELOADED in sys.modules
     os.chdir(cwd)
-    os.environ.clear()
-    os.environ.update(around)
+    _surround(around)
     sys.argv = ["accord", *words]
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()

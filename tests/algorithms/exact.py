@@ -20,7 +20,8 @@ from accord.algorithms import direct, group_rl, ppo
 from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import fresh_state
 from accord.algorithms.group_rl import GroupConfig
-from accord.algorithms.settings import DPOConfig, IPOConfig, PPOConfig
+from accord.algorithms.settings import DPOConfig, IPOConfig, KTOConfig, PPOConfig
+from accord.algorithms.thumbs import TokenThumbs, from_pairs
 from accord.core.types import Comparison, Conversation, Message, Speaker
 from accord.models.role import Role, ScalarHead
 from accord.rollout.engine import TorchSampler
@@ -50,6 +51,16 @@ def optimum(reference: Tensor, beta: float) -> Tensor:
     """pi_ref exp(r / beta) / Z."""
     weight = reference * (TABLE.double() / beta).exp()
     return weight / weight.sum()
+
+
+def whitened_optimum(reference: Tensor, beta: float) -> Tensor:
+    """pi exp(r / (beta s)) / Z, where s is the deviation of r under that policy itself."""
+    reward_N, scale = TABLE.double(), 1.0
+    for _ in range(200):
+        policy = optimum(reference, beta * scale)
+        mean = (policy * reward_N).sum()
+        scale = (policy * (reward_N - mean) ** 2).sum().sqrt().item()
+    return policy
 
 
 def ipo_optimum(reference: Tensor, beta: float) -> Tensor:
@@ -123,14 +134,16 @@ def solve_with_critic(folder: Path, config: PPOConfig, *, seed: int = 0) -> tupl
 
 
 def align(
-    folder: Path, config: DPOConfig | IPOConfig, *, steps: int, seed: int = 0
+    folder: Path, config: DPOConfig | IPOConfig | KTOConfig, *, steps: int, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """(distribution of the reference, of the policy trained on every pair)."""
+    """(distribution of the reference, of the policy trained on every pair, or on its thumbs)."""
     policy = Role(load(folder, train_all=True), packing=False)
     reference = Role(load(folder), packing=False)
     before = distribution(reference)
-    data = TokenComparisons.build(every_pair(), _tokens, max_tokens=16)
-    none = TokenComparisons.build([], _tokens, max_tokens=16)
+    data, none = (
+        from_all(config, TokenComparisons.build(pairs, _tokens, max_tokens=16))
+        for pairs in (every_pair(), ())
+    )
     known = direct.reference_logprobs(reference, data, range(len(data)), 8192)
     rows = direct.train(
         config,
@@ -147,6 +160,13 @@ def align(
     for _ in rows:
         pass
     return before, distribution(policy)
+
+
+def from_all(config: object, pairs: TokenComparisons) -> TokenComparisons | TokenThumbs:
+    """What this objective learns from."""
+    if isinstance(config, KTOConfig):
+        return TokenThumbs(from_pairs(pairs)[0], max_tokens=16)
+    return pairs
 
 
 def every_pair() -> Iterator[Comparison]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from torch import Tensor
 
 from accord.algorithms.settings import (
     Denominator,
@@ -12,6 +13,7 @@ from accord.algorithms.settings import (
     KLEstimator,
     KLPlace,
     KLSettings,
+    KTOConfig,
     OptimizerSettings,
     PPOConfig,
     RLOOConfig,
@@ -29,6 +31,7 @@ from tests.algorithms.exact import (
     score,
     solve,
     solve_with_critic,
+    whitened_optimum,
 )
 from tests.algorithms.test_rollouts import rollout
 from tests.models.workshop import Folders
@@ -127,3 +130,44 @@ def test_ipo_converges_to_its_own_closed_form(folder_of: Folders) -> None:
     before, after = align(folder_of("llama", vocab_size=TOKENS), config, steps=300)
     assert distance(after, ipo_optimum(before, 0.5)) < 0.05
     assert distance(ipo_optimum(before, 0.5), optimum(before, BETA)) > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.study
+def test_grpo_ends_elsewhere(folder_of: Folders) -> None:
+    """Rewards over their deviation make the policy sharper or softer, as if at another price, and
+    k3 in the loss is the gradient of another divergence.
+    """
+    usual = GRPOConfig(
+        steps=300,
+        batch_prompts=1,
+        samples=192,
+        max_tokens=3,
+        missing_stop_score=None,
+        score_clip=None,
+        kl=KLSettings(coefficient=BETA, estimator=KLEstimator.K3, place=KLPlace.LOSS),
+        optimizer=decaying(4e-3),
+    )
+    before, after = solve(folder_of("llama", vocab_size=TOKENS), usual)
+    best = optimum(before, BETA)
+    tell("GRPO", "the optimum", best, before, after)
+    whitened = whitened_optimum(before, BETA)
+    tell("GRPO", "that of rewards over their deviation", whitened, before, after)
+    assert distance(after, best) < distance(before, best)
+
+
+@pytest.mark.slow
+@pytest.mark.study
+def test_kto_comes_nearer_to_the_optimum(folder_of: Folders) -> None:
+    """On thumbs of the same preferences; its own optimum is another one."""
+    config = KTOConfig(beta=BETA, batch_prompts=63, optimizer=decaying(4e-3))
+    before, after = align(folder_of("llama", vocab_size=TOKENS), config, steps=300)
+    best = optimum(before, BETA)
+    tell("KTO", "the optimum", best, before, after)
+    assert distance(after, best) < distance(before, best)
+
+
+def tell(who: str, whose: str, goal: Tensor, before: Tensor, after: Tensor) -> None:
+    """For `make study`, which shows what is printed."""
+    start, end = distance(before, goal), distance(after, goal)
+    print(f"{who}: total variation from {whose} {end:.3f}, from {start:.3f} at the start")
