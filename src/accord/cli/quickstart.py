@@ -39,7 +39,7 @@ reward model, PPO, and an evaluation beside prompting and best-of-4. Downloads 9
 first use. About ten minutes on two cores, fifteen with --all, where nothing else runs
 on them.
 tiny:  a model of 430,000 weights made from scratch, on text from a grammar whose
-truth is known; every stage from pretraining on. No download; 77 seconds on two cores
+truth is known; every stage from pretraining on. No download; 80 seconds on two cores
 with nothing else to do (a processor with AVX-512 and bfloat16, 2026-11-21)."""
 
 
