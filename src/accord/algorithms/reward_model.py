@@ -166,6 +166,7 @@ def _of_head(
             tier_GK=ranked.tier_GK.to(device),
             weight_G=(ranked.weight_G * draw_U[ranked.unit_G]).to(device),
             margin_G=ranked.margin_G.to(device),
+            first_margin_G=ranked.first_margin_G.to(device),
             global_weight=totals.rankings.weight,
             global_clear=totals.rankings.clear,
         )
