@@ -29,7 +29,8 @@ class PairBatch:
 
     `first_B` and `second_B` index `rows`; `response_ids` are the rows' numbers in the data set;
     `units` are those that were asked for and `unit_B` says which of them, by its place, a pair is
-    of.
+    of. `all_bad_B` is true of a pair whose rater called none of the responses acceptable, whichever
+    is the better.
     """
 
     units: list[int]
@@ -41,6 +42,7 @@ class PairBatch:
     label_B: Tensor
     weight_B: Tensor
     margin_B: Tensor
+    all_bad_B: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class _Columns:
     label: array[float] = field(default_factory=lambda: array("d"))
     weight: array[float] = field(default_factory=lambda: array("d"))
     margin: array[float] = field(default_factory=lambda: array("d"))
+    all_bad: array[int] = field(default_factory=lambda: array("b"))
     pair_offsets: array[int] = field(default_factory=lambda: array("q", [0]))
     response_offsets: array[int] = field(default_factory=lambda: array("q", [0]))
     rankings: _RankingColumns = field(default_factory=_RankingColumns)
@@ -131,6 +134,7 @@ class TokenComparisons:
         self.label_P = np.array(columns.label, dtype=np.float32)
         self.weight_P = np.array(columns.weight, dtype=np.float32)
         self.margin_P = np.array(columns.margin, dtype=np.float32)
+        self.all_bad_P = np.array(columns.all_bad, dtype=np.bool_)
         self._pairs = columns.pair_offsets
         self._responses = columns.response_offsets
         self._rankings = columns.rankings
@@ -205,6 +209,7 @@ class TokenComparisons:
             label_B=torch.from_numpy(self.label_P[pairs]),
             weight_B=torch.from_numpy(self.weight_P[pairs]),
             margin_B=torch.from_numpy(self.margin_P[pairs]),
+            all_bad_B=torch.from_numpy(self.all_bad_P[pairs]),
         )
 
     def rankings(self, batch: PairBatch) -> Rankings:
@@ -292,6 +297,7 @@ class _Unit:
                 columns.label.append(pair.label)
                 columns.weight.append(one.training_weight / len(pairs))
                 columns.margin.append(one.margin + (ahead if _of_best(one, pair) else 0.0))
+                columns.all_bad.append(one.all_bad)
             self._rank(one, start, ahead, columns.rankings)
         columns.rankings.of_unit.append(len(columns.rankings.weight))
         columns.pair_offsets.append(len(columns.first))

@@ -187,6 +187,26 @@ def test_kto_learns_from_comparisons_and_thumbs(tmp_path: Path, base: Artifact) 
     assert all(row["preference/kl"] >= 0 for row in rows)
 
 
+def test_answers_that_are_all_bad_are_counted_and_none_of_them_is_good(
+    tmp_path: Path, base: Artifact
+) -> None:
+    """A tie of them too; they enter the balance, so that good ones weigh twice here. Alone they are
+    refused."""
+    pairs = [pair(i) for i in range(4)]
+    bad = [pair(4, all_bad=True), pair(5, label=0.5, all_bad=True)]
+    context, found, told = run(
+        tmp_path / "a", base, KTOConfig(**SMALL), name="kto", preferences=[*pairs, *bad]
+    )
+    assert (context.notes["all_bad_pairs"], context.notes["ties_left_out"]) == (2, 0)
+    assert any("2 pairs are of answers called all bad" in text for text in told)
+    # Each side of a pair weighs half of it.
+    assert context.notes["desirable"] == {"answers": pytest.approx(2), "weight": pytest.approx(2)}
+    assert context.notes["undesirable"] == {"answers": pytest.approx(4), "weight": 1.0}
+    assert len(found) == 2
+    with pytest.raises(DataError, match="called good and answers that were called bad"):
+        run(tmp_path / "b", base, KTOConfig(**SMALL), name="kto", preferences=bad)
+
+
 def test_weights_out_of_the_papers_bounds_are_told(tmp_path: Path, base: Artifact) -> None:
     config = KTOConfig(desirable=3.0, **SMALL)
     _, _, told = run(tmp_path, base, config, name="kto", preferences=[pair(i) for i in range(4)])

@@ -122,8 +122,8 @@ class KTOConfig:
     """Weight of answers that were called bad. None: 1, or as much more as brings that ratio to 4/3
     at most."""
     learn_from: Literal["all", "comparisons", "feedback"] = "all"
-    """Comparisons (the better answer is desirable, the worse one undesirable), thumbs up and down,
-    or whichever of the two there are."""
+    """Comparisons (the better answer is desirable, the worse one undesirable; neither is desirable
+    where all were called bad), thumbs up and down, or whichever of the two there are."""
     epochs: float = 1.0
     """Passes over the answers."""
     batch_prompts: int = 16

@@ -253,8 +253,9 @@ def _tell_strengths(context: StageContext, train: TokenComparisons) -> None:
 def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Split, TokenThumbs]:
     """Training and held-out answers that were called good or bad; what is left out is listed.
 
-    Of comparisons the better side is good and the worse one bad; ties are left out, counted and
-    told. Raises DataError where no training answer is left.
+    Of comparisons the better side is good and the worse one bad, or both are bad where all answers
+    were called bad; other ties are left out. Pairs of either kind are counted and told. Raises
+    DataError where no training answer is left.
     """
     limit = row_limit(roles, max_tokens)
     found: dict[Split, TokenThumbs] = {}
@@ -262,7 +263,7 @@ def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Spl
     for split in (Split.TRAIN, Split.DEV):
         known, single = Sieve(roles.template, limit, split), Sieve(roles.template, limit, split)
         pairs, _ = known.comparisons(data.comparisons(context, split))
-        units, ties = from_pairs(pairs)
+        units, ties, all_bad = from_pairs(pairs)
         units += [[one] for one in single.thumbs(data.feedback(context, split))]
         found[split] = TokenThumbs(units, max_tokens=limit)
         sieves += [known, single]
@@ -273,6 +274,9 @@ def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Spl
             context.note("ties_left_out", ties)
             if ties:
                 context.tell(f"{ties} tied pairs are left out: a tie calls no answer good or bad")
+            context.note("all_bad_pairs", all_bad)
+            if all_bad:
+                context.tell(f"{all_bad} pairs are of answers called all bad: both are undesirable")
     list_left_out(context, *sieves)
     if not len(found[Split.TRAIN]):
         raise DataError(
