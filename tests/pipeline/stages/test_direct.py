@@ -148,12 +148,15 @@ def test_strengths_are_margins_in_training_and_held_out(tmp_path: Path, base: Ar
     assert any("strength_margin changes nothing" in text for text in told)
 
 
-def test_strengths_are_margins_of_a_reward_model(tmp_path: Path, base: Artifact) -> None:
+@pytest.mark.parametrize("objective", ["bradley-terry", "plackett-luce"])
+def test_strengths_are_margins_of_a_reward_model(
+    tmp_path: Path, base: Artifact, objective: Any
+) -> None:
     """The same lead d costs ln(1 + e^-d) without the setting and ln(1 + e^(m - d)) with it."""
     shared: dict[str, Any] = {"adapter": AdapterSettings(rank=2), "scale_prompts": 2}
     losses = []
     for most in (0.0, 3.0):
-        config = RewardConfig(strength_margin=most, **shared)
+        config = RewardConfig(objective=objective, strength_margin=most, **shared)
         context, found, _ = run(
             tmp_path,
             base,
