@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,9 @@ def test_a_batch_is_cut_between_units() -> None:
     assert [part.response_ids for part in parts] == [[3], [1, 2], [0]]
 
 
+OTHER = Conversation.of("Which else?")
+
+
 def comparison(tiers: tuple[int, ...], **more: float) -> Comparison:
     answers = tuple(f"answer {number}" for number in range(len(tiers)))
     return Comparison(
@@ -107,11 +111,60 @@ def test_comparisons_as_good_and_bad_answers(
 ) -> None:
     """Each side of a pair has half of its weight; a tie calls neither good."""
     pairs = TokenComparisons.build([row], template(tiny_folder).tokenize_answer, max_tokens=500)
-    units, found = from_pairs(pairs)
-    assert found == ties
+    units, found, all_bad = from_pairs(pairs)
+    assert (found, all_bad) == (ties, 0)
     told = [one for unit in units for one in unit]
     assert [one.label for one in told] == pytest.approx(labels, abs=1e-6)
     assert [one.weight for one in told] == pytest.approx(weights, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "weights", "ties", "bad"),
+    [
+        ([comparison((0, 1), weight=3.0, all_bad=True)], [0, 0], [1.5, 1.5], 0, 1),
+        ([comparison((0, 0), all_bad=True)], [0, 0], [0.5, 0.5], 0, 1),
+        ([comparison((0, 1), label=0.5, all_bad=True)], [0, 0], [0.5, 0.5], 0, 1),
+        ([comparison((0, 1), label=0.7, all_bad=True)], [0, 0], [0.5, 0.5], 0, 1),
+        ([comparison((0, 1, 1), all_bad=True)], [0, 0, 0], [1 / 3, 1 / 3, 1 / 3], 0, 3),
+        # Another rater called the first one good, a third saw no difference.
+        (
+            [
+                comparison((0, 1), weight=1.0, all_bad=True),
+                comparison((0, 1), weight=3.0),
+                comparison((0, 0)),
+            ],
+            [0.75, 0],
+            [2, 2],
+            1,
+            1,
+        ),
+    ],
+)
+def test_answers_that_are_all_bad_are_undesirable_by_hand(
+    tiny_folder: Path,
+    rows: list[Comparison],
+    labels: list[float],
+    weights: list[float],
+    ties: int,
+    bad: int,
+) -> None:
+    """Both sides of a pair, whichever is the better; the weight of a comparison stays its own."""
+    pairs = TokenComparisons.build(rows, template(tiny_folder).tokenize_answer, max_tokens=500)
+    assert int(pairs.all_bad_P.sum()) == bad
+    units, found, all_bad = from_pairs(pairs)
+    assert (found, all_bad) == (ties, bad)
+    told = [one for unit in units for one in unit]
+    assert [one.label for one in told] == pytest.approx(labels, abs=1e-6)
+    assert [one.weight for one in told] == pytest.approx(weights, abs=1e-6)
+
+
+def test_a_pair_knows_whether_its_answers_were_all_bad(tiny_folder: Path) -> None:
+    """In the order of the batch; to objectives of pairs the order of bad answers is as any."""
+    rows = [comparison((0, 1, 2)), replace(comparison((1, 0), all_bad=True), prompt=OTHER)]
+    tokenize = template(tiny_folder).tokenize_answer
+    data = TokenComparisons.build(rows, tokenize, max_tokens=500)
+    assert data.batch([1, 0]).all_bad_B.tolist() == [True, False, False, False]
+    assert data.batch([1]).label_B.tolist() == [1.0]
 
 
 @pytest.mark.parametrize(

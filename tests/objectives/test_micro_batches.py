@@ -168,7 +168,7 @@ OBJECTIVES: dict[str, tuple[Callable[[Columns, Columns], Loss], tuple[str, ...],
     "reward.davidson": (davidson, ("first_B", "second_B", "margin_B", *PAIR), "second_B"),
     "reward.plackett_luce": (
         plackett_luce,
-        ("score_GK", "tier_GK", "weight_G", "margin_G"),
+        ("score_GK", "tier_GK", "weight_G", "margin_G", "first_margin_G"),
         "score_GK",
     ),
     "reward.centring": (centring, ("first_B", "second_B", *PAIR), "first_B"),

@@ -19,13 +19,18 @@ from accord.objectives.loss import Loss
 scores = st.floats(-20, 20)
 
 
-def ranked(score: list[float], tier: list[int], *, margin: float = 0.0) -> Loss:
+def ranked(
+    score: list[float], tier: list[int], *, margin: float = 0.0, first_margin: float | None = None
+) -> Loss:
     """Loss of one ranking in float64."""
     return reward.plackett_luce(
         score_GK=torch.tensor([score], dtype=torch.float64),
         tier_GK=torch.tensor([tier]),
         weight_G=torch.ones(1, dtype=torch.float64),
         margin_G=torch.tensor([margin], dtype=torch.float64),
+        first_margin_G=None
+        if first_margin is None
+        else torch.tensor([first_margin], dtype=torch.float64),
         global_weight=1.0,
         global_clear=float(max(tier) > 0),
     )
@@ -85,6 +90,18 @@ def test_plackett_luce_by_hand_of_equal_scores() -> None:
     assert ranked([0.3] * 3, [0, 0, 0]).metrics == {}
 
 
+def test_plackett_luce_by_hand_of_a_margin_of_the_best() -> None:
+    """Scores 2, 1, 0, of which the best should lead by ln 2: ln(1 + 2/e + 2/e^2) + ln(1 + 1/e).
+    Of two it is added to the margin of all."""
+    second = math.log(1 + 1 / math.e)
+    found = ranked([2.0, 1.0, 0.0], [0, 1, 2], first_margin=math.log(2)).value.item()
+    assert found == pytest.approx(math.log(1 + 2 / math.e + 2 / math.e**2) + second, abs=1e-12)
+    none = ranked([2.0, 1.0, 0.0], [0, 1, 2], first_margin=0.0)
+    assert torch.equal(none.value, ranked([2.0, 1.0, 0.0], [0, 1, 2]).value)
+    alone = ranked([1.0, 0.0], [0, 1], margin=0.25, first_margin=0.5).value.item()
+    assert alone == pytest.approx(pair(1.0, 0.0, 1.0, 0.75), abs=1e-12)
+
+
 def test_plackett_luce_by_hand_of_weights_and_absent_places() -> None:
     """(2 * ln(1 + 1/e) + 1 * ln 2) / 3; a place without a response changes nothing."""
     loss = reward.plackett_luce(
@@ -135,6 +152,7 @@ def test_plackett_luce_gradient() -> None:
             tier_GK=tier_GK,
             weight_G=torch.tensor([1.0, 0.5, 2.0], dtype=torch.float64),
             margin_G=torch.tensor([0.0, 0.3, 0.2], dtype=torch.float64),
+            first_margin_G=torch.tensor([0.4, 0.0, 0.1], dtype=torch.float64),
             global_weight=3.5,
             global_clear=1.5,
         ).value

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.core.types import Comparison, Conversation
+from accord.core.types import Comparison, Conversation, Pair
 from accord.models.ragged import micro_batches
 from accord.text.tokenized import Tokenized, TokenRow, TokenRows
 
@@ -29,7 +29,8 @@ class PairBatch:
 
     `first_B` and `second_B` index `rows`; `response_ids` are the rows' numbers in the data set;
     `units` are those that were asked for and `unit_B` says which of them, by its place, a pair is
-    of.
+    of. `all_bad_B` is true of a pair whose rater called none of the responses acceptable, whichever
+    is the better.
     """
 
     units: list[int]
@@ -41,6 +42,7 @@ class PairBatch:
     label_B: Tensor
     weight_B: Tensor
     margin_B: Tensor
+    all_bad_B: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,16 @@ class Rankings:
     `row_GK` index its rows and `tier_GK` rank them from 0, the best; where a ranking is shorter the
     tier is -1. `unit_G` is the place of a ranking's unit among the batch's, `weight_G` its weight
     over the choices that it is made of (one less than its responses), so that a prompt weighs the
-    same however many responses it has. `margin_G` is what a better tier should lead by. A soft
-    label is two rankings, one for each side, that share the weight.
+    same however many responses it has. `margin_G` is what a better tier should lead by, and
+    `first_margin_G` what the best one should lead by beyond that. A soft label is two rankings, one
+    for each side, that share the weight.
     """
 
     row_GK: Tensor
     tier_GK: Tensor
     weight_G: Tensor
     margin_G: Tensor
+    first_margin_G: Tensor
     unit_G: Tensor
 
 
@@ -71,6 +75,7 @@ class _RankingColumns:
     offsets: array[int] = field(default_factory=lambda: array("q", [0]))
     weight: array[float] = field(default_factory=lambda: array("d"))
     margin: array[float] = field(default_factory=lambda: array("d"))
+    first_margin: array[float] = field(default_factory=lambda: array("d"))
     of_unit: array[int] = field(default_factory=lambda: array("q", [0]))
 
 
@@ -78,18 +83,24 @@ class _RankingColumns:
 class _Columns:
     """Pair columns while they grow: flat arrays, a tenth of what lists of numbers take."""
 
+    strength_margin: float
     first: array[int] = field(default_factory=lambda: array("q"))
     second: array[int] = field(default_factory=lambda: array("q"))
     label: array[float] = field(default_factory=lambda: array("d"))
     weight: array[float] = field(default_factory=lambda: array("d"))
     margin: array[float] = field(default_factory=lambda: array("d"))
+    all_bad: array[int] = field(default_factory=lambda: array("b"))
     pair_offsets: array[int] = field(default_factory=lambda: array("q", [0]))
     response_offsets: array[int] = field(default_factory=lambda: array("q", [0]))
     rankings: _RankingColumns = field(default_factory=_RankingColumns)
     kept: list[int] = field(default_factory=list)
     too_long: list[int] = field(default_factory=list)
     weightless: list[int] = field(default_factory=list)
+    by_strength: Counter[int] = field(default_factory=Counter)
 
+
+STRONGEST = 4
+"""A comparison of this strength has the whole `strength_margin`."""
 
 MOST_RESPONSES = 16
 """That comparisons of others may grow a unit to. Without an end, a data set in which one response
@@ -115,11 +126,15 @@ class TokenComparisons:
         """Places of those left out because a response exceeds the limit."""
         self.weightless = columns.weightless
         """Places of those left out because they weigh nothing."""
+        self.by_strength = columns.by_strength
+        """How many comparisons there are of each strength, of those whose strength can be a margin:
+        they are no tie and bring no margin of their own."""
         self.first_P = np.array(columns.first, dtype=np.int64)
         self.second_P = np.array(columns.second, dtype=np.int64)
         self.label_P = np.array(columns.label, dtype=np.float32)
         self.weight_P = np.array(columns.weight, dtype=np.float32)
         self.margin_P = np.array(columns.margin, dtype=np.float32)
+        self.all_bad_P = np.array(columns.all_bad, dtype=np.bool_)
         self._pairs = columns.pair_offsets
         self._responses = columns.response_offsets
         self._rankings = columns.rankings
@@ -131,14 +146,18 @@ class TokenComparisons:
         tokenize: Tokenize,
         *,
         max_tokens: int,
+        strength_margin: float = 0.0,
         on_left_out: Callable[[Comparison], None] = lambda comparison: None,
     ) -> TokenComparisons:
         """Tokenise comparisons, read once and not kept.
 
         One with a response over `max_tokens`, or of weight 0, is left out, its place noted and
-        `on_left_out` called with it.
+        `on_left_out` called with it. `strength_margin` is the margin of one of strength 4 that has
+        none of its own; strengths 3, 2 and 1 have 2/3, 1/3 and 0 of it (Touvron et al. 2023,
+        arXiv:2307.09288, table 27). A strength is of the best answer: it says nothing of the pairs
+        behind it.
         """
-        columns = _Columns()
+        columns = _Columns(strength_margin)
 
         def rows() -> Iterator[Tokenized]:
             unit = _Unit(None)
@@ -190,6 +209,7 @@ class TokenComparisons:
             label_B=torch.from_numpy(self.label_P[pairs]),
             weight_B=torch.from_numpy(self.weight_P[pairs]),
             margin_B=torch.from_numpy(self.margin_P[pairs]),
+            all_bad_B=torch.from_numpy(self.all_bad_P[pairs]),
         )
 
     def rankings(self, batch: PairBatch) -> Rankings:
@@ -209,6 +229,9 @@ class TokenComparisons:
             tier_GK=tier_GK,
             weight_G=torch.tensor([known.weight[g] for g, _ in of], dtype=torch.float32),
             margin_G=torch.tensor([known.margin[g] for g, _ in of], dtype=torch.float32),
+            first_margin_G=torch.tensor(
+                [known.first_margin[g] for g, _ in of], dtype=torch.float32
+            ),
             unit_G=torch.tensor([n for _, n in of], dtype=torch.long),
         )
 
@@ -264,31 +287,50 @@ class _Unit:
             return []
         for one in self._judged:
             pairs = list(one.pairs())
+            ahead = 0.0
+            if one.strength is not None and _graded(one):
+                columns.by_strength[one.strength] += 1
+                ahead = columns.strength_margin * (one.strength - 1) / (STRONGEST - 1)
             for pair in pairs:
                 columns.first.append(start + self._place[one.responses[pair.first]])
                 columns.second.append(start + self._place[one.responses[pair.second]])
                 columns.label.append(pair.label)
                 columns.weight.append(one.training_weight / len(pairs))
-                columns.margin.append(one.margin)
-            self._rank(one, start, columns.rankings)
+                columns.margin.append(one.margin + (ahead if _of_best(one, pair) else 0.0))
+                columns.all_bad.append(one.all_bad)
+            self._rank(one, start, ahead, columns.rankings)
         columns.rankings.of_unit.append(len(columns.rankings.weight))
         columns.pair_offsets.append(len(columns.first))
         columns.response_offsets.append(start + len(self._answers))
         return self._answers
 
-    def _rank(self, one: Comparison, start: int, columns: _RankingColumns) -> None:
+    def _rank(self, one: Comparison, start: int, ahead: float, columns: _RankingColumns) -> None:
         """Write a comparison as a ranking, or a soft label as one ranking for each side."""
-        sides = [(one.tiers, 1.0, one.margin)]
+        sides = [(one.tiers, 1.0, 1.0)]
         if one.label is not None and one.label != 0.5:
-            toward = one.margin if one.label > 0.5 else -one.margin
+            toward = 1.0 if one.label > 0.5 else -1.0
             sides = [((0, 1), one.label, toward), ((1, 0), 1 - one.label, -toward)]
         elif one.label is not None:
             sides = [((0, 0), 1.0, 0.0)]
-        for tiers, share, margin in sides:
+        for tiers, share, toward in sides:
             if share == 0:
                 continue
             columns.response.extend(start + self._place[text] for text in one.responses)
             columns.tier.extend(tiers)
             columns.offsets.append(len(columns.response))
             columns.weight.append(one.training_weight * share / (len(tiers) - 1))
-            columns.margin.append(margin)
+            columns.margin.append(toward * one.margin)
+            columns.first_margin.append(toward * ahead)
+
+
+def _graded(one: Comparison) -> bool:
+    """Whether a strength can be a margin: nothing else says it, and one answer is better."""
+    tied = len(set(one.tiers)) == 1 if one.label is None else one.label == 0.5
+    return one.margin == 0 and not tied
+
+
+def _of_best(one: Comparison, pair: Pair) -> bool:
+    """Whether a pair is one of the best tier's leads."""
+    if one.label is not None:
+        return pair.label != 0.5
+    return one.tiers[pair.first] == 0 < one.tiers[pair.second]

@@ -32,7 +32,7 @@ Figures = tuple[Tensor, dict[str, Tensor]]
 """A loss and the metrics of a part of a batch, as objectives give them."""
 
 
-class Totals(NamedTuple):
+class Denominators(NamedTuple):
     """Denominators of a whole batch: its pairs', and its rankings' where these are learned from."""
 
     pairs: pairs.Totals
@@ -95,14 +95,16 @@ def bootstrap(units: int, heads: int, seed: int) -> Tensor:
     return torch.from_numpy(drawn).float()
 
 
-def _totals(config: RewardConfig, data: TokenComparisons, whole: PairBatch) -> Totals:
+def _totals(config: RewardConfig, data: TokenComparisons, whole: PairBatch) -> Denominators:
     of_pairs = pairs.totals(label_B=whole.label_B, weight_B=whole.weight_B)
     if config.objective != "plackett-luce":
-        return Totals(of_pairs, None)
+        return Denominators(of_pairs, None)
     ranked = data.rankings(whole)
     told_G = (ranked.tier_GK > 0).any(1)
     weight_G = ranked.weight_G.double()
-    return Totals(of_pairs, pairs.Totals(float(weight_G.sum()), float(weight_G[told_G].sum())))
+    return Denominators(
+        of_pairs, pairs.Totals(float(weight_G.sum()), float(weight_G[told_G].sum()))
+    )
 
 
 def _learnt(
@@ -112,7 +114,7 @@ def _learnt(
     ranked: Rankings | None,
     draw_UH: Tensor,
     tie: Tensor | None,
-    totals: Totals,
+    totals: Denominators,
 ) -> Figures:
     """Mean loss of the heads, each on its own bootstrap sample, with figures of their mean score.
 
@@ -145,7 +147,7 @@ def _of_head(
     ranked: Rankings | None,
     draw_U: Tensor,
     tie: Tensor | None,
-    totals: Totals,
+    totals: Denominators,
 ) -> Figures:
     """Loss of one head's scores, each unit counted as often as it was drawn."""
     device = score_R.device
@@ -166,6 +168,7 @@ def _of_head(
             tier_GK=ranked.tier_GK.to(device),
             weight_G=(ranked.weight_G * draw_U[ranked.unit_G]).to(device),
             margin_G=ranked.margin_G.to(device),
+            first_margin_G=ranked.first_margin_G.to(device),
             global_weight=totals.rankings.weight,
             global_clear=totals.rankings.clear,
         )

@@ -122,25 +122,38 @@ class TokenThumbs:
         return tuple(int(token) for token in row.ids[: int(row.mask.argmax())])
 
 
-def from_pairs(data: TokenComparisons) -> tuple[list[list[Thumb]], int]:
-    """Answers of comparisons by unit, the better one desirable; and how many pairs were ties.
+class Called(NamedTuple):
+    """Answers of comparisons by unit, with how many pairs did not say which is good."""
+
+    units: list[list[Thumb]]
+    ties: int
+    """Pairs that called no answer good or bad, and were left out."""
+    all_bad: int
+    """Pairs of which both answers are undesirable."""
+
+
+def from_pairs(data: TokenComparisons) -> Called:
+    """Answers of comparisons as good and bad ones: of a pair the better one is desirable.
 
     Each side of a pair has half of the pair's weight, so that a prompt weighs what its comparison
     does. The first side is desirable with probability P(first better), the second with the rest of
-    it; an answer of several pairs has their weighted mean. A tie calls no answer good or bad, and
-    is left out.
+    it; an answer of several pairs has their weighted mean. Where all answers were called bad both
+    sides are undesirable, whichever is the better and in a tie too. Another tie calls no answer
+    good or bad, and is left out.
     """
     units: list[list[Thumb]] = []
-    ties = 0
+    ties = all_bad = 0
     for unit in range(len(data)):
         batch = data.batch([unit])
         good, all_ = [0.0] * len(batch.rows), [0.0] * len(batch.rows)
-        columns = (batch.first_B, batch.second_B, batch.label_B, batch.weight_B)
-        for first, second, label, weight in zip(*(c.tolist() for c in columns), strict=True):
-            if label == 0.5:
+        columns = (batch.first_B, batch.second_B, batch.label_B, batch.weight_B, batch.all_bad_B)
+        for first, second, label, weight, bad in zip(*(c.tolist() for c in columns), strict=True):
+            all_bad += bad
+            if label == 0.5 and not bad:
                 ties += 1
                 continue
-            for side, share in ((first, label), (second, 1 - label)):
+            shares = (0.0, 0.0) if bad else (label, 1 - label)
+            for side, share in zip((first, second), shares, strict=True):
                 good[side] += share * weight / 2
                 all_[side] += weight / 2
         thumbs = [
@@ -148,7 +161,7 @@ def from_pairs(data: TokenComparisons) -> tuple[list[list[Thumb]], int]:
         ]
         if thumbs:
             units.append(thumbs)
-    return units, ties
+    return Called(units, ties, all_bad)
 
 
 def balanced(config: KTOConfig, data: TokenThumbs) -> KTOConfig:

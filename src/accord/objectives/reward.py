@@ -152,6 +152,7 @@ def plackett_luce(
     tier_GK: Int[Tensor, "G K"],
     weight_G: Float[Tensor, " G"],
     margin_G: Float[Tensor, " G"],
+    first_margin_G: Float[Tensor, " G"] | None = None,
     global_weight: float,
     global_clear: float,
 ) -> Loss:
@@ -166,18 +167,19 @@ def plackett_luce(
 
     `tier_GK` ranks from 0, the best; negative: no response there. `margin_G` (score units) is
     added to whatever ranks below, so that a better tier must lead by it; negative on the side of a
-    soft label that is not favoured. `global_weight` is the batch's weight, `global_clear` that of
-    its rankings with two tiers or more. Metric: the weight of those in which the highest score
-    belongs to the best tier.
+    soft label that is not favoured. `first_margin_G` is more of it, for the best tier alone.
+    `global_weight` is the batch's weight, `global_clear` that of its rankings with two tiers or
+    more. Metric: the weight of those in which the highest score belongs to the best tier.
     Raises DataError for a batch without weight or a tier of more than `MOST_TIED`, InvariantError
     for mixed shapes.
     """
     same_shape(score=score_GK, tier=tier_GK)
-    same_shape(weight=weight_G, margin=margin_G)
+    first_G = torch.zeros_like(margin_G) if first_margin_G is None else first_margin_G
+    same_shape(weight=weight_G, margin=margin_G, first_margin=first_G)
     check_denominator("global_weight", global_weight)
     nll = [
-        _ranking_nll(score_K, tier_K, margin)
-        for score_K, tier_K, margin in zip(score_GK, tier_GK, margin_G, strict=True)
+        _ranking_nll(score_K, tier_K, margin, first)
+        for score_K, tier_K, margin, first in zip(score_GK, tier_GK, margin_G, first_G, strict=True)
     ]
     total = score_GK.sum() * 0.0  # a part without a ranking has a gradient too
     if nll:
@@ -245,7 +247,7 @@ def _tie_metrics(
     }
 
 
-def _ranking_nll(score_K: Tensor, tier_K: Tensor, margin: Tensor) -> Tensor:
+def _ranking_nll(score_K: Tensor, tier_K: Tensor, margin: Tensor, first: Tensor) -> Tensor:
     """Of one ranking, from its worst tier up."""
     nll = score_K.new_zeros(())
     below: Tensor | None = None
@@ -254,7 +256,8 @@ def _ranking_nll(score_K: Tensor, tier_K: Tensor, margin: Tensor) -> Tensor:
         subset_UM, share_U = _subsets(len(tied_M))
         left_UM = tied_M.masked_fill(~subset_UM.to(tied_M.device), -math.inf)
         if below is not None:
-            left_UM = torch.cat([left_UM, (below + margin).expand(len(left_UM), 1)], dim=1)
+            behind = margin + first if tier == 0 else margin
+            left_UM = torch.cat([left_UM, (below + behind).expand(len(left_UM), 1)], dim=1)
         nll = nll + (share_U.to(tied_M) * torch.logsumexp(left_UM, dim=1)).sum() - tied_M.sum()
         here = torch.logsumexp(tied_M, dim=0)
         below = here if below is None else torch.logaddexp(here, below)

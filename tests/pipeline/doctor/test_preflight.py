@@ -18,7 +18,7 @@ from accord.pipeline.doctor.forecast import forecast
 from accord.pipeline.doctor.visit import LOOKED
 from accord.pipeline.runner import run
 from accord.pipeline.stage import Stage, StageContext
-from accord.pipeline.stages import TRAINED, build
+from accord.pipeline.stages import EXAMINED, build
 from accord.pipeline.workspace import Workspace
 from accord.recipes import RECIPES
 from accord.store.datasets import write_dataset
@@ -117,7 +117,7 @@ def test_every_stage_that_trains_is_looked_at(tmp_path: Path) -> None:
     workspace = Workspace.create(tmp_path / "ws", "tiny")
     looked = {stage.name for stage in build(config, workspace) if stage.preflight is not None}
     assert looked == {"sft", "reward", *ALIGNED}
-    assert set(LOOKED) == set(TRAINED)
+    assert set(LOOKED) == set(EXAMINED)
 
 
 def test_every_check_is_on_its_page() -> None:

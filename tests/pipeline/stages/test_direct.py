@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,8 @@ from accord.algorithms.settings import (
     DPOConfig,
     IPOConfig,
     KTOConfig,
+    OptimizerSettings,
+    RewardConfig,
 )
 from accord.core.errors import ConfigError, DataError
 from accord.core.machine import Machine
@@ -26,8 +29,8 @@ from accord.models.tiny import make_tiny
 from accord.pipeline.artifact import Artifact
 from accord.pipeline.config import DIRECT, PipelineConfig
 from accord.pipeline.plan import possible
-from accord.pipeline.stage import Stage, StageContext
-from accord.pipeline.stages import KINDS, StageConfig, build, direct
+from accord.pipeline.stage import Body, Stage, StageContext
+from accord.pipeline.stages import KINDS, StageConfig, build, direct, reward
 from accord.pipeline.workspace import Workspace
 from accord.store.datasets import write_dataset
 
@@ -55,18 +58,21 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def run(
     folder: Path,
     base: Artifact,
-    config: DirectConfig,
+    config: DirectConfig | RewardConfig,
     *,
     name: str,
+    body: Body | None = None,
     machine: Machine = MACHINE,
+    dev: float = 0.0,
     **sets: Iterable[Comparison | Feedback],
 ) -> tuple[StageContext, list[dict[str, float]], list[str]]:
     """One stage over these sets, with what it said."""
+    folder.mkdir(exist_ok=True)
     inputs = {"base": base}
     for kind, rows in sets.items():
         place = folder / kind
         if not place.exists():
-            write_dataset(place, rows, kind=kind, source="test", dev=0.0)
+            write_dataset(place, rows, kind=kind, source="test", dev=dev)
         inputs[f"{kind}/own"] = Artifact(
             name=f"{kind}/own", kind=kind, key="1" * 16, folder=place, digest=kind
         )
@@ -88,7 +94,8 @@ def run(
         cache=folder / "cache",
         on_notice=told.append,
     )
-    rows = [dict(row) for row in direct.body(context, name=name)]
+    begun = direct.body(context, name=name) if body is None else body(context)
+    rows = [dict(row) for row in begun]
     return context, rows, told
 
 
@@ -121,6 +128,49 @@ def test_the_reference_is_read_once_for_all_stages(tmp_path: Path, base: Artifac
     assert len(kept(tmp_path)) == 3
 
 
+def test_strengths_are_margins_in_training_and_held_out(tmp_path: Path, base: Artifact) -> None:
+    """At the reference a pair with margin m costs ln(1 + e^m); strengths 4, 3, 2, 1 have 1, 2/3,
+    1/3, 0 of the setting, an own margin stays, and how many there are is noted and told."""
+    costs = [math.log1p(math.exp(m)) for m in (1, 2 / 3, 1 / 3, 0, 2, 0)]
+    rows = [pair(i, strength=4 - i) for i in range(4)]
+    rows += [pair(4, strength=4, margin=2.0), pair(5)]
+    still = OptimizerSettings(learning_rate=1e-12)
+    config = DPOConfig(**SMALL | {"batch_prompts": 6}, strength_margin=1.0, optimizer=still)
+    context, found, told = run(tmp_path / "a", base, config, name="dpo", preferences=rows)
+    assert found[0]["loss"] == pytest.approx(sum(costs) / 6, abs=1e-4)
+    assert context.notes["strengths"] == {"1": 1, "2": 1, "3": 1, "4": 1}
+    assert any("3 of 6 training comparisons have a margin" in text for text in told)
+    strong = [pair(i, strength=4) for i in range(8)]
+    _, found, _ = run(tmp_path / "b", base, config, name="dpo", dev=0.5, preferences=strong)
+    assert found[-1]["preference/dev_loss"] == pytest.approx(costs[0], abs=1e-4)
+    plain = [pair(i, strength=1) for i in range(6)]
+    _, _, told = run(tmp_path / "c", base, config, name="dpo", preferences=plain)
+    assert any("strength_margin changes nothing" in text for text in told)
+
+
+@pytest.mark.parametrize("objective", ["bradley-terry", "plackett-luce"])
+def test_strengths_are_margins_of_a_reward_model(
+    tmp_path: Path, base: Artifact, objective: Any
+) -> None:
+    """The same lead d costs ln(1 + e^-d) without the setting and ln(1 + e^(m - d)) with it."""
+    shared: dict[str, Any] = {"adapter": AdapterSettings(rank=2), "scale_prompts": 2}
+    losses = []
+    for most in (0.0, 3.0):
+        config = RewardConfig(objective=objective, strength_margin=most, **shared)
+        context, found, _ = run(
+            tmp_path,
+            base,
+            config,
+            name="reward",
+            body=reward.body,
+            preferences=[pair(0, strength=3)],
+        )
+        losses.append(found[0]["loss"])
+    assert context.notes["strengths"] == {"3": 1}
+    lead = -math.log(math.expm1(losses[0]))
+    assert losses[1] == pytest.approx(math.log1p(math.exp(2 - lead)), rel=1e-5)
+
+
 def test_kto_learns_from_comparisons_and_thumbs(tmp_path: Path, base: Artifact) -> None:
     """Ties are left out, counted and told; what cannot be used is listed."""
     pairs = [*(pair(i) for i in range(5)), pair(5, label=0.5), pair(6, label=0.7)]
@@ -138,6 +188,26 @@ def test_kto_learns_from_comparisons_and_thumbs(tmp_path: Path, base: Artifact) 
     desirable: Any = context.notes["desirable"]
     assert desirable["answers"] == pytest.approx(6 / 2 + 3)
     assert all(row["preference/kl"] >= 0 for row in rows)
+
+
+def test_answers_that_are_all_bad_are_counted_and_none_of_them_is_good(
+    tmp_path: Path, base: Artifact
+) -> None:
+    """A tie of them too; they enter the balance, so that good ones weigh twice here. Alone they are
+    refused."""
+    pairs = [pair(i) for i in range(4)]
+    bad = [pair(4, all_bad=True), pair(5, label=0.5, all_bad=True)]
+    context, found, told = run(
+        tmp_path / "a", base, KTOConfig(**SMALL), name="kto", preferences=[*pairs, *bad]
+    )
+    assert (context.notes["all_bad_pairs"], context.notes["ties_left_out"]) == (2, 0)
+    assert any("2 pairs are of answers called all bad" in text for text in told)
+    # Each side of a pair weighs half of it.
+    assert context.notes["desirable"] == {"answers": pytest.approx(2), "weight": pytest.approx(2)}
+    assert context.notes["undesirable"] == {"answers": pytest.approx(4), "weight": 1.0}
+    assert len(found) == 2
+    with pytest.raises(DataError, match="called good and answers that were called bad"):
+        run(tmp_path / "b", base, KTOConfig(**SMALL), name="kto", preferences=bad)
 
 
 def test_weights_out_of_the_papers_bounds_are_told(tmp_path: Path, base: Artifact) -> None:

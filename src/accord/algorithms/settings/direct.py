@@ -29,6 +29,11 @@ class DPOConfig:
     margin: float = 1.0
     """What a comparison's margin counts, in implicit reward: by how much its better answer should
     lead (ODPO, Amini et al. 2024, arXiv:2402.10571). 0 ignores margins."""
+    strength_margin: float = 0.0
+    """Margin of a comparison of strength 4 that brings none of its own; 3, 2 and 1 have 2/3, 1/3
+    and 0 of it (Touvron et al. 2023, arXiv:2307.09288, table 27). In implicit reward (beta times
+    the lead in log-ratio), which is nats of the log-odds that the better answer wins. It counts
+    `margin` times, like any margin. 0: strength is not read."""
     epochs: float = 1.0
     """Passes over the comparisons."""
     batch_prompts: int = 16
@@ -53,6 +58,13 @@ class DPOConfig:
         above("beta", self.beta, 0)
         within("smoothing", self.smoothing, 0, 0.499)
         at_least("margin", self.margin, 0)
+        at_least("strength_margin", self.strength_margin, 0)
+        if self.strength_margin > 0 and self.margin == 0:
+            raise ConfigError(
+                "strength_margin is a margin, and margin = 0 ignores margins",
+                got=f"strength_margin = {self.strength_margin:g} with margin = 0",
+                do="leave margin at 1, or strength_margin at 0",
+            )
         if self.robust and self.smoothing == 0:
             raise ConfigError(
                 "robust DPO needs to know how many labels are wrong",
@@ -110,8 +122,8 @@ class KTOConfig:
     """Weight of answers that were called bad. None: 1, or as much more as brings that ratio to 4/3
     at most."""
     learn_from: Literal["all", "comparisons", "feedback"] = "all"
-    """Comparisons (the better answer is desirable, the worse one undesirable), thumbs up and down,
-    or whichever of the two there are."""
+    """Comparisons (the better answer is desirable, the worse one undesirable; neither is desirable
+    where all were called bad), thumbs up and down, or whichever of the two there are."""
     epochs: float = 1.0
     """Passes over the answers."""
     batch_prompts: int = 16

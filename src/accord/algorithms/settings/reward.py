@@ -31,6 +31,11 @@ class RewardConfig:
     tie: float | None = None
     """Tie parameter of rao-kupper (log t, above 0) and davidson (log v), in nats. None: learned,
     from where it is right for equal scores."""
+    strength_margin: float = 0.0
+    """Margin of a comparison of strength 4 that brings none of its own; 3, 2 and 1 have 2/3, 1/3
+    and 0 of it (Touvron et al. 2023, arXiv:2307.09288, table 27, where it is 1 or 3). In raw score
+    as the model trains, before its unit is set: nats of the log-odds that the better answer wins.
+    0: strength is not read."""
     centring: float = 0.0
     """Price of the squared sum of two compared scores, which holds scores around 0, in nats a
     squared score; 0: none. Eisenstein et al. 2023 (arXiv:2312.09244) take .01."""
@@ -63,6 +68,7 @@ class RewardConfig:
 
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
+        at_least("strength_margin", self.strength_margin, 0)
         at_least("centring", self.centring, 0)
         at_least("heads", self.heads, 1)
         at_least("doubt_pairs", self.doubt_pairs, 0)

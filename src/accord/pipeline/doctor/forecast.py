@@ -26,7 +26,7 @@ the forward one (Kaplan et al. 2020, arXiv:2001.08361, section 2.1)."""
 ROOM = 0.9
 """Most of the machine's memory that a forecast may fill."""
 GIB = 2**30
-TRAINED = 2 * 4
+TRAINED_BYTES = 2 * 4
 """Bytes of a trained number's gradient and two moments beside it that the measurement has not made
 yet: the moments, in float32."""
 
@@ -75,7 +75,7 @@ def measured(patient: Patient) -> Pace:
     return Pace(
         train=train,
         sample=sample,
-        peak=used + trained * TRAINED / GIB,
+        peak=used + trained * TRAINED_BYTES / GIB,
         total=total_memory(machine.device) / GIB,
     )
 

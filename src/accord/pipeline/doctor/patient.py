@@ -72,8 +72,8 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Rows of a draw that a stage cannot use."""
+class Sieved:
+    """What of a draw a stage cannot use."""
 
     counts: Mapping[str, int]
     """How many, by reason."""
@@ -340,7 +340,7 @@ class Patient:
         ]
 
     @cached_property
-    def left_out(self) -> LeftOut:
+    def left_out(self) -> Sieved:
         """What of the drawn rows the stage cannot use."""
         from accord.pipeline.stages.fitting import Sieve
 
@@ -357,7 +357,7 @@ class Patient:
         list(sieve.demonstrations([*demonstrations, *feedback]))
         list(sieve.prompts(prompts))
         sieve.comparisons(comparisons)
-        return LeftOut(sieve.counts(), len(rows), self.limit, sieve.told())
+        return Sieved(sieve.counts(), len(rows), self.limit, sieve.told())
 
     @property
     def starts(self) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from accord.pipeline.doctor.check import Check, Finding, failed, passed
-from accord.pipeline.doctor.patient import Example, LeftOut, Patient
+from accord.pipeline.doctor.patient import Example, Patient, Sieved
 from accord.text.template import ChatTemplate
 
 LOST = 0.5
@@ -120,7 +120,7 @@ def round_trip(template: ChatTemplate, examples: Sequence[Example]) -> Finding:
     return passed(f"{len(examples)} rows come back as they were")
 
 
-def stop_is_not_said(found: LeftOut, stop: str) -> Finding:
+def stop_is_not_said(found: Sieved, stop: str) -> Finding:
     """Hardly a row says the stop token in its own text."""
     said, rows = found.counts.get("says the stop token", 0), found.rows
     if said > SAID * rows:
@@ -132,7 +132,7 @@ def stop_is_not_said(found: LeftOut, stop: str) -> Finding:
     return passed(f"{said} of {rows} drawn rows", share=said / rows)
 
 
-def rows_fit(found: LeftOut, what: str, answer_tokens: int | None = None) -> Finding:
+def rows_fit(found: Sieved, what: str, answer_tokens: int | None = None) -> Finding:
     """Most rows fit; how many do not is told. `what` is a row of the stage; of a prompt, which
     shares the context with an answer, `answer_tokens` is that answer's longest."""
     lost, rows = found.counts.get("too long", 0), found.rows

@@ -16,7 +16,7 @@ from accord.pipeline.plan import Plan
 from accord.pipeline.runner import keys, run
 from accord.pipeline.single import newest_artifact
 from accord.pipeline.stage import Artifact, Stage, StageContext
-from accord.pipeline.stages import TRAINED
+from accord.pipeline.stages import EXAMINED
 from accord.pipeline.stages.origin import model_folder
 from accord.pipeline.workspace import Workspace
 from accord.telemetry.sink import Sink
@@ -79,19 +79,21 @@ def visit(
     what `Plan.stage` raises where the stage that is asked for waits for something, WorkspaceError
     where it is none that trains.
     """
-    if only is not None and only not in TRAINED:
+    if only is not None and only not in EXAMINED:
         raise WorkspaceError(
             "the doctor has nothing to look at before this stage",
             got=only,
-            do=f"name one of {', '.join(TRAINED)}",
+            do=f"name one of {', '.join(EXAMINED)}",
         )
-    names = [only] if only is not None else [one.name for one in plan.stages if one.name in TRAINED]
+    names = (
+        [only] if only is not None else [one.name for one in plan.stages if one.name in EXAMINED]
+    )
     stages = [plan.stage(name) for name in names]
     if stages:
         _bring_base(workspace, config, plan.stages, machine, sink)
     chosen = machine()
     patients = tuple(_patient(workspace, plan.stages, one, chosen, most) for one in stages)
-    waiting = {name: error for name, error in plan.waiting.items() if name in TRAINED}
+    waiting = {name: error for name, error in plan.waiting.items() if name in EXAMINED}
     return Visit(patients, waiting if only is None else {})
 
 

@@ -51,9 +51,9 @@ KINDS = {
     **dict.fromkeys(ALIGNED, "policy"),
     "eval": "evaluation",
 }
-TRAINED = ("sft", "top", "reward", *ALIGNED)
-"""Stages that train on rows or answers: the doctor looks at those first. Pretraining is none, which
-reads documents without turns."""
+EXAMINED = ("sft", "top", "reward", *ALIGNED)
+"""Stages that the doctor looks at first: all that train on rows or answers. Pretraining is none of
+them; it reads documents without turns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,7 +137,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 body=BODIES.get(name, _lazily(name)),
                 inputs=inputs,
                 seed=config.seed,
-                preflight=_preflight(name) if name in TRAINED else None,
+                preflight=_preflight(name) if name in EXAMINED else None,
             )
         )
         made.append(name)

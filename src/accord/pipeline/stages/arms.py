@@ -34,7 +34,7 @@ from accord.pipeline.stages.watching import Watched
 from accord.stats.diversity import repeated
 from accord.text.tokenized import Tokenized
 
-TRAINED = ("top", *ALIGNED)
+COMPARED = ("top", *ALIGNED)
 """Stages whose policy is compared with the one that they, or the baselines, start from."""
 
 
@@ -70,7 +70,7 @@ def arms(context: StageContext, roles: Roles, before: str) -> Iterator[Arm]:
         if before != "base":
             yield Arm(before + TOLD, start, others, config.instead)
         yield Arm("base" + TOLD, roles.bare(), others, config.instead)
-    for name in TRAINED:
+    for name in COMPARED:
         if name in context.inputs:
             yield Arm(name, roles.trained(name), others)
 

@@ -22,7 +22,7 @@ from accord.algorithms.direct import (
     units_of,
     wanted,
 )
-from accord.algorithms.settings import DistilledConfig, KTOConfig
+from accord.algorithms.settings import DistilledConfig, DPOConfig, KTOConfig
 from accord.algorithms.thumbs import TokenThumbs, balanced
 from accord.core.errors import ConfigError
 from accord.core.hashing import digest
@@ -69,7 +69,8 @@ def body(context: StageContext, *, name: str) -> Iterator[Row]:
 def _sets(context: StageContext, roles: Roles) -> tuple[Data, Data]:
     config = context.config.own
     if not isinstance(config, KTOConfig):
-        sets = compared(context, roles, max_tokens=config.max_tokens)
+        by_strength = config.strength_margin if isinstance(config, DPOConfig) else 0.0
+        sets = compared(context, roles, max_tokens=config.max_tokens, strength_margin=by_strength)
         return sets.train, sets.dev
     found = thumbed(context, roles, max_tokens=config.max_tokens)
     _tell_balance(context, balanced(config, found[Split.TRAIN]), found[Split.TRAIN])

@@ -19,7 +19,7 @@ from accord.pipeline.arms import BEST
 from accord.pipeline.blind import ANSWERS, TEXTS, spoken
 from accord.pipeline.config import ALIGNED, start_among
 from accord.pipeline.stage import StageContext
-from accord.pipeline.stages.arms import TRAINED, Asked, arms, measure
+from accord.pipeline.stages.arms import COMPARED, Asked, arms, measure
 from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.measured import Measured, Measurements
 from accord.pipeline.stages.roles import Roles
@@ -99,7 +99,7 @@ def _picked(start: Measured, sizes: tuple[int, ...]) -> dict[str, Measured]:
 
 def _figures(measured: Mapping[str, Measured], before: str) -> dict[str, object]:
     """Levels, changes from the start, and what was trained against each baseline."""
-    trained = [name for name in measured if name in TRAINED]
+    trained = [name for name in measured if name in COMPARED]
     baselines = [name for name in measured if name not in (before, *trained)]
     answers = {name: one.answers for name, one in measured.items()}
     first = {name: [said[0] for said in one.texts] for name, one in measured.items()}

@@ -106,7 +106,9 @@ class Sieve:
             if self._short(number, len(tokens), row.prompt):
                 yield Thumb(tokens, float(row.good), row.weight)
 
-    def comparisons(self, rows: Iterable[Comparison]) -> tuple[TokenComparisons, list[int]]:
+    def comparisons(
+        self, rows: Iterable[Comparison], *, strength_margin: float = 0.0
+    ) -> tuple[TokenComparisons, list[int]]:
         """Tokens of the usable comparisons, and their numbers."""
         passed: list[int] = []
         beginnings: list[str] = []
@@ -121,6 +123,7 @@ class Sieve:
             sayable(),
             self.template.tokenize_answer,
             max_tokens=self.limit,
+            strength_margin=strength_margin,
             on_left_out=lambda row: beginnings.append(_beginning(row.prompt)),
         )
         reasons = dict.fromkeys(made.too_long, Why.TOO_LONG)
@@ -199,16 +202,21 @@ def row_limit(roles: Roles, max_tokens: int) -> int:
     return min(max_tokens, roles.backbone(roles.base).context)
 
 
-def compared(context: StageContext, roles: Roles, *, max_tokens: int) -> Compared:
+def compared(
+    context: StageContext, roles: Roles, *, max_tokens: int, strength_margin: float = 0.0
+) -> Compared:
     """Training and held-out comparisons as tokens; what is left out is listed.
 
-    Raises DataError where no training comparison is left, or all of them are ties.
+    Both have the margins that `strength_margin` makes of strengths, so that a held-out loss is of
+    the objective that was trained; how many there are is noted and told. Raises DataError where no
+    training comparison is left, or all of them are ties.
     """
     limit = row_limit(roles, max_tokens)
     known, held = (Sieve(roles.template, limit, split) for split in (Split.TRAIN, Split.DEV))
-    train, _ = known.comparisons(data.comparisons(context, Split.TRAIN))
+    asked = data.comparisons(context, Split.TRAIN)
+    train, _ = known.comparisons(asked, strength_margin=strength_margin)
     rows = list(data.comparisons(context, Split.DEV))
-    dev, kept = held.comparisons(rows)
+    dev, kept = held.comparisons(rows, strength_margin=strength_margin)
     context.note("train_comparisons", len(train.kept))
     context.note("train_units", len(train))
     list_left_out(context, known, held)
@@ -224,14 +232,30 @@ def compared(context: StageContext, roles: Roles, *, max_tokens: int) -> Compare
             got=f"{len(train.kept)} comparisons",
             do="import comparisons in which one answer is better",
         )
+    if strength_margin:
+        _tell_strengths(context, train)
     return Compared(train, dev, [rows[number] for number in kept])
+
+
+def _tell_strengths(context: StageContext, train: TokenComparisons) -> None:
+    """Note and tell how many training comparisons have a margin by their strength."""
+    counts = {str(strength): count for strength, count in sorted(train.by_strength.items())}
+    context.note("strengths", counts)
+    led = sum(count for strength, count in train.by_strength.items() if strength > 1)
+    context.tell(
+        f"{led} of {len(train.kept)} training comparisons have a margin by their strength"
+        if led
+        else "strength_margin changes nothing: no training comparison without a margin of its own "
+        "has a strength of 2 or more"
+    )
 
 
 def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Split, TokenThumbs]:
     """Training and held-out answers that were called good or bad; what is left out is listed.
 
-    Of comparisons the better side is good and the worse one bad; ties are left out, counted and
-    told. Raises DataError where no training answer is left.
+    Of comparisons the better side is good and the worse one bad, or both are bad where all answers
+    were called bad; other ties are left out. Pairs of either kind are counted and told. Raises
+    DataError where no training answer is left.
     """
     limit = row_limit(roles, max_tokens)
     found: dict[Split, TokenThumbs] = {}
@@ -239,7 +263,7 @@ def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Spl
     for split in (Split.TRAIN, Split.DEV):
         known, single = Sieve(roles.template, limit, split), Sieve(roles.template, limit, split)
         pairs, _ = known.comparisons(data.comparisons(context, split))
-        units, ties = from_pairs(pairs)
+        units, ties, all_bad = from_pairs(pairs)
         units += [[one] for one in single.thumbs(data.feedback(context, split))]
         found[split] = TokenThumbs(units, max_tokens=limit)
         sieves += [known, single]
@@ -250,6 +274,9 @@ def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Spl
             context.note("ties_left_out", ties)
             if ties:
                 context.tell(f"{ties} tied pairs are left out: a tie calls no answer good or bad")
+            context.note("all_bad_pairs", all_bad)
+            if all_bad:
+                context.tell(f"{all_bad} pairs are of answers called all bad: both are undesirable")
     list_left_out(context, *sieves)
     if not len(found[Split.TRAIN]):
         raise DataError(

@@ -42,7 +42,9 @@ def body(context: StageContext) -> Iterator[Row]:
     config = context.config.own
     policy = Roles(context, packing=config.packing)
     roles = policy.reader()
-    sets = compared(context, roles, max_tokens=config.max_tokens)
+    sets = compared(
+        context, roles, max_tokens=config.max_tokens, strength_margin=config.strength_margin
+    )
     _check(context, config, sets.train)
     model = roles.fresh_scorer(config.adapter, context.seed + config.seed, heads=config.heads)
     state = begin(config, model=model, data=sets.train)
