@@ -21,7 +21,8 @@ import tyro
 
 from accord.stats.intervals import mean
 from bench.frontier_chart import Dot, chart
-from bench.grammar import BATCH, DIRECT, ONLINE, WHOLE, Run, make
+from bench.grammar import DIRECT, PPO, WHOLE, Run, make
+from bench.learning import RATE
 
 PRICES = (0.03, 0.1, 0.3, 1.0)
 NAMES = {"ppo": "PPO", "dpo": "DPO", "ipo": "IPO", "kto": "KTO"}
@@ -45,10 +46,9 @@ class Frontier:
 
 def runs(price: float) -> tuple[Run, Run]:
     """One that samples, and those that learn from comparisons."""
-    loop = f"batch_prompts = {BATCH}, samples = 1, epochs = 2, minibatches = 2, {ONLINE}"
-    sampling = f"ppo = {{ {loop}, kl = {{ coefficient = {price} }} }}\n"
+    sampling = f"ppo = {{ kl = {{ coefficient = {price} }}, {PPO} }}\n"
     comparing = "".join(
-        f"{name} = {{ beta = {price}, {DIRECT} }}\n" for name in NAMES if name != "ppo"
+        f"{name} = {{ beta = {price}, {DIRECT}, {RATE} }}\n" for name in NAMES if name != "ppo"
     )
     return (
         Run(arms={"ppo": "PPO"}, settings=sampling),

@@ -19,7 +19,7 @@ from accord.pipeline.runner import Outcome
 from accord.pipeline.workspace import Workspace
 from accord.telemetry.rows import read
 
-ANSWERS = 6912
+ANSWERS = 3456
 """Sampled for training, in every arm."""
 EACH = 16
 """Answers to a prompt that raters compare."""
@@ -28,11 +28,13 @@ BATCH = 64
 STEPS = ANSWERS // 2 // BATCH
 WHOLE, HALF = ANSWERS // EACH, ANSWERS // 2 // EACH
 """Prompts whose answers are compared."""
-OPTIMIZER = "optimizer = { learning_rate = 1e-3, epsilon = 1e-5 }"
 ADAPTER = "adapter = { rank = 16, alpha = 32 }"
-ONLINE = f"steps = {STEPS}, {ADAPTER}, {OPTIMIZER}, missing_stop_score = -1.0"
+ONLINE = f"steps = {STEPS}, {ADAPTER}, missing_stop_score = -1.0"
+ONE_EACH = f"batch_prompts = {BATCH}, samples = 1, {ONLINE}"
 GROUPS = f"batch_prompts = {BATCH // 8}, samples = 8, {ONLINE}"
-DIRECT = f"epochs = 1, batch_prompts = 8, {ADAPTER}, optimizer = {{ learning_rate = 1e-3 }}"
+FOUR = "epochs = 2, minibatches = 2, optimizer = { learning_rate = 1e-3, epsilon = 1e-5 }"
+PPO = f"{FOUR}, {ONE_EACH}"
+DIRECT = f"epochs = 1, batch_prompts = 4, {ADAPTER}"
 START = ("pretrain", "sft")
 SAMPLE = ("ppo", "grpo", "rloo", "reinforce", "rejection")
 """Stages that sample on their own; each samples `BATCH` answers a step."""

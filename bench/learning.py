@@ -36,7 +36,8 @@ from bench.grammar import (
     DIRECT,
     GROUPS,
     HALF,
-    ONLINE,
+    ONE_EACH,
+    PPO,
     STEPS,
     WHOLE,
     Made,
@@ -45,6 +46,11 @@ from bench.grammar import (
 )
 
 PRICE = "kl = { coefficient = 0.1, budget = 10.0 }"
+IN_REWARD = 'coefficient = 0.1, budget = 10.0, estimator = "k1", place = "reward"'
+ONCE = "optimizer = { learning_rate = 3e-3, epsilon = 1e-5 }"
+"""For methods that take one step a batch: PPO takes four."""
+RATE = "optimizer = { learning_rate = 3e-3 }"
+SLOW = "optimizer = { learning_rate = 3e-4 }"
 COIN = "lapse = 1.0"
 RUNS = (
     Run(
@@ -56,19 +62,17 @@ RUNS = (
             "rejection": "rejection sampling",
         },
         settings=f"""\
-ppo = {{ batch_prompts = {BATCH}, samples = 1, epochs = 2, minibatches = 2, {PRICE}, {ONLINE} }}
-grpo = {{ {GROUPS}, kl = {{ coefficient = 0.1, budget = 10.0 }} }}
-rloo = {{ {GROUPS}, {PRICE} }}
-reinforce = {{ batch_prompts = {BATCH}, samples = 1, {PRICE}, {ONLINE} }}
-rejection = {{ steps = {STEPS}, batch_prompts = {BATCH // 8}, samples = 8, {ADAPTER}, \
-optimizer = {{ learning_rate = 1e-3 }} }}
+ppo = {{ {PRICE}, {PPO} }}
+grpo = {{ {PRICE}, {GROUPS}, {ONCE} }}
+rloo = {{ {PRICE}, {GROUPS}, {ONCE} }}
+reinforce = {{ {PRICE}, {ONE_EACH}, {ONCE} }}
+rejection = {{ steps = {STEPS}, batch_prompts = {BATCH // 8}, samples = 8, {ADAPTER}, {RATE} }}
 """,
     ),
     Run(
         arms={"grpo": "Dr. GRPO"},
         settings=f"""\
-grpo = {{ {GROUPS}, normalise = false, denominator = "constant", kl = {{ coefficient = 0.1, \
-estimator = "k1", place = "reward", budget = 10.0 }} }}
+grpo = {{ normalise = false, denominator = "constant", kl = {{ {IN_REWARD} }}, {GROUPS}, {ONCE} }}
 """,
     ),
     Run(
@@ -81,27 +85,27 @@ estimator = "k1", place = "reward", budget = 10.0 }} }}
             "distilled": "distilled DPO",
         },
         settings=f"""\
-dpo = {{ beta = 0.3, {DIRECT} }}
-ipo = {{ beta = 0.3, {DIRECT} }}
-kto = {{ beta = 0.3, {DIRECT} }}
-orpo = {{ lam = 1.0, {DIRECT} }}
-simpo = {{ {DIRECT} }}
-distilled = {{ beta = 0.3, {DIRECT} }}
+dpo = {{ beta = 0.3, {DIRECT}, {RATE} }}
+ipo = {{ beta = 0.1, {DIRECT}, {RATE} }}
+kto = {{ beta = 0.3, {DIRECT}, {RATE} }}
+orpo = {{ lam = 1.0, {DIRECT}, {RATE} }}
+simpo = {{ {DIRECT}, {SLOW} }}
+distilled = {{ beta = 1.0, {DIRECT}, {RATE} }}
 """,
         prompts=WHOLE,
     ),
     Run(
         arms={"ppo": "PPO, coin", "rloo": "RLOO, coin"},
         settings=f"""\
-ppo = {{ batch_prompts = {BATCH}, samples = 1, epochs = 2, minibatches = 2, {PRICE}, {ONLINE} }}
-rloo = {{ {GROUPS}, {PRICE} }}
+ppo = {{ {PRICE}, {PPO} }}
+rloo = {{ {PRICE}, {GROUPS}, {ONCE} }}
 compare = {{ {COIN}, prompts = {HALF} }}
 """,
     ),
     Run(
         arms={"dpo": "DPO, coin"},
         settings=f"""\
-dpo = {{ beta = 0.3, {DIRECT} }}
+dpo = {{ beta = 0.3, {DIRECT}, {RATE} }}
 compare = {{ {COIN}, prompts = {WHOLE} }}
 """,
         prompts=WHOLE,
