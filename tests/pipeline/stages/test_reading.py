@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from accord.algorithms.settings import CriticStart
-from accord.core.errors import ConfigError, DataError, InvariantError
+from accord.core.errors import DataError, InvariantError
 from accord.core.types import Conversation, Prompt
 from accord.models.role import Role, ScalarHead, Scale
 from accord.pipeline.stages.roles import Roles
@@ -126,5 +126,5 @@ def test_a_critic_cannot_start_as_a_model_on_another_base(
 ) -> None:
     reward = scorer_of_words(tiny_folder, letters, own).reward
     bare = object.__new__(Roles)
-    with pytest.raises(ConfigError, match="base of its own"):
+    with pytest.raises(InvariantError, match="base of its own"):
         bare.critic(reward, CriticStart.REWARD)

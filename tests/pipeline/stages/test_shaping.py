@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -14,27 +13,16 @@ pytest.importorskip("torch")
 from accord.algorithms.settings import PPOConfig, ShapingSettings
 from accord.core.errors import ConfigError
 from accord.core.types import Completion, SamplingSettings, StopReason
-from accord.models.role import Role, ScalarHead
-from accord.pipeline.stages.scoring import Scorer
 from accord.pipeline.stages.shaping import Shaper
 from accord.text.tokenized import Tokenized
-from tests.models.workshop import with_adapters
 
 PROMPTS = [[5, 6], [7, 8, 9]]
-
-
-@dataclass(frozen=True)
-class Doubting:
-    """A reward model that can say how unsure it is."""
-
-    doubts: bool = True
 
 
 @dataclass
 class Scores:
     """A scorer of rows by their last token, which doubts by a tenth of it."""
 
-    reward: Doubting = Doubting()
     asked: list[tuple[int, ...]] = field(default_factory=list)
 
     def __call__(self, rows: Sequence[Tokenized]) -> list[float]:
@@ -101,17 +89,6 @@ def test_both_compare_doubted_scores() -> None:
     """References 1 - .2 and 2 - .4 beside an answer of 3 - .6."""
     (found,) = shaper(references=2, pessimism=2.0)(*answers((0, 3)))
     assert found == pytest.approx((sigmoid(1.6) + sigmoid(0.8)) / 2)
-
-
-def test_a_reward_model_without_doubt_is_refused_before_anything_is_sampled(
-    tiny_folder: Path,
-) -> None:
-    backbone = with_adapters(tiny_folder, "reward")
-    reward = Role(backbone, ("reward",), ScalarHead(backbone.hidden_size, seed=1))
-    scorer = Scorer(reward, 0, 64)
-    config = PPOConfig(shaping=ShapingSettings(pessimism=1.0))
-    with pytest.raises(ConfigError, match="tells its doubt"):
-        Shaper(config, scorer, Says(), PROMPTS, seed=3)
 
 
 def test_shaping_is_off_by_default() -> None:

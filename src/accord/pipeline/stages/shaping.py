@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from accord.algorithms.settings import Rollouts
-from accord.core.errors import ConfigError
 from accord.core.protocols import Sampler
 from accord.core.types import SamplingSettings
 from accord.pipeline.stages.scoring import Scorer
@@ -40,14 +39,6 @@ class Shaper:
     seed: int
     known: dict[int, Tensor] = field(default_factory=dict)
     """Scores of the reference answers to the prompts asked so far, by prompt number."""
-
-    def __post_init__(self) -> None:
-        if self.config.shaping.pessimism and not self.scorer.reward.doubts:
-            raise ConfigError(
-                "shaping.pessimism needs a reward model that tells its doubt; this one does not",
-                do="train it with reward.heads = 4 or reward.doubt_pairs = 2000, or set "
-                "shaping.pessimism = 0",
-            )
 
     def __call__(
         self, asked: Sequence[int], rows: Sequence[Tokenized], scores: Sequence[float]
