@@ -156,7 +156,7 @@ def passes(own: Any) -> float:
         return epochs
     once, found = min(1.0, epochs), epochs
     if reads_reference(own):
-        found += FORWARD * (once if own.cache_reference else epochs)
+        found += FORWARD * (once if getattr(own, "cache_reference", False) else epochs)
     if isinstance(own, KTOConfig):  # policy and reference read answers of other prompts
         found += 2 * FORWARD * epochs
     if isinstance(own, DistilledConfig):  # the reward model; and to find the nearest of its heads
