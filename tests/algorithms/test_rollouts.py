@@ -12,7 +12,7 @@ import torch
 
 from accord.algorithms import rollouts
 from accord.algorithms.rollouts import Rollout, ask, correction, paid, passes, within_budget
-from accord.algorithms.settings import KLSettings, PPOConfig
+from accord.algorithms.settings import KLSettings, PPOConfig, ShapingSettings
 from accord.core.errors import DataError, DivergenceError
 from accord.text.tokenized import Tokenized
 from tests.algorithms.arena import CONFIG, arena, said
@@ -58,9 +58,18 @@ def test_what_is_paid_is_the_shaped_score() -> None:
     assert paid(PPOConfig(), batch).tolist() == [0.25]
 
 
+def test_bounds_of_a_score_are_no_bounds_of_a_preference() -> None:
+    """An answer that was cut has a preference made of its held score; -1 is in another unit."""
+    cut = replace(rollout([9.0], counts=[1], stops=[False]), shaped_B=torch.tensor([0.75]))
+    config = PPOConfig(missing_stop_score=-1.0, score_clip=0.5)
+    shaping = ShapingSettings(references=2)
+    assert paid(replace(config, shaping=shaping), cut).tolist() == [0.75]
+    assert paid(config, cut).tolist() == [-0.5]
+
+
 def test_scores_are_shaped_and_both_are_kept(tiny_folder: Path) -> None:
     ring = arena(tiny_folder)
-    ring.change(shape=lambda asked, rows, scores: [score / 2 + 1 for score in scores])
+    ring.change(shape=lambda batch: (batch.score_B / 2 + 1).tolist())
     batch = ask(CONFIG, ring.parts, 0, seed=4)
     assert torch.equal(batch.shaped_B, batch.score_B / 2 + 1)
     (row,) = [dict(row) for row in ring.rows()][:1]

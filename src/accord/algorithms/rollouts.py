@@ -10,7 +10,7 @@ other. Log-probabilities are in nats, rewards in score.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Protocol
 
@@ -35,8 +35,8 @@ WINDOW = 4
 
 Score = Callable[[Sequence[int], Sequence[Tokenized]], Sequence[float]]
 """Prompt numbers and prompt + answer token rows to one finite score an answer."""
-Shape = Callable[[Sequence[int], Sequence[Tokenized], Sequence[float]], Sequence[float]]
-"""The same and their scores to what is trained on in place of the scores, one number an answer."""
+Shape = Callable[["Rollout"], Sequence[float]]
+"""A rollout batch with its scores to what is trained on in their place, one number an answer."""
 Watch = Callable[[Sequence[int], Sequence[Completion]], Row]
 """Prompt numbers and answers to further metrics: seen, never trained on."""
 
@@ -96,10 +96,10 @@ def ask(config: Rollouts, cast: Cast, step: int, seed: int) -> Rollout:
         for p, answer in zip(asked, answers, strict=True)
     ]
     score_B = checked(cast.score(asked, rows), rows, step)
-    shaped_B = score_B
-    if cast.shape is not None:
-        shaped_B = checked(cast.shape(asked, rows, score_B.tolist()), rows, step)
-    return Rollout(asked, answers, rows, score_B, shaped_B)
+    batch = Rollout(asked, answers, rows, score_B, shaped_B=score_B)
+    if cast.shape is None:
+        return batch
+    return replace(batch, shaped_B=checked(cast.shape(batch), rows, step))
 
 
 def checked(scores: Sequence[float], rows: Sequence[Tokenized], step: int) -> Tensor:
@@ -124,10 +124,16 @@ def checked(scores: Sequence[float], rows: Sequence[Tokenized], step: int) -> Te
 
 
 def paid(config: Rollouts, batch: Rollout) -> Tensor:
-    """`[B]` what each answer earns: an answer without stop token earns little; clipped."""
-    score_B = batch.shaped_B
+    """`[B]` what each answer earns: its score as `held`, or a preference, made of held scores."""
+    if config.shaping.references:
+        return batch.shaped_B
+    return held(config, batch.shaped_B, batch.answers)
+
+
+def held(config: Rollouts, score_B: Tensor, answers: Sequence[Completion]) -> Tensor:
+    """`[B]` scores within their bounds: an answer without stop token scores little; clipped."""
     if config.missing_stop_score is not None:
-        stopped_B = torch.tensor([answer.stop is StopReason.STOP for answer in batch.answers])
+        stopped_B = torch.tensor([answer.stop is StopReason.STOP for answer in answers])
         # Not more than its own score: a weak policy must not gain by never stopping.
         cut_B = score_B.clamp_max(config.missing_stop_score)
         score_B = torch.where(stopped_B, score_B, cut_B)

@@ -31,6 +31,7 @@ from accord.core.hashing import digest, file_digest
 from accord.core.machine import Machine
 from accord.models.attention import RAGGED, Layout, register_ragged
 from accord.models.bars import no_bars
+from accord.models.context import context_of
 from accord.models.joint import made_joint
 from accord.models.partial import run_until
 from accord.models.ragged import Folded, Ragged
@@ -154,7 +155,7 @@ class Backbone:
     @property
     def context(self) -> int:
         """Longest sequence the positions were made for, in tokens."""
-        return int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
+        return context_of(self.model.config)
 
     @property
     def adapters(self) -> tuple[str, ...]:

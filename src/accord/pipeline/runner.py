@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from accord.core.errors import InvariantError, WorkspaceError
+from accord.core.hashing import plain
 from accord.core.machine import Machine
 from accord.pipeline.artifact import Artifact
 from accord.pipeline.execution import Task, execute
@@ -89,6 +90,21 @@ def keys(workspace: Workspace, stages: Sequence[Stage]) -> dict[str, str]:
     return {stage.name: found[stage.name] for stage in order(stages)}
 
 
+def agree(stages: Sequence[Stage], settings: Mapping[str, Any]) -> None:
+    """Raise ConfigError where settings of one of `stages` contradict those of its inputs.
+
+    `settings` has the inputs' as JSON values, by name.
+    """
+    for stage in stages:
+        if stage.agrees is not None:
+            stage.agrees({name: settings[name] for name in stage.inputs if name in settings})
+
+
+def settings_of(stages: Sequence[Stage]) -> dict[str, Any]:
+    """The settings of each stage as JSON values, by its name."""
+    return {stage.name: plain(stage.config) for stage in stages}
+
+
 def run(
     workspace: Workspace,
     stages: Sequence[Stage],
@@ -104,12 +120,13 @@ def run(
 
     `machine` is asked once, at the start. Where an artifact differs from what is asked for in its
     machine alone it is kept and the sink told; `strict` rebuilds it. `remember` is what
-    `Workspace.last_run` gives back, for `accord resume`. Raises WorkspaceError where
-    the workspace is locked, damaged, unwritable or full, and what the bodies raise; what was
-    finished before stays.
+    `Workspace.last_run` gives back, for `accord resume`. Raises ConfigError, before anything is
+    made, where settings of two stages contradict each other, WorkspaceError where the workspace is
+    locked, damaged, unwritable or full, and what the bodies raise; what was finished before stays.
     """
     told = sink or Silent()
     plan = order(stages, to=to)
+    agree(plan, settings_of(plan))
     made: dict[str, Artifact] = {}
     outcomes: list[Outcome] = []
     command = "run" if to is None else f"run --to {to}"

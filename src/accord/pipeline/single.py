@@ -10,7 +10,7 @@ from accord.core.machine import Machine
 from accord.pipeline.artifact import Artifact, Manifest
 from accord.pipeline.config import STAGES
 from accord.pipeline.interrupts import listening
-from accord.pipeline.runner import Builder, Outcome, keys, order
+from accord.pipeline.runner import Builder, Outcome, agree, keys, order, settings_of
 from accord.pipeline.stage import Stage
 from accord.pipeline.workspace import Workspace
 from accord.telemetry.sink import Silent, Sink
@@ -30,9 +30,11 @@ def run_single(
     """Make `stage` from finished inputs; `stages` is the pipeline that it would belong to.
 
     Inputs that have no command of their own (the base model) are brought up to date first.
-    Raises WorkspaceError for an input that nobody made yet: it names the command that makes it.
+    Raises ConfigError where its settings contradict those of an input, made or to be made, and
+    WorkspaceError for an input that nobody made yet: it names the command that makes it.
     """
     told = sink or Silent()
+    agree([stage], settings_read(workspace, stage, stages))
     with workspace.lock(stage.name, remember=remember), listening() as stop:
         builder = Builder(
             workspace=workspace,
@@ -67,6 +69,22 @@ def available(
                 do=f"`accord {name}`, or `accord run --to {stage.name}` for all that is needed",
             )
         found[name] = artifact
+    return found
+
+
+def settings_read(workspace: Workspace, stage: Stage, stages: Sequence[Stage]) -> Mapping[str, Any]:
+    """The settings of the inputs that `stage` alone would read, as JSON values by name: those that
+    an input was made with, and of one that nobody made yet those of `stages`."""
+    wanted, planned = keys(workspace, stages), settings_of(stages)
+    found: dict[str, Any] = {}
+    for name in stage.inputs:
+        artifact = None
+        if "/" not in name:
+            artifact = _settled(workspace, name, wanted.get(name, ""), sink=Silent())
+        if artifact is not None:
+            found[name] = artifact.manifest.config
+        elif name in planned:
+            found[name] = planned[name]
     return found
 
 

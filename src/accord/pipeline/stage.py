@@ -24,6 +24,9 @@ Body = Callable[["StageContext"], Iterator[Row]]
 Preflight = Callable[["StageContext"], str]
 """Looks at what a stage is about to read; what to tell, in one line. What it raises stops the
 stage."""
+Agreement = Callable[[Mapping[str, Any]], None]
+"""Looks at the settings of a stage's inputs, JSON values by name, before anything is made; raises
+ConfigError where they contradict the stage's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +48,8 @@ class Stage:
     """Handed to the body as `context.seed`; a part of the lineage key."""
     preflight: Preflight | None = None
     """Runs before each start of the body, from a checkpoint too; it changes nothing."""
+    agrees: Agreement | None = None
+    """Runs before any stage of a run is made."""
 
 
 class StageContext:

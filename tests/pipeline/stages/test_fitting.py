@@ -12,7 +12,8 @@ from accord.core.errors import DataError
 from accord.core.types import Comparison, Conversation, Demonstration, Prompt
 from accord.models.tiny import make_tiny
 from accord.pipeline.stages.data import question_of
-from accord.pipeline.stages.fitting import Sieve, Why
+from accord.pipeline.stages.fitting import Sieve
+from accord.pipeline.stages.unusable import Why
 from accord.text.template import ChatTemplate
 from accord.text.tokenizer import TextTokenizer
 

@@ -10,11 +10,13 @@ import pytest
 pytest.importorskip("torch")
 
 from accord.algorithms.settings import CriticStart
-from accord.core.errors import ConfigError, DataError, InvariantError
+from accord.core.errors import InvariantError
 from accord.core.types import Conversation, Prompt
 from accord.models.role import Role, ScalarHead, Scale
+from accord.pipeline.stages.fitting import Sieve
 from accord.pipeline.stages.roles import Roles
 from accord.pipeline.stages.scoring import Reading, Scorer
+from accord.pipeline.stages.unusable import Why
 from accord.text.template import ChatTemplate
 from accord.text.tokenized import Tokenized
 from accord.text.tokenizer import TextTokenizer
@@ -97,18 +99,35 @@ def test_an_empty_answer_and_one_without_room_end_too(
     assert len(long) == len(prompt) + 4
 
 
-def test_a_prompt_that_cannot_be_read_is_refused(letters: ChatTemplate, own: ChatTemplate) -> None:
-    reading = Reading(letters, own, 512)
-    reading.check(ASK)
-    says = Prompt(conversation=Conversation.of(f"What is {own.stop}?"))
-    with pytest.raises(DataError, match="stop token"):
-        reading.check(says)
-    small = Reading(letters, own, 3)
-    with pytest.raises(DataError, match="no room"):
-        small.check(ASK)
-    assert reading.fits(ASK)
-    assert not reading.fits(says)
-    assert not small.fits(ASK)
+def test_a_prompt_that_cannot_be_read_is_left_out_and_listed(
+    letters: ChatTemplate, own: ChatTemplate
+) -> None:
+    """For each of the three reasons, by a sieve whose policy could answer all of them."""
+    strict = ChatTemplate(
+        own.tokenizer,
+        "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system') }}"
+        "{% endif %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}",
+    )
+    asked = [
+        ASK,
+        Prompt(conversation=Conversation.of(f"What is {own.stop}?")),
+        Prompt(conversation=Conversation.of("Why?", system="Be brief.")),
+        Prompt(conversation=Conversation.of("Tell me about the fox. " * 4)),
+        Prompt(conversation=Conversation.of("Why?")),
+    ]
+    room = len(strict.prompt_ids(ASK.conversation)) + 1
+    sieve = Sieve(letters, 512, reading=Reading(letters, strict, room))
+    assert [row for row, _ in sieve.prompts(asked)] == [asked[0], asked[4]]
+    assert [(one.row, one.why) for one in sieve.left_out] == [
+        (1, Why.SCORED_SAYS_STOP),
+        (2, Why.SCORED_REFUSED),
+        (3, Why.SCORED_TOO_LONG),
+    ]
+    assert f"of the reward model {room - 1} and {own.stop}" in sieve.told()
+    tighter = Sieve(letters, 512, reading=Reading(letters, strict, room - 1))
+    assert [row for row, _ in tighter.prompts([ASK])] == []
+    assert len(list(Sieve(letters, 512).prompts(asked))) == 5
 
 
 def test_tokens_of_another_tokenizer_are_never_scored_as_they_are(
@@ -126,5 +145,5 @@ def test_a_critic_cannot_start_as_a_model_on_another_base(
 ) -> None:
     reward = scorer_of_words(tiny_folder, letters, own).reward
     bare = object.__new__(Roles)
-    with pytest.raises(ConfigError, match="base of its own"):
+    with pytest.raises(InvariantError, match="base of its own"):
         bare.critic(reward, CriticStart.REWARD)

@@ -77,7 +77,8 @@ class ShapingSettings:
     references: int = 0
     """Preference as reward (PAR, Fu et al. 2025, arXiv:2502.18770): what is trained on is the
     sigmoid of the score less that of a reference answer, a mean over so many answers that the
-    reference policy gives to the same prompt; between 0 and 1. 0: the score itself."""
+    reference policy gives to the same prompt; between 0 and 1. `missing_stop_score` and
+    `score_clip` hold the scores that are compared. 0: the score itself."""
     pessimism: float = 0.0
     """Taken off a score, times the reward model's doubt about it in the same unit: scores that the
     model is unsure of are not worth chasing. 0: off; above it the reward model must tell its

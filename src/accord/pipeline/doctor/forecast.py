@@ -11,6 +11,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from accord.algorithms.settings import (
+    DirectConfig,
+    DistilledConfig,
+    GRPOConfig,
+    KTOConfig,
+    PPOConfig,
+    ReinforceConfig,
+    RejectionConfig,
+    RLOOConfig,
+)
 from accord.core.types import Split
 from accord.pipeline.doctor.check import Check, Finding, NotThere, failed, passed
 from accord.pipeline.doctor.patient import SHOWN, Patient
@@ -20,6 +30,8 @@ from accord.text.tokenized import Tokenized
 if TYPE_CHECKING:  # torch comes with the first check that needs it
     from accord.models.role import Role
 
+Scored = PPOConfig | GRPOConfig | RLOOConfig | ReinforceConfig | RejectionConfig
+"""Settings of the stages that learn from their own answers."""
 FORWARD = 1 / 3
 """Share of a training pass that a pass without gradients takes: the backward pass is about twice
 the forward one (Kaplan et al. 2020, arXiv:2001.08361, section 2.1)."""
@@ -101,36 +113,71 @@ def _pass(policy: Role, rows: list[Tokenized]) -> None:
         parameter.grad = None
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a stage that learns from its own answers runs in all, counted in answers."""
+
+    sampled: float
+    """Answers that are sampled."""
+    read: float
+    """Times that a model reads prompt and answer without gradients."""
+    learnt: float
+    """Times that prompt and answer go forward and backward."""
+
+
+def work(own: Scored, prompts: int) -> Work:
+    """What the stage of these settings runs on so many training prompts, if nothing ends it early.
+
+    Demonstrations that PPO-ptx imitates are taken to be as long as its answers.
+    """
+    batch = own.batch_prompts * own.samples
+    if isinstance(own, RejectionConfig):  # all are scored; the best of each prompt is learnt once
+        return Work(own.steps * batch, own.steps * batch, own.steps * own.batch_prompts)
+    warm = own.critic_steps if isinstance(own, PPOConfig) else 0
+    answers = (warm + own.steps) * batch
+    read = answers * 3  # the reward model scores; policy and reference say how likely
+    learnt = own.epochs * own.steps * batch
+    if isinstance(own, PPOConfig):
+        read += answers + own.epochs * warm * batch  # the critic; a policy that is not learnt yet
+        learnt += own.epochs * answers + (learnt if own.ptx else 0)
+    scored = 2 if own.shaping.pessimism else 1  # once more for the doubt
+    asked = min(prompts, (warm + own.steps) * own.batch_prompts)
+    beside = asked * own.shaping.references
+    read += answers * (scored - 1) + beside * scored
+    return Work(answers + beside, read, learnt)
+
+
+def passes(own: Any) -> float:
+    """How often a stage that reads rows runs each of them, in training passes."""
+    from accord.algorithms.alignment import reads_reference
+
+    epochs = float(own.epochs)
+    if not isinstance(own, DirectConfig):
+        return epochs
+    once, found = min(1.0, epochs), epochs
+    if reads_reference(own):
+        found += FORWARD * (once if getattr(own, "cache_reference", False) else epochs)
+    if isinstance(own, KTOConfig):  # policy and reference read answers of other prompts
+        found += 2 * FORWARD * epochs
+    if isinstance(own, DistilledConfig):  # the reward model; and to find the nearest of its heads
+        found += FORWARD * (once + (epochs if own.pessimism else 0.0))
+    return found
+
+
 def seconds(patient: Patient, pace: Pace) -> float | None:
     """How long the patient's stage may train; None where its settings do not say."""
     own = patient.own
     if patient.reads != "prompts":
-        epochs = getattr(own, "epochs", None)
-        if epochs is None:
+        if getattr(own, "epochs", None) is None:
             return None
         rows = sum(1 for _ in patient.rows(Split.TRAIN))
         each = sum(len(one.tokens) for one in patient.examples) / len(patient.sample[:SHOWN])
-        passes = 1 + (FORWARD if patient.aligns else 0)
-        return float(rows * each * epochs * passes * pace.train)
-    answers = _answers(own)
-    if answers is None:
-        return None
-    prompt = sum(len(ids) for _, ids in patient.asked) / len(patient.asked)
-    row = prompt + own.max_tokens
-    # Policy, reference, critic and reward model read each answer once; then both learn from it.
-    passes = 4 * FORWARD + 2 * getattr(own, "epochs", 1)
-    return float(answers * (own.max_tokens * pace.sample + row * passes * pace.train))
-
-
-def _answers(own: Any) -> int | None:
-    """Answers that a stage samples in all."""
-    parts = [getattr(own, name, None) for name in ("steps", "batch_prompts", "samples")]
-    if any(part is None for part in parts):
-        return None
-    found = 1
-    for part in parts:
-        found *= int(part or 0)
-    return found
+        return float(rows * each * passes(own) * pace.train)
+    asked = patient.asked
+    prompt = sum(len(ids) for _, ids in asked) / len(asked)
+    found = work(own, sum(1 for _ in patient.rows(Split.TRAIN)))
+    trained = (prompt + own.max_tokens) * (found.read * FORWARD + found.learnt)
+    return float(found.sampled * own.max_tokens * pace.sample + trained * pace.train)
 
 
 def memory_and_time(pace: Pace, stages: dict[str, float | None]) -> Finding:

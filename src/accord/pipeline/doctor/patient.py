@@ -32,6 +32,7 @@ from accord.pipeline.config import ALIGNED, DIRECT, REWARD_BASE
 from accord.pipeline.doctor.check import NotThere
 from accord.pipeline.stage import Artifact, StageContext
 from accord.pipeline.stages import data
+from accord.pipeline.stages.unusable import Why
 from accord.store.datasets import Dataset
 from accord.store.splits import Row
 from accord.text.template import ChatTemplate
@@ -75,7 +76,7 @@ class Example:
 class Sieved:
     """What of a draw a stage cannot use."""
 
-    counts: Mapping[str, int]
+    counts: Mapping[Why, int]
     """How many, by reason."""
     rows: int
     """How many were drawn."""
@@ -155,8 +156,9 @@ class Patient:
     @cached_property
     def room(self) -> int:
         """Tokens that the model's positions were made for."""
-        config = json.loads((self.reader / "config.json").read_text())
-        return int(config.get("max_position_embeddings") or 1 << 30)
+        from accord.models.context import folder_context
+
+        return folder_context(self.reader)
 
     @property
     def answer_tokens(self) -> int:

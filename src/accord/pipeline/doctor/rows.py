@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from accord.pipeline.doctor.check import Check, Finding, failed, passed
 from accord.pipeline.doctor.patient import Example, Patient, Sieved
+from accord.pipeline.stages.unusable import Why
 from accord.text.template import ChatTemplate
 
 LOST = 0.5
@@ -122,7 +123,7 @@ def round_trip(template: ChatTemplate, examples: Sequence[Example]) -> Finding:
 
 def stop_is_not_said(found: Sieved, stop: str) -> Finding:
     """Hardly a row says the stop token in its own text."""
-    said, rows = found.counts.get("says the stop token", 0), found.rows
+    said, rows = found.counts.get(Why.SAYS_STOP, 0), found.rows
     if said > SAID * rows:
         return failed(
             f"{said} of {rows} drawn rows say {stop}: their texts have a template in them already",
@@ -135,7 +136,7 @@ def stop_is_not_said(found: Sieved, stop: str) -> Finding:
 def rows_fit(found: Sieved, what: str, answer_tokens: int | None = None) -> Finding:
     """Most rows fit; how many do not is told. `what` is a row of the stage; of a prompt, which
     shares the context with an answer, `answer_tokens` is that answer's longest."""
-    lost, rows = found.counts.get("too long", 0), found.rows
+    lost, rows = found.counts.get(Why.TOO_LONG, 0), found.rows
     share = lost / rows
     do = "raise the stage's max_tokens as far as the model's context, or shorten the rows"
     if answer_tokens is not None:

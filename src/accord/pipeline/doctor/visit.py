@@ -13,8 +13,8 @@ from accord.pipeline.config import ALIGNED, STAGES, PipelineConfig
 from accord.pipeline.doctor import FAST, MODEL, Check, Patient, Result, examine
 from accord.pipeline.doctor.forecast import forecast
 from accord.pipeline.plan import Plan
-from accord.pipeline.runner import keys, run
-from accord.pipeline.single import newest_artifact
+from accord.pipeline.runner import agree, keys, run, settings_of
+from accord.pipeline.single import newest_artifact, settings_read
 from accord.pipeline.stage import Artifact, Stage, StageContext
 from accord.pipeline.stages import EXAMINED
 from accord.pipeline.stages.origin import model_folder
@@ -76,8 +76,8 @@ def visit(
     """The stages of `plan` that train, or `only` one of them.
 
     The base model is made where that needs no network; nothing else is made or fetched. Raises
-    what `Plan.stage` raises where the stage that is asked for waits for something, WorkspaceError
-    where it is none that trains.
+    ConfigError where settings of two stages contradict each other, what `Plan.stage` raises where
+    the stage that is asked for waits for something, WorkspaceError where it is none that trains.
     """
     if only is not None and only not in EXAMINED:
         raise WorkspaceError(
@@ -89,6 +89,10 @@ def visit(
         [only] if only is not None else [one.name for one in plan.stages if one.name in EXAMINED]
     )
     stages = [plan.stage(name) for name in names]
+    if only is None:  # as `accord run` would read them
+        agree(stages, settings_of(plan.stages))
+    else:
+        agree(stages, settings_read(workspace, stages[0], plan.stages))
     if stages:
         _bring_base(workspace, config, plan.stages, machine, sink)
     chosen = machine()

@@ -37,6 +37,7 @@ from accord.pipeline.config import (
     WorldConfig,
 )
 from accord.pipeline.stage import Artifact, Body, Preflight, Stage, StageContext
+from accord.pipeline.stages.agreeing import agreement
 from accord.pipeline.stages.origin import fingerprint, model_folder, portable
 from accord.pipeline.workspace import Workspace
 
@@ -138,6 +139,7 @@ def build(config: PipelineConfig, workspace: Workspace) -> list[Stage]:
                 inputs=inputs,
                 seed=config.seed,
                 preflight=_preflight(name) if name in EXAMINED else None,
+                agrees=agreement(name, getattr(config, name), workspace.settings),
             )
         )
         made.append(name)

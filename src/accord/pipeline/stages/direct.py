@@ -24,7 +24,7 @@ from accord.algorithms.direct import (
 )
 from accord.algorithms.settings import DistilledConfig, DPOConfig, KTOConfig
 from accord.algorithms.thumbs import TokenThumbs, balanced
-from accord.core.errors import ConfigError
+from accord.core.errors import InvariantError
 from accord.core.hashing import digest
 from accord.core.protocols import Row
 from accord.core.types import Split
@@ -134,14 +134,10 @@ def _known(
 
 
 def _explicit(roles: Roles) -> Role:
-    """The reward model that is distilled, if it reads the policy's own tokens."""
+    """The reward model that is distilled, which reads the policy's own tokens (`agreeing`)."""
     reward = roles.reward()
     if reward.reads is not None:
-        raise ConfigError(
-            "distilled DPO reads a reward model on the policy's own tokens",
-            got="a reward model with a tokenizer of its own",
-            do='train it with reward.model = "", or learn from its scores by PPO or rejection',
-        )
+        raise InvariantError("a reward model with a tokenizer of its own is read by its weights")
     return reward
 
 

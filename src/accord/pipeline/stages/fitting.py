@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 
 from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.thumbs import Thumb, TokenThumbs, from_pairs
@@ -26,6 +25,8 @@ from accord.core.types import (
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.roles import Roles
+from accord.pipeline.stages.scoring import Reading, reading_of
+from accord.pipeline.stages.unusable import BY_SCORER, Why
 from accord.text.template import ChatTemplate
 from accord.text.tokenized import Tokenized
 
@@ -33,15 +34,6 @@ LIST = "left_out.jsonl"
 """File of an artifact that names every row the stage could not use."""
 SHOWN = 80
 """Characters of such a row that are quoted."""
-
-
-class Why(StrEnum):
-    """Why a row cannot be used."""
-
-    TOO_LONG = "too long"
-    SAYS_STOP = "says the stop token"
-    REFUSED = "refused by the chat template"
-    WEIGHTLESS = "weighs nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +56,8 @@ class Sieve:
     limit: int
     """Most tokens of a row."""
     split: str = Split.TRAIN
+    reading: Reading | None = None
+    """Of prompts whose answers a reward model with a tokenizer of its own scores."""
     left_out: list[LeftOut] = field(default_factory=list)
 
     def demonstrations(self, rows: Iterable[Demonstration]) -> Iterator[Tokenized]:
@@ -87,7 +81,7 @@ class Sieve:
                 except TemplateError:
                     self._leave(number, Why.REFUSED, row.conversation)
                     continue
-                if self._short(number, len(ids), row.conversation):
+                if self._short(number, len(ids), row.conversation) and self._scorable(number, row):
                     yield row, ids
 
     def thumbs(self, rows: Iterable[Feedback]) -> Iterator[Thumb]:
@@ -132,7 +126,7 @@ class Sieve:
             self.left_out.append(LeftOut(str(self.split), passed[place], reasons[place], text))
         return made, [passed[place] for place in made.kept]
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[Why, int]:
         """How many rows were left out for each reason."""
         return _counts(self.left_out)
 
@@ -141,7 +135,11 @@ class Sieve:
         if not self.left_out:
             return "none was left out"
         said = ", ".join(f"{count} {why}" for why, count in self.counts().items())
-        return f"left out: {said}; the limit is {self.limit} tokens, {self.template.stop} the stop"
+        told = f"left out: {said}; the limit is {self.limit} tokens, {self.template.stop} the stop"
+        if self.reading is None:
+            return told
+        limit, stop = self.reading.limit - 1, self.reading.read.stop
+        return f"{told}, of the reward model {limit} and {stop}"
 
     def _sayable(self, number: int, conversation: Conversation, *texts: str) -> bool:
         said = (*(message.content for message in conversation.messages), *texts)
@@ -155,6 +153,12 @@ class Sieve:
             self._leave(number, Why.TOO_LONG, conversation)
             return False
         return True
+
+    def _scorable(self, number: int, prompt: Prompt) -> bool:
+        why = None if self.reading is None else self.reading.refusal(prompt.conversation)
+        if why is not None:
+            self._leave(number, why, prompt.conversation)
+        return why is None
 
     def _leave(self, number: int, why: Why, conversation: Conversation) -> None:
         text = _beginning(conversation)
@@ -182,9 +186,9 @@ def list_left_out(context: StageContext, *sieves: Sieve, of: str = "") -> None:
     context.tell(f"rows left out: {said}; each is in the artifact's {listed}")
 
 
-def _counts(rows: Sequence[LeftOut]) -> dict[str, int]:
+def _counts(rows: Sequence[LeftOut]) -> dict[Why, int]:
     found = Counter(row.why for row in rows)
-    return {str(why): found[why] for why in Why if why in found}
+    return {why: found[why] for why in Why if why in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,11 +302,13 @@ def asked_prompts(
 ) -> tuple[list[Prompt], list[list[int]]]:
     """Prompts that leave room for an answer, with their tokens; what is left out is listed.
 
-    Of more than `at_most` as many are drawn, by `seed`. Raises DataError where none is left.
+    Where the stage scores answers by a reward model with a tokenizer of its own, that can read them
+    too. Of more than `at_most` as many are drawn, by `seed`. Raises DataError where none is left.
     """
     split = Split.DEV if held_out else Split.TRAIN
     # One token more: the stop token with which an answer that the limit cut is scored.
-    sieve = Sieve(roles.template, roles.backbone(roles.base).context - answer_tokens - 1, split)
+    limit = roles.backbone(roles.base).context - answer_tokens - 1
+    sieve = Sieve(roles.template, limit, split, reading_of(roles))
     usable = sieve.prompts(data.prompts(context, held_out=held_out))
     kept: Sequence[tuple[Prompt, list[int]]] = (
         list(usable) if at_most is None else data.drawn(usable, at_most, seed=seed)
@@ -310,10 +316,11 @@ def asked_prompts(
     context.note("prompts", len(kept))
     list_left_out(context, sieve)
     if not kept:
-        raise DataError(
-            "no prompt can be answered",
-            got=sieve.told(),
-            do=f"import shorter prompts, or lower max_tokens = {answer_tokens}: prompt and answer "
-            f"share the model's context",
+        do = (
+            f"import shorter prompts, or lower max_tokens = {answer_tokens}: prompt and answer "
+            "share the model's context"
         )
+        if not sieve.counts().keys().isdisjoint(BY_SCORER):
+            do = f"set reward.model to one that can read them, and train it; or {do}"
+        raise DataError("no prompt can be answered", got=sieve.told(), do=do)
     return [prompt for prompt, _ in kept], [ids for _, ids in kept]

@@ -29,7 +29,7 @@ from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.fitting import Sieve, compared, row_limit
 from accord.pipeline.stages.roles import CALIBRATION_FILE, Roles
-from accord.pipeline.stages.scoring import Reading
+from accord.pipeline.stages.scoring import reading_of
 from accord.stats.ranking import pair_accuracy
 from accord.text.tokenized import Tokenized, TokenRow
 
@@ -169,7 +169,9 @@ def _demonstrations(context: StageContext, roles: Roles) -> list[Tokenized]:
 
 def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
     """`scale_prompts` answers of the reference to training prompts that leave room, evenly."""
-    sieve = Sieve(roles.template, roles.backbone(roles.base).context - ANSWER_TOKENS - 1)
+    reading = reading_of(roles)
+    limit = roles.backbone(roles.base).context - ANSWER_TOKENS - 1
+    sieve = Sieve(roles.template, limit, reading=reading)
     asked = sieve.prompts(data.prompts(context, held_out=False))
     wanted = context.config.own.scale_prompts
     drawn = list(data.drawn(asked, wanted, seed=context.seed))
@@ -179,14 +181,10 @@ def _samples(context: StageContext, roles: Roles) -> list[Tokenized]:
     each = -(-wanted // len(ids))  # a data set with one prompt has many answers too
     settings = SamplingSettings(max_tokens=ANSWER_TOKENS)
     said = roles.sampler(roles.start()).sample(ids, n=each, settings=settings, seed=context.seed)
-    reader = roles.reader()
-    if reader is not roles:
-        limit = reader.backbone(reader.base).context
-        reading = Reading(roles.template, reader.template, limit)
+    if reading is not None:
         return [
             reading.row(prompt.conversation, one.tokens)
             for (prompt, _), group in zip(drawn, said, strict=True)
-            if reading.fits(prompt)
             for one in group
         ]
     return [

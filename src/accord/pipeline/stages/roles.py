@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accord.algorithms.settings import AdapterSettings, CriticStart
-from accord.core.errors import ConfigError, InvariantError, ModelError
+from accord.core.errors import InvariantError, ModelError
 from accord.core.files import write_atomic
 from accord.models.backbone import Backbone, folder_digest
 from accord.models.head import Heads, ScalarHead, fresh_head, load_doubt, load_head
@@ -183,11 +183,10 @@ class Roles:
 
     def _own_critic(self, start: CriticStart) -> Role:
         """A fresh critic on the policy's base, that says 0, beside a reward model on another."""
-        if start is not CriticStart.ZERO:
-            raise ConfigError(
-                "the critic cannot start as a reward model that stands on a base of its own",
+        if start is not CriticStart.ZERO:  # refused before anything is made (`agreeing`)
+            raise InvariantError(
+                "a critic is to start as a reward model that stands on a base of its own",
                 got=f"critic_start = {str(start)!r}",
-                do='set critic_start = "zero"',
             )
         settings = self.context.config.own.adapter
         backbone = self.backbone(self.base, train_all=settings.full)

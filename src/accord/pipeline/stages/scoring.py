@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import torch
 
-from accord.core.errors import DataError, InvariantError, TemplateError
+from accord.core.errors import InvariantError, TemplateError
 from accord.core.types import Conversation, Prompt
+from accord.models.context import folder_context
 from accord.models.ragged import Ragged, micro_batches
 from accord.models.role import Role
 from accord.pipeline.stages.roles import Roles
+from accord.pipeline.stages.unusable import Why
 from accord.text.template import ChatTemplate
 from accord.text.tokenized import Tokenized
 
@@ -45,24 +47,23 @@ class Reading:
             row = Tokenized(row.ids[: self.limit - 1], row.mask[: self.limit - 1])
         return row.ended(self.read.stop_id)
 
-    def check(self, prompt: Prompt) -> None:
-        """Raise DataError where a prompt says the reward model's stop token or leaves no room."""
-        tokens = len(self.read.prompt_ids(prompt.conversation))
-        if tokens >= self.limit:
-            raise DataError(
-                "a prompt leaves the reward model no room for an answer",
-                got=f"{tokens} of {self.limit} tokens",
-                where=prompt.conversation.messages[-1].content[:60],
-                do="leave it out, or set reward.model to one with a longer context",
-            )
-
-    def fits(self, prompt: Prompt) -> bool:
-        """Whether `check` passes."""
+    def refusal(self, prompt: Conversation) -> Why | None:
+        """Why no answer to a prompt can be scored; None where answers can."""
+        if any(self.read.stop in message.content for message in prompt.messages):
+            return Why.SCORED_SAYS_STOP
         try:
-            self.check(prompt)
-        except (DataError, TemplateError):
-            return False
-        return True
+            tokens = len(self.read.prompt_ids(prompt))
+        except TemplateError:
+            return Why.SCORED_REFUSED
+        return Why.SCORED_TOO_LONG if tokens >= self.limit else None
+
+
+def reading_of(roles: Roles) -> Reading | None:
+    """How the reward model of a stage is told what the policy said; None where it reads tokens."""
+    reader = roles.reader()
+    if reader is roles:
+        return None
+    return Reading(roles.template, reader.template, folder_context(reader.base))
 
 
 def scorer_of(
@@ -70,16 +71,14 @@ def scorer_of(
 ) -> Scorer:
     """What scores answers of the policy to these prompts, whose tokens are `ids`.
 
-    Raises DataError for a prompt that a reward model with a tokenizer of its own cannot read.
+    They are prompts that the reward model can read, as `fitting.asked_prompts` gives them.
     """
     tokens = roles.context.machine.micro_batch_tokens
-    if reward.reads is None:
+    reading = reading_of(roles)
+    if reading is None:
         return Scorer(reward, roles.template.stop_id, tokens)
-    reading = Reading(roles.template, reward.reads, reward.backbone.context)
-    for prompt in prompts:
-        reading.check(prompt)
     asked = {tuple(own): one.conversation for own, one in zip(ids, prompts, strict=True)}
-    return Scorer(reward, reward.reads.stop_id, tokens, reading, asked)
+    return Scorer(reward, reading.read.stop_id, tokens, reading, asked)
 
 
 @dataclass(frozen=True, slots=True)

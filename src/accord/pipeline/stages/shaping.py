@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.algorithms.rollouts import Rollout, held
 from accord.algorithms.settings import Rollouts
-from accord.core.errors import ConfigError
 from accord.core.protocols import Sampler
 from accord.core.types import SamplingSettings
 from accord.pipeline.stages.scoring import Scorer
@@ -28,8 +28,11 @@ class Shaper:
     """`rollouts.Shape` of a stage: pessimism first, then preference as reward (PAR).
 
     PAR (Fu et al. 2025, arXiv:2502.18770) trains on mean_m sigmoid(score - score of reference
-    answer m). The reference answers to a prompt are sampled once, by a seed of its own: a run that
-    was killed finds the same, whichever prompts it asks first.
+    answer m). What holds a score (`missing_stop_score`, `score_clip`) is in its unit and comes
+    before: behind it, an answer that was cut would earn less than any preference can be. Scores of
+    reference answers are held alike, or a policy that is its reference would seem worse. These
+    answers are sampled once a prompt, by a seed of its own: a run that was killed finds the same,
+    whichever prompts it asks first.
     """
 
     config: Rollouts
@@ -39,26 +42,17 @@ class Shaper:
     prompts: Sequence[Sequence[int]]
     seed: int
     known: dict[int, Tensor] = field(default_factory=dict)
-    """Scores of the reference answers to the prompts asked so far, by prompt number."""
+    """Held scores of the reference answers to the prompts asked so far, by prompt number."""
 
-    def __post_init__(self) -> None:
-        if self.config.shaping.pessimism and not self.scorer.reward.doubts:
-            raise ConfigError(
-                "shaping.pessimism needs a reward model that tells its doubt; this one does not",
-                do="train it with reward.heads = 4 or reward.doubt_pairs = 2000, or set "
-                "shaping.pessimism = 0",
-            )
-
-    def __call__(
-        self, asked: Sequence[int], rows: Sequence[Tokenized], scores: Sequence[float]
-    ) -> list[float]:
+    def __call__(self, batch: Rollout) -> list[float]:
         """What is trained on, one number an answer."""
-        score_B = self._doubted(rows, scores)
+        score_B = self._doubted(batch.rows, batch.score_B.tolist())
         if not self.config.shaping.references:
             return score_B.tolist()
+        score_B = held(self.config, score_B, batch.answers)
         return [
             float(torch.sigmoid(score - self._references(prompt)).mean())
-            for prompt, score in zip(asked, score_B, strict=True)
+            for prompt, score in zip(batch.asked, score_B, strict=True)
         ]
 
     def _doubted(self, rows: Sequence[Tokenized], scores: Sequence[float]) -> Tensor:
@@ -81,5 +75,6 @@ class Shaper:
                 seed=int(np.random.SeedSequence((self.seed, prompt, SERIES)).generate_state(1)[0]),
             )
             rows = [Tokenized.answered(ids, answer.tokens) for answer in said]
-            self.known[prompt] = self._doubted(rows, self.scorer(rows))
+            score_B = self._doubted(rows, self.scorer(rows))
+            self.known[prompt] = held(self.config, score_B, said)
         return self.known[prompt]
