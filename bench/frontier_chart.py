@@ -1,7 +1,12 @@
-"""The picture of `bench.frontier`: KL from SFT to the right, the truth gained upwards."""
+"""The picture of `bench.frontier`: KL from SFT to the right, the truth gained upwards.
+
+KL runs with its square root, as a policy does that moves away at an even pace (Gao et al. 2023,
+arXiv:2210.10760): what happens near the start, where most of the gain is, has room.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +14,7 @@ from accord.evals.report.charts import scales, svg
 
 COLOURS = ("#0072b2", "#c44f00", "#007a5a", "#8a3ea8")
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 380.0, 52.0, 16.0, 44.0, 40.0
+NATS = (0.0, 0.25, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 16.0, 20.0, 25.0, 30.0, 36.0, 49.0, 64.0)
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#222}.grid{stroke:#e3e6ea;fill:none}"
     ".zero{stroke:#555;fill:none}.line{fill:none;stroke:currentColor;stroke-width:1.9}"
@@ -40,9 +46,15 @@ class Dot:
 def chart(dots: Sequence[Dot]) -> str:
     """A drawing that stands alone; a line joins the prices of a method in order of KL."""
     ends = [y for dot in dots for y in (dot.gain, dot.low, dot.high) if y is not None]
-    x = scales.Scale(0.0, 1.06 * max(dot.kl for dot in dots), LEFT, WIDTH - RIGHT)
+    far = max(1.0, *(dot.kl for dot in dots))
+    x = scales.Scale(0.0, 1.04 * math.sqrt(far), LEFT + 8, WIDTH - RIGHT - 14)
     y = scales.Scale(*scales.span([*ends, 0.0]), HEIGHT - BOTTOM, TOP)
-    parts = [svg.element("rect", width="100%", height="100%", fill="#fff"), *_axes(x, y)]
+    parts = [
+        svg.element("rect", width="100%", height="100%", fill="#fff"),
+        *_axes(x, y, far),
+        svg.element("circle", cx=x(0.0), cy=y(0.0), r=3.2, fill="#222"),
+        svg.words("SFT", x=x(0.0) + 6, y=y(0.0) + 15),
+    ]
     for number, method in enumerate(dict.fromkeys(dot.method for dot in dots)):
         own = sorted((dot for dot in dots if dot.method == method), key=lambda dot: dot.kl)
         parts += _line(own, COLOURS[number], x, y)
@@ -63,8 +75,8 @@ def chart(dots: Sequence[Dot]) -> str:
     )
 
 
-def _axes(x: scales.Scale, y: scales.Scale) -> list[str]:
-    rows, columns = scales.ticks(y.low, y.high, 6), scales.ticks(x.low, x.high, 8)
+def _axes(x: scales.Scale, y: scales.Scale, far: float) -> list[str]:
+    rows = scales.ticks(y.low, y.high, 6)
     return [
         *(
             svg.element(
@@ -79,8 +91,9 @@ def _axes(x: scales.Scale, y: scales.Scale) -> list[str]:
             for at, text in zip(rows, scales.labels(rows), strict=True)
         ),
         *(
-            svg.words(text, x=x(at), y=HEIGHT - BOTTOM + 16, anchor="middle")
-            for at, text in zip(columns, scales.labels(columns), strict=True)
+            svg.words(f"{kl:g}", x=x(math.sqrt(kl)), y=HEIGHT - BOTTOM + 16, anchor="middle")
+            for kl in NATS
+            if kl <= far
         ),
         svg.words("KL from SFT, nats an answer", x=WIDTH - RIGHT, y=HEIGHT - 6, anchor="end"),
         svg.words("truth, change from SFT", x=4.0, y=TOP - 8),
@@ -88,10 +101,10 @@ def _axes(x: scales.Scale, y: scales.Scale) -> list[str]:
 
 
 def _line(own: Sequence[Dot], colour: str, x: scales.Scale, y: scales.Scale) -> list[str]:
-    way = "M" + "L".join(f"{x(dot.kl):.1f} {y(dot.gain):.1f}" for dot in own)
+    way = "M" + "L".join(f"{x(math.sqrt(dot.kl)):.1f} {y(dot.gain):.1f}" for dot in own)
     parts = [svg.element("path", d=way, css="line", color=colour)]
     for dot in own:
-        at, height = x(dot.kl), y(dot.gain)
+        at, height = x(math.sqrt(dot.kl)), y(dot.gain)
         if dot.low is not None and dot.high is not None:
             bar = f"M{at:.1f} {y(dot.low):.1f}V{y(dot.high):.1f}"
             parts.append(svg.element("path", d=bar, css="range", color=colour))
