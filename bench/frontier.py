@@ -19,7 +19,6 @@ from typing import Annotated
 
 import tyro
 
-from accord.stats.intervals import mean
 from bench.frontier_chart import Dot, chart
 from bench.grammar import DIRECT, PPO, WHOLE, Run, make
 from bench.learning import RATE
@@ -72,7 +71,10 @@ def main(asked: Frontier) -> None:
                     one = made.measured(stage)
                     point = (one["kl"]["value"], one["gold"]["value"] - start)
                     found.setdefault((name, price), []).append(point)
-        dots = [_dot(*of, points) for of, points in found.items()]
+        dots = [
+            Dot(method=name, price=price, points=tuple(points))
+            for (name, price), points in found.items()
+        ]
         rows = [
             {"method": name, "price": price, "points": points}
             for (name, price), points in found.items()
@@ -82,23 +84,7 @@ def main(asked: Frontier) -> None:
         asked.drawing.write_text(chart(dots), encoding="utf-8")
     print("| method | price | KL, nats | truth, change from SFT |\n|---|---|---|---|")
     for dot in sorted(dots, key=lambda one: (one.method, one.kl)):
-        print(f"| {dot.method} | {dot.price:g} | {dot.kl:.1f} | {dot.gain:+.2f} {dot.said} |")
-
-
-def _dot(method: str, price: float, points: list[tuple[float, float]]) -> Dot:
-    kl, gains = zip(*points, strict=True)
-    low = high = None
-    if len(gains) > 1:
-        gain = mean(gains)
-        low, high = gain.low, gain.high
-    return Dot(
-        method=method,
-        price=price,
-        kl=sum(kl) / len(kl),
-        gain=sum(gains) / len(gains),
-        low=low,
-        high=high,
-    )
+        print(f"| {dot.method} | {dot.price:g} | {dot.kl:.1f} | {dot.said} |")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from accord.evals.report.charts import scales, svg
+from accord.stats.intervals import mean
 
 COLOURS = ("#0072b2", "#c44f00", "#007a5a", "#8a3ea8")
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640.0, 380.0, 52.0, 16.0, 44.0, 40.0
@@ -18,7 +20,8 @@ NATS = (0.0, 0.25, 1.0, 2.0, 4.0, 6.0, 9.0, 12.0, 16.0, 20.0, 25.0, 30.0, 36.0, 
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#222}.grid{stroke:#e3e6ea;fill:none}"
     ".zero{stroke:#555;fill:none}.line{fill:none;stroke:currentColor;stroke-width:1.9}"
-    ".dot{fill:currentColor}.range{stroke:currentColor;stroke-width:1.2;opacity:.5}"
+    ".dot{fill:currentColor}.seed{fill:currentColor;opacity:.35}"
+    ".price{fill:currentColor}"
 )
 LABEL = "Change of the truth from SFT against KL from SFT in nats, for each method and price"
 
@@ -29,24 +32,32 @@ class Dot:
 
     method: str
     price: float
-    kl: float
-    """Mean over seeds, nats an answer."""
-    gain: float
-    """Mean over seeds of the change of the truth from SFT."""
-    low: float | None
-    high: float | None
-    """Ends of its 95% interval over seeds; None with one seed."""
+    points: tuple[tuple[float, float], ...]
+    """Of each seed: KL from SFT in nats an answer, and the change of the truth from SFT."""
+
+    @property
+    def kl(self) -> float:
+        """Mean over seeds, nats an answer."""
+        return fmean(kl for kl, _ in self.points)
+
+    @property
+    def gain(self) -> float:
+        """Mean over seeds of the change of the truth."""
+        return fmean(gain for _, gain in self.points)
 
     @property
     def said(self) -> str:
-        """The interval in brackets."""
-        return "" if self.low is None else f"[{self.low:+.2f}, {self.high:+.2f}]"
+        """The gain, with its 95% interval over seeds where there are several."""
+        if len(self.points) < 2:
+            return f"{self.gain:+.2f}"
+        found = mean([gain for _, gain in self.points])
+        return f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
 
 
 def chart(dots: Sequence[Dot]) -> str:
-    """A drawing that stands alone; a line joins the prices of a method in order of KL."""
-    ends = [y for dot in dots for y in (dot.gain, dot.low, dot.high) if y is not None]
-    far = max(1.0, *(dot.kl for dot in dots))
+    """A drawing that stands alone; a line joins a method's means, small dots are its seeds."""
+    ends = [gain for dot in dots for _, gain in dot.points]
+    far = max(1.0, *(kl for dot in dots for kl, _ in dot.points))
     x = scales.Scale(0.0, 1.04 * math.sqrt(far), LEFT + 8, WIDTH - RIGHT - 14)
     y = scales.Scale(*scales.span([*ends, 0.0]), HEIGHT - BOTTOM, TOP)
     parts = [
@@ -105,10 +116,12 @@ def _line(own: Sequence[Dot], colour: str, x: scales.Scale, y: scales.Scale) -> 
     parts = [svg.element("path", d=way, css="line", color=colour)]
     for dot in own:
         at, height = x(math.sqrt(dot.kl)), y(dot.gain)
-        if dot.low is not None and dot.high is not None:
-            bar = f"M{at:.1f} {y(dot.low):.1f}V{y(dot.high):.1f}"
-            parts.append(svg.element("path", d=bar, css="range", color=colour))
+        parts += [
+            svg.element("circle", cx=x(math.sqrt(kl)), cy=y(gain), r=2.0, css="seed", color=colour)
+            for kl, gain in ((max(kl, 0.0), gain) for kl, gain in dot.points)
+        ]
         told = svg.title(f"{dot.method} at {dot.price:g}: {dot.gain:+.2f} at {dot.kl:.1f} nats")
         parts.append(svg.element("circle", told, cx=at, cy=height, r=3.2, css="dot", color=colour))
-        parts.append(svg.words(f"{dot.price:g}", x=at + 5, y=height - 6))
+        price = svg.words(f"{dot.price:g}", x=at + 5, y=height - 6, css="price")
+        parts.append(svg.element("g", price, color=colour))
     return parts
