@@ -40,7 +40,7 @@ first use. About ten minutes on two cores, fifteen with --all, where nothing els
 on them.
 tiny:  a model of 430,000 weights made from scratch, on text from a grammar whose
 truth is known; every stage from pretraining on. No download; 80 seconds on two cores
-with nothing else to do (a processor with AVX-512 and bfloat16, 2026-11-21)."""
+with nothing else to do (a processor with AVX-512 and bfloat16, 2026-11-22)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
