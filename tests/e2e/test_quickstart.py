@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from accord.stats import intervals
-from tests.cli.small import environment
+from tests.cli.small import accord, environment
 from tests.e2e.small import artifact, make, manifest
 
 pytest.importorskip("torch")
@@ -23,8 +23,8 @@ MEASURES = ("score", "gold")
 """The proxy that PPO is trained on, and the truth that nothing but the raters ever saw."""
 
 
-def accord(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The command line with as many threads as it would take for itself."""
+def unbound(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command line with as many threads as it would take for itself: nothing runs beside it."""
     free = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
     return subprocess.run(
         [sys.executable, "-m", "accord.cli", *words],
@@ -107,7 +107,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for seed in SEEDS:
         folder = tmp_path_factory.mktemp("seeds") / f"seed-{seed}"
         make(folder, f'recipe = "tiny"\nseed = {seed}\nworld = {{ seed = {seed} }}\n')
-        done = accord("run", "--quiet", cwd=folder)
+        done = unbound("run", "--quiet", cwd=folder)
         assert done.returncode == 0, done.stderr
         folders.append(folder)
     return folders
