@@ -49,6 +49,8 @@ class Run:
     settings: str
     prompts: int = HALF
     """Whose answers are compared; 0: none."""
+    lapse: float = 0.0
+    """How often a rater tosses a coin; 0: as the recipe has it."""
     reward: bool = True
     """Whether there is a reward model."""
 
@@ -91,9 +93,8 @@ def make(place: Path, run: Run, seed: int) -> Made:
     """Run what is missing of it in the workspace of a seed; stages that runs share are kept."""
     if not (place / "accord.toml").is_file():
         Workspace.create(place, "tiny")
-    compared = f"compare = {{ prompts = {run.prompts} }}\n" if run.prompts else ""
-    if "compare" in run.settings:
-        compared = ""
+    lapse = f", lapse = {run.lapse}" if run.lapse else ""
+    compared = f"compare = {{ prompts = {run.prompts}{lapse} }}\n" if run.prompts else ""
     head = f'recipe = "tiny"\nseed = {seed}\nstages = {list(run.stages)}\n'
     (place / "accord.toml").write_text(head + compared + run.settings)
     session = open_session(Options(command="bench", workspace=place))

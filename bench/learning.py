@@ -9,8 +9,8 @@ saw it, though what the raters say comes from it.
 
 Every arm has the same budget of answers sampled for training. An algorithm that learns from
 comparisons has all of them compared. One that samples has half of them compared, for its reward
-model, and samples the other half itself. Continued SFT trains as long again on the demonstrations;
-`coin` arms learn from raters who toss a coin, and should gain nothing.
+model, and samples the other half itself, unless it has spent 10 nats. One arm is SFT for twice as
+many epochs; `coin` arms learn from raters who toss a coin, and should gain nothing.
 
 Settings were chosen on seed 100, which is not among those that are shown. Stopped and started
 again, it goes on where it was.
@@ -35,7 +35,6 @@ from bench.grammar import (
     BATCH,
     DIRECT,
     GROUPS,
-    HALF,
     ONE_EACH,
     PPO,
     STEPS,
@@ -51,7 +50,8 @@ ONCE = "optimizer = { learning_rate = 3e-3, epsilon = 1e-5 }"
 """For methods that take one step a batch: PPO takes four."""
 RATE = "optimizer = { learning_rate = 3e-3 }"
 SLOW = "optimizer = { learning_rate = 3e-4 }"
-COIN = "lapse = 1.0"
+COIN = 1.0
+"""Raters who toss a coin for every answer."""
 RUNS = (
     Run(
         arms={
@@ -99,19 +99,24 @@ distilled = {{ beta = 1.0, {DIRECT}, {RATE} }}
         settings=f"""\
 ppo = {{ {PRICE}, {PPO} }}
 rloo = {{ {PRICE}, {GROUPS}, {ONCE} }}
-compare = {{ {COIN}, prompts = {HALF} }}
 """,
+        lapse=COIN,
     ),
     Run(
         arms={"dpo": "DPO, coin"},
         settings=f"""\
 dpo = {{ beta = 0.3, {DIRECT}, {RATE} }}
-compare = {{ {COIN}, prompts = {WHOLE} }}
 """,
         prompts=WHOLE,
+        lapse=COIN,
         reward=False,
     ),
-    Run(arms={"sft": "continued SFT"}, settings="sft = { epochs = 4 }\n", prompts=0, reward=False),
+    Run(
+        arms={"sft": "SFT for twice as long"},
+        settings="sft = { epochs = 4 }\n",
+        prompts=0,
+        reward=False,
+    ),
 )
 
 

@@ -2,7 +2,7 @@
 
 The server forks and imports, and runs nothing itself. Its children share what a process draws when
 it begins, the seed of hashes above all: a run that others are compared with begins by itself
-(`tests.cli.small.accord`).
+(`tests.cli.small.accord`). What importing warns of does not reach their standard error.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STREAMS = ("out", "err")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Forked:
-    """A command under way."""
+    """A command under way; at the end of a `with` it is killed where it still runs."""
 
     words: tuple[str, ...]
     process: ForkServerProcess
@@ -43,15 +43,21 @@ class Forked:
 
     def wait(self) -> subprocess.CompletedProcess[str]:
         """Its exit code, negative after a signal, and all that it wrote."""
-        with self.place as place:
-            self.process.join(PATIENCE)
-            code = self.process.exitcode
-            if code is None:
-                self.process.kill()
-                raise subprocess.TimeoutExpired(self.words, PATIENCE)
-            self.process.close()
-            out, err = (Path(place, name).read_text() for name in _STREAMS)
+        self.process.join(PATIENCE)
+        code = self.process.exitcode
+        out, err = (Path(self.place.name, name).read_text() for name in _STREAMS)
+        if code is None:
+            raise subprocess.TimeoutExpired(self.words, PATIENCE, out, err)
         return subprocess.CompletedProcess(self.words, code, out, err)
+
+    def __enter__(self) -> Forked:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.process.kill()
+        self.process.join()
+        self.process.close()
+        self.place.cleanup()
 
 
 def begin(*words: str | Path, cwd: Path) -> Forked:
@@ -67,7 +73,8 @@ def begin(*words: str | Path, cwd: Path) -> Forked:
 
 def accord(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return begin(*words, cwd=cwd).wait()
+    with begin(*words, cwd=cwd) as process:
+        return process.wait()
 
 
 @cache

@@ -54,7 +54,10 @@ def optimum(reference: Tensor, beta: float) -> Tensor:
 
 
 def whitened_optimum(reference: Tensor, beta: float) -> Tensor:
-    """pi exp(r / (beta s)) / Z, where s is the deviation of r under that policy itself."""
+    """pi_ref exp(r / (beta s)) / Z, where s is the deviation of r under that policy itself.
+
+    Where advantages are divided by s and the divergence is KL(policy || reference).
+    """
     reward_N, scale = TABLE.double(), 1.0
     for _ in range(200):
         policy = optimum(reference, beta * scale)

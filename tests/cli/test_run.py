@@ -42,6 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make(tmp_path_factory.mktemp("cli") / "ws")
     done = small.accord("run", cwd=folder)  # a process that begins by itself
     assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
     assert made(done.stdout) == [[stage, "built"] for stage in STAGES]
     *_, ppo, dpo, following = done.stdout.splitlines()
     assert re.match(r"ppo against sft: score [+-]\d", ppo)
@@ -167,17 +168,18 @@ def test_killed_command_resumes_to_the_same_weights(finished: Path, tmp_path: Pa
     subprocess.run(["cp", "-r", str(finished), str(folder)], check=True)
     words = ["sft", "--epochs", "3"]
     until = time.monotonic() + 120
-    run = begin(*words, cwd=folder)
-    while time.monotonic() < until and not list(folder.glob("runs/sft-*/checkpoints/[0-9]*")):
-        time.sleep(0.005)
-    run.kill()
-    run.wait()
+    with begin(*words, cwd=folder) as run:
+        while not list(folder.glob("runs/sft-*/checkpoints/[0-9]*")):
+            assert not run.ended(), run.wait().stderr
+            assert time.monotonic() < until
+            time.sleep(0.005)
+        run.kill()
     (partial,) = (folder / "runs").glob("sft-*")
     assert not (folder / "artifacts" / partial.name).exists()
     done = accord("resume", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "goes on after step" in done.stderr
-    untouched = accord(*words, cwd=finished)
+    untouched = small.accord(*words, cwd=finished)  # a process that begins by itself
     assert untouched.returncode == 0, untouched.stderr
     mine, theirs = (read_manifest(root / "artifacts" / partial.name) for root in (folder, finished))
     assert mine.digest == theirs.digest

@@ -71,12 +71,12 @@ def killed(
 
     Gives back the name of the run that was under way. Nothing of it may be among the artifacts.
     """
-    process = forked.begin(*words, "--quiet", cwd=folder)
-    until = time.monotonic() + PATIENCE
-    while lines(folder, stage) < rows and not process.ended() and time.monotonic() < until:
-        time.sleep(0.002)
-    process.kill()
-    done = process.wait()
+    with forked.begin(*words, "--quiet", cwd=folder) as process:
+        until = time.monotonic() + PATIENCE
+        while lines(folder, stage) < rows and not process.ended() and time.monotonic() < until:
+            time.sleep(0.002)
+        process.kill()
+        done = process.wait()
     assert done.returncode == -signal.SIGKILL, f"{stage} was over too soon: {done.stderr}"
     (under_way,) = (folder / "runs").glob(f"{stage}-*")
     assert rows <= lines(folder, stage) < (of or STEPS[stage])

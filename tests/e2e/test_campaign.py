@@ -17,6 +17,7 @@ from accord.collect.people import person
 from accord.collect.sheet import Opinion
 from accord.store.database import open_database
 from accord.store.tables import events, prompts, responses, tasks
+from tests.cli.small import accord
 from tests.e2e.small import make, run
 from tests.forked import begin
 
@@ -62,7 +63,9 @@ def found(folder: Path) -> tuple[list[tuple[str, str, str]], int, int]:
 def test_a_killed_sampling_goes_on_and_says_the_same(trained: Path, tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     shutil.copytree(trained, whole)
-    told = run(whole, *SAMPLE, *MORE).stdout
+    by_itself = accord(*SAMPLE, *MORE, "--quiet", cwd=whole)
+    assert by_itself.returncode == 0, by_itself.stderr
+    told = by_itself.stdout
     assert f"{PROMPTS} prompts: " in told
     assert "1 of them too long or erased" in told
     expected = found(whole)
@@ -72,14 +75,13 @@ def test_a_killed_sampling_goes_on_and_says_the_same(trained: Path, tmp_path: Pa
 
     killed = tmp_path / "killed"
     shutil.copytree(trained, killed)
-    process = begin(*SAMPLE, *MORE, "--quiet", cwd=killed)
-    until = time.monotonic() + 300
-    while not (seen := found(killed)[2]):
-        assert not process.ended()
-        assert time.monotonic() < until
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
+    with begin(*SAMPLE, *MORE, "--quiet", cwd=killed) as process:
+        until = time.monotonic() + 300
+        while not (seen := found(killed)[2]):
+            assert not process.ended(), process.wait().stderr
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.kill()
     assert 0 < seen < PROMPTS
     # The killed worker's lease is waited for.
     again = run(killed, *SAMPLE, *MORE)

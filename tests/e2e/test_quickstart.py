@@ -63,7 +63,10 @@ def shown(values: Sequence[Mapping[str, float]]) -> str:
 
 @pytest.mark.slow
 def test_quickstart_as_a_new_user(tmp_path: Path) -> None:
-    """From an empty folder to figures, a report, and a policy that its reward model prefers."""
+    """From an empty folder to figures, a report, and a policy that its reward model prefers.
+
+    With one thread, for other tests run beside it; the study below takes as many as a user has.
+    """
     done = accord("quickstart", "--model", "tiny", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["accord-quickstart"]

@@ -148,7 +148,10 @@ def work(own: Scored, prompts: int) -> Work:
 
 
 def passes(own: Any) -> float:
-    """How often a stage that reads rows runs each of them, in training passes."""
+    """How often a stage that reads rows runs each of them, in training passes.
+
+    With `pessimism`, the reward model of distilled DPO is taken to have several heads.
+    """
     from accord.algorithms.alignment import reads_reference
 
     epochs = float(own.epochs)
