@@ -229,7 +229,7 @@ def make(one: Run, folder: Path) -> None:
     begun.rename(place / FIGURES)
 
 
-def _faulty(fault: Fault, session: Session) -> Figures:
+def _faulty(fault: Fault, session: Session) -> dict[str, Any]:
     """The faulty run's figures, or the error that it ended with."""
     fault.prepare(session.workspace)
     try:
@@ -316,12 +316,12 @@ def table(seeds: Mapping[int, Figures], faults: Mapping[str, Mapping[int, Figure
         "|---|---|---|---|---|",
     ]
     for fault in FAULTS:
-        runs = faults.get(fault.name, {})
+        planted = faults.get(fault.name, {})
         came = _came(fault, seeds, faults)
         cells = [
             " ".join(
                 "error" if "error" in bad else f"{show(bad):+.2f} ({show(seeds[seed]):+.2f})"
-                for seed, bad in runs.items()
+                for seed, bad in planted.items()
             )
             for show in (lambda found: policy_of(found, "gold")["value"], kl_of)
         ]
