@@ -131,7 +131,10 @@ FAULTS = (
     Fault(
         name="no SFT",
         settings=FEWER.replace('"sft", ', ""),
-        predicted="PPO ends below the grade that it reaches from SFT",
-        came=lambda seed, bad: policy_of(bad, "gold")["high"] < policy_of(seed, "gold")["low"],
+        # Not a lower grade: the start model is instruction-tuned and can be pushed as far.
+        predicted="the answers keep no form: less than half as many end by themselves as from SFT",
+        came=lambda seed, bad: (
+            policy_of(bad, "stopped")["value"] < policy_of(seed, "stopped")["value"] / 2
+        ),
     ),
 )
