@@ -88,16 +88,14 @@ def kl_of(found: Figures) -> float:
     return policy_of(found, "kl")["value"]
 
 
-def _kept(found: Figures) -> float:
-    """Share of the start's distinct-2 that PPO's answers have."""
-    start = found["evaluation"]["policies"][found["evaluation"]["before"]]["distinct"]["value"]
-    return policy_of(found, "distinct")["value"] / float(start)
+def _worth(found: Figures) -> float:
+    """Grade gained for each unit of score gained."""
+    changes = found["evaluation"]["changes"]["ppo"]
+    return float(changes["gold"]["value"] / changes["score"]["value"])
 
 
 BUDGET = 10.0
 """Nats that the recipe allows."""
-VARIETY = 0.8
-"""Share of SFT's distinct-2 that the quickstart asks of a policy."""
 FAULTS = (
     Fault(
         name="shuffled labels",
@@ -112,10 +110,9 @@ FAULTS = (
     Fault(
         name="no price on KL",
         settings=FEWER + 'ppo = { steps = 16, kl = { coefficient = 0.0, budget = "none" } }\n',
-        # Not for less grade: a judge that is a model as well can like what it comes to.
-        predicted=f"in 16 steps, with no budget, it goes beyond {BUDGET:g} nats and keeps less "
-        f"than {VARIETY:.0%} of SFT's distinct-2",
-        came=lambda seed, bad: kl_of(bad) > BUDGET and _kept(bad) < VARIETY,
+        predicted=f"in 16 steps, with no budget, it goes beyond {BUDGET:g} nats, for less grade a "
+        "unit of score",
+        came=lambda seed, bad: kl_of(bad) > BUDGET and _worth(bad) < _worth(seed),
     ),
     Fault(
         name="KL x 20",
@@ -131,10 +128,7 @@ FAULTS = (
     Fault(
         name="no SFT",
         settings=FEWER.replace('"sft", ', ""),
-        # Not a lower grade: the start model is instruction-tuned and can be pushed as far.
-        predicted="the answers keep no form: less than half as many end by themselves as from SFT",
-        came=lambda seed, bad: (
-            policy_of(bad, "stopped")["value"] < policy_of(seed, "stopped")["value"] / 2
-        ),
+        predicted="PPO ends below the grade that it reaches from SFT",
+        came=lambda seed, bad: policy_of(bad, "gold")["high"] < policy_of(seed, "gold")["low"],
     ),
 )
