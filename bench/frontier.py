@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from bench.frontier_chart import Dot, chart
+from bench.frontier_chart import Dot, table
 from bench.grammar import DIRECT, PPO, WHOLE, Run, make
 from bench.learning import RATE
 
@@ -39,8 +39,6 @@ class Frontier:
     """The first of them."""
     out: Path = Path("bench/results/frontier.json")
     """Where the figures go."""
-    drawing: Path = Path("docs/frontier.svg")
-    """Where the picture goes."""
 
 
 def runs(price: float) -> tuple[Run, Run]:
@@ -60,7 +58,7 @@ def runs(price: float) -> tuple[Run, Run]:
 
 
 def main(asked: Frontier) -> None:
-    """Run what is missing, print the table, write the figures and draw them."""
+    """Run what is missing, print the table and write the figures, which `frontier_chart` draws."""
     found: dict[tuple[str, float], list[tuple[float, float]]] = {}
     for seed in range(asked.first, asked.first + asked.seeds):
         for price in PRICES:
@@ -71,20 +69,10 @@ def main(asked: Frontier) -> None:
                     one = made.measured(stage)
                     point = (one["kl"]["value"], one["gold"]["value"] - start)
                     found.setdefault((name, price), []).append(point)
-        dots = [
-            Dot(method=name, price=price, points=tuple(points))
-            for (name, price), points in found.items()
-        ]
-        rows = [
-            {"method": name, "price": price, "points": points}
-            for (name, price), points in found.items()
-        ]
+        dots = [Dot(name, price, tuple(points)) for (name, price), points in found.items()]
         asked.out.parent.mkdir(parents=True, exist_ok=True)
-        asked.out.write_text(json.dumps(rows, indent=1) + "\n")
-        asked.drawing.write_text(chart(dots), encoding="utf-8")
-    print("| method | price | KL, nats | truth, change from SFT |\n|---|---|---|---|")
-    for dot in sorted(dots, key=lambda one: (one.method, one.kl)):
-        print(f"| {dot.method} | {dot.price:g} | {dot.kl:.1f} | {dot.said} |")
+        asked.out.write_text(json.dumps([asdict(dot) for dot in dots], indent=1) + "\n")
+    print(table(dots))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,8 @@
-"""The picture of `bench.frontier`: KL from SFT to the right, the truth gained upwards.
+"""Draws what `bench.frontier` kept: KL from SFT to the right, the truth gained upwards.
+
+    python -m bench.frontier_chart bench/results/frontier.json docs/frontier.svg
+
+It prints the figures as a table as well.
 
 KL runs with its square root, as a policy does that moves away at an even pace (Gao et al. 2023,
 arXiv:2210.10760): what happens near the start, where most of the gain is, has room.
@@ -6,10 +10,14 @@ arXiv:2210.10760): what happens near the start, where most of the gain is, has r
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
+
+import tyro
 
 from accord.evals.report.charts import scales, svg
 from accord.stats.intervals import mean
@@ -26,7 +34,7 @@ STYLE = (
 LABEL = "Change of the truth from SFT against KL from SFT in nats, for each method and price"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Dot:
     """One method at one price, over all seeds."""
 
@@ -52,6 +60,16 @@ class Dot:
             return f"{self.gain:+.2f}"
         found = mean([gain for _, gain in self.points])
         return f"{found.estimate:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
+def table(dots: Sequence[Dot]) -> str:
+    """As Markdown, by method and KL."""
+    lines = ["| method | price | KL, nats | truth, change from SFT |", "|---|---|---|---|"]
+    lines += [
+        f"| {dot.method} | {dot.price:g} | {dot.kl:.1f} | {dot.said} |"
+        for dot in sorted(dots, key=lambda one: (one.method, one.kl))
+    ]
+    return "\n".join(lines)
 
 
 def chart(dots: Sequence[Dot]) -> str:
@@ -125,3 +143,15 @@ def _line(own: Sequence[Dot], colour: str, x: scales.Scale, y: scales.Scale) -> 
         price = svg.words(f"{dot.price:g}", x=at + 5, y=height - 6, css="price")
         parts.append(svg.element("g", price, color=colour))
     return parts
+
+
+def main(kept: Path, drawing: Path, /) -> None:
+    """Draw a file that `bench.frontier` wrote."""
+    rows = json.loads(kept.read_text(encoding="utf-8"))
+    dots = [Dot(row["method"], row["price"], tuple(map(tuple, row["points"]))) for row in rows]
+    drawing.write_text(chart(dots), encoding="utf-8")
+    print(table(dots))
+
+
+if __name__ == "__main__":
+    tyro.cli(main, description=__doc__)

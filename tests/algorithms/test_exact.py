@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from torch import Tensor
 
@@ -39,6 +41,25 @@ from tests.models.workshop import Folders
 BETA = 1.0
 
 
+def decaying(rate: float) -> OptimizerSettings:
+    """To 0, for whitened advantages and unfinished pairs are noise at the optimum."""
+    return OptimizerSettings(
+        learning_rate=rate, schedule=Schedule.LINEAR, final_share=0.01, epsilon=1e-5
+    )
+
+
+ONLINE: dict[str, Any] = {
+    "steps": 300,
+    "batch_prompts": 1,
+    "samples": 192,
+    "max_tokens": 3,
+    "missing_stop_score": None,
+    "score_clip": None,
+    "optimizer": decaying(4e-3),
+}
+"""What every method that samples has here."""
+
+
 def test_the_table_is_read_by_the_answer() -> None:
     batch = rollout([0.0], counts=[3], stops=[False])
     (row,) = batch.rows
@@ -48,18 +69,7 @@ def test_the_table_is_read_by_the_answer() -> None:
 @pytest.mark.slow
 def test_rloo_converges_to_the_reference_times_exp_of_the_reward(folder_of: Folders) -> None:
     folder = folder_of("llama", vocab_size=TOKENS)
-    config = RLOOConfig(
-        steps=300,
-        batch_prompts=1,
-        samples=192,
-        max_tokens=3,
-        missing_stop_score=None,
-        score_clip=None,
-        kl=KLSettings(coefficient=BETA),
-        optimizer=OptimizerSettings(
-            learning_rate=4e-3, schedule=Schedule.LINEAR, final_share=0.01, epsilon=1e-5
-        ),
-    )
+    config = RLOOConfig(kl=KLSettings(coefficient=BETA), **ONLINE)
     before, after = solve(folder, config)
     best = optimum(before, BETA)
     assert before.sum().item() == pytest.approx(1, abs=1e-6)
@@ -72,27 +82,14 @@ def test_every_two_answers_are_compared_once() -> None:
     assert len(seen) == len(set(seen)) == len(ANSWERS) * (len(ANSWERS) - 1) // 2
 
 
-def decaying(rate: float) -> OptimizerSettings:
-    """To 0, for whitened advantages and unfinished pairs are noise at the optimum."""
-    return OptimizerSettings(
-        learning_rate=rate, schedule=Schedule.LINEAR, final_share=0.01, epsilon=1e-5
-    )
-
-
 @pytest.mark.slow
 @pytest.mark.study
 def test_dr_grpo_converges_to_the_same(folder_of: Folders) -> None:
     config = GRPOConfig(
-        steps=300,
-        batch_prompts=1,
-        samples=192,
-        max_tokens=3,
         normalise=False,
         denominator=Denominator.CONSTANT,
-        missing_stop_score=None,
-        score_clip=None,
         kl=KLSettings(coefficient=BETA, estimator=KLEstimator.K1, place=KLPlace.REWARD),
-        optimizer=decaying(4e-3),
+        **ONLINE,
     )
     before, after = solve(folder_of("llama", vocab_size=TOKENS), config)
     assert distance(after, optimum(before, BETA)) < 0.05
@@ -101,16 +98,7 @@ def test_dr_grpo_converges_to_the_same(folder_of: Folders) -> None:
 @pytest.mark.slow
 @pytest.mark.study
 def test_ppo_converges_to_the_same(folder_of: Folders) -> None:
-    config = PPOConfig(
-        steps=300,
-        batch_prompts=1,
-        samples=192,
-        max_tokens=3,
-        missing_stop_score=None,
-        score_clip=None,
-        kl=KLSettings(coefficient=BETA),
-        optimizer=decaying(4e-3),
-    )
+    config = PPOConfig(kl=KLSettings(coefficient=BETA), **ONLINE)
     before, after = solve_with_critic(folder_of("llama", vocab_size=TOKENS), config)
     assert distance(after, optimum(before, BETA)) < 0.05
 
@@ -139,14 +127,8 @@ def test_grpo_comes_nearer_to_the_optimum(folder_of: Folders) -> None:
     loss has the gradient of KL(reference || policy), so that it ends at neither of the two.
     """
     usual = GRPOConfig(
-        steps=300,
-        batch_prompts=1,
-        samples=192,
-        max_tokens=3,
-        missing_stop_score=None,
-        score_clip=None,
         kl=KLSettings(coefficient=BETA, estimator=KLEstimator.K3, place=KLPlace.LOSS),
-        optimizer=decaying(4e-3),
+        **ONLINE,
     )
     before, after = solve(folder_of("llama", vocab_size=TOKENS), usual)
     best = optimum(before, BETA)
