@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from accord.core.errors import WorkspaceError
-from accord.pipeline.artifact import METRICS, Artifact
+from accord.pipeline.artifact import METRICS
 from accord.pipeline.execution import RECORD
 from accord.pipeline.runner import Made
 from accord.pipeline.single import newest_artifact, run_single
@@ -151,10 +151,15 @@ def test_single_stage_uses_the_newest_of_its_name(workspace: Workspace) -> None:
     assert again.artifact.manifest.inputs["sft"].key == planned.artifact.key
 
 
-def later(workspace: Workspace, artifact: Artifact) -> None:
-    """Let an artifact have been finished after all others: a toy's stages share a second."""
-    path = artifact.folder / "manifest.json"
-    path.write_text(path.read_text().replace(artifact.manifest.ended, "2999-01-01T00:00:00+00:00"))
+def test_what_is_made_within_a_second_has_an_order(workspace: Workspace) -> None:
+    plan = stages()
+    for stride in (0.5, 0.25, 0.75, 0.125):
+        changed = replace(plan[0], config=replace(plan[0].config, stride=stride))
+        made = single(workspace, plan, 0, stage=changed).artifact
+        newest = workspace.newest("first")
+        assert newest is not None
+        assert newest.key == made.key
+    assert len(workspace.history("first")) == 4
 
 
 def test_a_stage_made_by_hand_is_not_passed_over_in_silence(workspace: Workspace) -> None:
@@ -167,7 +172,6 @@ def test_a_stage_made_by_hand_is_not_passed_over_in_silence(workspace: Workspace
     assert quiet.said == []
     changed = replace(plan[0], config=replace(plan[0].config, stride=0.25))
     by_hand = single(workspace, plan, 0, stage=changed).artifact
-    later(workspace, by_hand)
     notices = Notices()
     outcome = single(workspace, plan, 1, sink=notices)
     assert outcome.artifact.manifest.inputs["sft"].key == used.key

@@ -68,8 +68,9 @@ def read_record(folder: Path) -> RunRecord | None:
 
 
 def now() -> str:
-    """The present time in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """The present time in UTC, ISO 8601, to the microsecond: what is made within a second has an
+    order too."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
