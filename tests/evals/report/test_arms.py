@@ -9,6 +9,7 @@ from types import ModuleType
 import pytest
 
 from accord.evals.report import arms as view
+from accord.evals.report import evidence
 from accord.evals.report.data import Measure, ReportData
 from accord.evals.report.findings import Tone
 
@@ -162,3 +163,14 @@ def test_a_distance_that_rounding_left_is_none(many: ReportData) -> None:
     )
     columns, rows = view.table(replace(many, figures=figures))
     assert rows[0].cells[[column.title for column in columns].index("KL")].value == "0"
+
+
+def test_changes_stand_figure_by_figure_and_say_once_what_each_is(many: ReportData) -> None:
+    rows = evidence.changes(many)
+    names = [row.name for row in rows]
+    heads = [i for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
+    assert len(heads) == len(set(names))
+    assert [i for i, row in enumerate(rows) if row.meaning] == heads
+    assert rows[0].pair == "SFT to Prompting SFT"
+    titles = [picture.title for picture in evidence.change_pictures(many)]
+    assert titles == [f"Change of {names[i]}" for i in heads]

@@ -60,6 +60,7 @@ def test_units_are_written_as_people_write_them() -> None:
     assert words.change(-0.0006, "nats") == "\u22126e\u22124\u00a0nats"
     assert words.interval(-0.1, 0.25, "gold", signed=True) == "\u22120.10 to +0.25"
     assert words.interval(0.7, 0.777, "share") == "70.0 to 77.7"
+    assert words.interval(-0.0002, 0.0004, "share", signed=True) == "0.0 to 0.0"
     assert words.setting(8.0) == "8"
     assert words.setting(0.05) == "0.050"
     assert words.count(1, "pair") == "1 pair"

@@ -53,6 +53,7 @@ class ChangeRow:
 
     name: str
     meaning: str
+    """What the figure is; empty where a row above has said it."""
     pair: str
     change: str
     ends: str
@@ -175,21 +176,38 @@ _READING = {
 
 
 def changes(data: ReportData) -> tuple[ChangeRow, ...]:
-    """Every paired difference."""
-    return tuple(_change_row(figure) for figure in data.figures if figure.versus)
+    """Every paired difference, figure by figure; the first of a figure says what it is."""
+    rows = []
+    for found in _differences(data).values():
+        meanings = [found[0].meaning, *("" for _ in found[1:])]
+        rows += [_change_row(data, f, text) for f, text in zip(found, meanings, strict=True)]
+    return tuple(rows)
 
 
-def _change_row(figure: EvalFigure) -> ChangeRow:
+def _differences(data: ReportData) -> dict[str, list[EvalFigure]]:
+    """Paired differences by the name of their figure, in the order of appearance."""
+    found: dict[str, list[EvalFigure]] = {}
+    for figure in data.figures:
+        if figure.versus:
+            found.setdefault(figure.name, []).append(figure)
+    return found
+
+
+def _pair(data: ReportData, figure: EvalFigure) -> str:
+    return f"{called(data, figure.versus)} to {called(data, figure.policy)}"
+
+
+def _change_row(data: ReportData, figure: EvalFigure, meaning: str) -> ChangeRow:
     mood, ends = tone(figure), "none"
     reading = _READING[mood]
     if figure.low is not None and figure.high is not None:
         ends = words.interval(figure.low, figure.high, figure.unit, signed=True)
         if mood is Tone.FLAT and not figure.low <= 0 <= figure.high:
-            reading = "changed; neither way is better by itself"
+            reading = "changed"
     return ChangeRow(
         figure.name,
-        figure.meaning,
-        f"{figure.versus} to {figure.policy}",
+        meaning,
+        _pair(data, figure),
         words.change(figure.value, figure.unit),
         ends,
         f"{figure.n:,}" if figure.n else "not given",
@@ -207,7 +225,7 @@ def levels(data: ReportData) -> tuple[tuple[str, ...], tuple[LevelRow, ...]]:
         mine = {figure.policy: figure for figure in found if figure.name == title}
         cells = tuple(_said(mine[name]) if name in mine else "not measured" for name in names)
         rows.append(LevelRow(title, next(iter(mine.values())).meaning, cells))
-    return names, tuple(rows)
+    return tuple(called(data, name) for name in names), tuple(rows)
 
 
 def _said(figure: EvalFigure) -> str:
@@ -226,7 +244,8 @@ def level_pictures(data: ReportData) -> tuple[Picture, ...]:
         if len(mine) < 2:
             continue
         rows = [
-            Row(f.policy, f.value, f.low, f.high, _said(f), colour(f.policy, order)) for f in mine
+            Row(called(data, f.policy), f.value, f.low, f.high, _said(f), colour(f.policy, order))
+            for f in mine
         ]
         unit = mine[0].unit
         drawn = forest(
@@ -237,30 +256,25 @@ def level_pictures(data: ReportData) -> tuple[Picture, ...]:
 
 
 def change_pictures(data: ReportData) -> tuple[Picture, ...]:
-    """A forest plot of the differences of each unit, against the line of no change."""
+    """A forest plot of the differences in each figure, against the line of no change."""
     order, pictures = policies(data), []
-    found = [figure for figure in data.figures if figure.versus]
-    for unit in dict.fromkeys(figure.unit for figure in found):
-        mine = [figure for figure in found if figure.unit == unit]
-        names = list(dict.fromkeys(figure.name for figure in mine))
+    for name, found in _differences(data).items():
         rows = [
             Row(
-                f"{f.name}: {pair}" if len(names) > 1 else pair,
+                _pair(data, f),
                 f.value,
                 f.low,
                 f.high,
                 words.change(f.value, f.unit),
                 colour(f.policy, order),
             )
-            for f in mine
-            for pair in [f"{f.versus} to {f.policy}"]
+            for f in found
         ]
-        axis = "percentage points" if unit == "share" else _axis(unit)
-        title = f"Change of {names[0]}" if len(names) == 1 else f"Changes in {axis}"
+        unit, title = found[0].unit, f"Change of {name}"
         drawn = forest(
             rows,
             label=_forest_label(title, rows),
-            axis=axis,
+            axis="percentage points" if unit == "share" else _axis(unit),
             unit="points" if unit == "share" else unit,
             marks=(zero(),),
         )

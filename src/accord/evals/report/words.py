@@ -93,8 +93,10 @@ def interval(low: float, high: float, unit: str, *, signed: bool = False) -> str
 
     def end(value: float) -> str:
         size = abs(value * factor)
-        sign = MINUS if value < 0 else "+" if signed and value > 0 else ""
-        return sign + (number(size) if digits is None else f"{size:.{digits}f}")
+        said = number(size) if digits is None else f"{size:.{digits}f}"
+        if not any(digit in said for digit in "123456789"):
+            return said
+        return (MINUS if value < 0 else "+" if signed else "") + said
 
     return f"{end(low)}{TO}{end(high)}"
 
