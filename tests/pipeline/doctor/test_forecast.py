@@ -8,8 +8,9 @@ import pytest
 
 pytest.importorskip("torch")
 
+from accord.core.types import Comparison, Conversation
 from accord.pipeline.doctor import Outcome, examine
-from accord.pipeline.doctor.forecast import Pace, forecast, memory_and_time, seconds
+from accord.pipeline.doctor.forecast import Pace, forecast, memory_and_time, seconds, texts
 from tests.pipeline.doctor.clinic import OWN, Clinic
 
 PACE = Pace(train=0.01, sample=0.1, peak=1.0, total=4.0)
@@ -39,6 +40,15 @@ def test_a_stage_that_reads_rows_by_hand(clinic: Clinic) -> None:
     tokens = sum(len(one.tokens) for one in patient.examples)
     assert len(patient.examples) == 54
     assert seconds(patient, PACE) == pytest.approx(tokens * OWN["sft"].epochs * 0.01)
+
+
+def test_an_answer_that_comparisons_share_is_run_once() -> None:
+    def pair(question: str, *answers: str) -> Comparison:
+        return Comparison(prompt=Conversation.of(question), responses=answers, tiers=(0, 1))
+
+    rows = [pair("a?", "x", "y"), pair("a?", "y", "z"), pair("a?", "x", "z"), pair("b?", "x", "y")]
+    assert texts(rows) == 5
+    assert texts(["a demonstration", "another"]) == 2
 
 
 def test_it_is_measured_on_this_machine(clinic: Clinic) -> None:

@@ -7,7 +7,7 @@ stage will run. What is left out: loading, checkpoints, evaluation, and sampling
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +21,9 @@ from accord.algorithms.settings import (
     RejectionConfig,
     RLOOConfig,
 )
-from accord.core.types import Split
+from accord.core.types import Comparison, Conversation, Split
 from accord.pipeline.doctor.check import Check, Finding, NotThere, failed, passed
-from accord.pipeline.doctor.patient import SHOWN, Patient
+from accord.pipeline.doctor.patient import Patient
 from accord.telemetry.memory import peak_memory
 from accord.text.tokenized import Tokenized
 
@@ -167,15 +167,27 @@ def passes(own: Any) -> float:
     return found
 
 
+def texts(rows: Iterable[object]) -> int:
+    """How many texts a pass over training rows runs: an answer that several comparisons of its
+    prompt share is run once, as they are all learned from in one step."""
+    answers: set[tuple[Conversation, str]] = set()
+    others = 0
+    for row in rows:
+        if isinstance(row, Comparison):
+            answers |= {(row.prompt, answer) for answer in row.responses}
+        else:
+            others += 1
+    return len(answers) + others
+
+
 def seconds(patient: Patient, pace: Pace) -> float | None:
     """How long the patient's stage may train; None where its settings do not say."""
     own = patient.own
     if patient.reads != "prompts":
         if getattr(own, "epochs", None) is None:
             return None
-        rows = sum(1 for _ in patient.rows(Split.TRAIN))
-        each = sum(len(one.tokens) for one in patient.examples) / len(patient.sample[:SHOWN])
-        return float(rows * each * passes(own) * pace.train)
+        each = sum(len(one.tokens) for one in patient.examples) / len(patient.examples)
+        return float(texts(patient.rows(Split.TRAIN)) * each * passes(own) * pace.train)
     asked = patient.asked
     prompt = sum(len(ids) for _, ids in asked) / len(asked)
     found = work(own, sum(1 for _ in patient.rows(Split.TRAIN)))
