@@ -89,7 +89,10 @@ def test_a_reward_model_of_another_base_and_tokenizer_works_through_words(tmp_pa
     (folder / "accord.toml").write_text(zero)
     looked = json.loads(accord("doctor", "--json", "--stage", "ppo", cwd=folder).stdout)
     outcomes = {one["check"]: one["outcome"] for one in looked["checks"]}
-    assert outcomes["score stands alone"] == "not applicable"
+    assert outcomes["score stands alone"] == "passed"
+    looked = json.loads(accord("doctor", "--json", "--stage", "reward", cwd=folder).stdout)
+    outcomes = {one["check"]: one["outcome"] for one in looked["checks"]}
+    assert outcomes["score stands alone"] == "passed"
 
     make_other(folder / "another", seed=2)
     run(folder, "reward", "--model", "another")

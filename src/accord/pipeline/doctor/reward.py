@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from accord.pipeline.config import REWARD_BASE
 from accord.pipeline.doctor.check import Check, Finding, failed, passed, spared
 from accord.pipeline.doctor.patient import Patient
 from accord.text.tokenized import Tokenized
@@ -71,19 +72,36 @@ def score_stands(role: Role, rows: list[Tokenized], dtype: str) -> Finding:
 
 
 def _stands(patient: Patient) -> Finding:
-    if patient.own_base:
-        return spared("the reward model reads with a base of its own, which is not looked at")
-    if "reward" in patient.context.inputs:
-        role = patient.roles.reward()
-        if role.reads is not None:
-            return spared("the reward model reads words with a base of its own")
-    else:  # the head as it starts: where it reads is the same
-        role = patient.roles.fresh_scorer(patient.adapter, 0)
-    rows = [
-        Tokenized.answered(ids, answer.tokens).ended(patient.template.stop_id)
-        for (_, ids), (_, _, answer) in zip(patient.asked, patient.start_answers, strict=True)
-    ]
+    role, rows = _own(patient) if patient.own_base else _answered(patient)
+    if len(rows) < 2:
+        return spared("there are no two answers that the reward model can read")
     return score_stands(role, rows[:ANSWERS], patient.context.machine.dtype)
+
+
+def _own(patient: Patient) -> tuple[Role, list[Tokenized]]:
+    """A reward model at its start on a base of its own, and what it will train on."""
+    patient.input(REWARD_BASE)
+    role = patient.roles.reader().fresh_scorer(patient.adapter, 0)
+    return role, [one.tokens.ended(patient.template.stop_id) for one in patient.examples]
+
+
+def _answered(patient: Patient) -> tuple[Role, list[Tokenized]]:
+    """What scores the policy's answers, and some of them as it reads them."""
+    from accord.pipeline.stages.scoring import reading_of
+
+    said = [
+        (prompt.conversation, ids, answer.tokens)
+        for (prompt, ids), (_, _, answer) in zip(patient.asked, patient.start_answers, strict=True)
+    ]
+    if "reward" not in patient.context.inputs:  # the head as it starts: where it reads is the same
+        role = patient.roles.fresh_scorer(patient.adapter, 0)
+    elif (role := patient.roles.reward()).reads is not None:
+        reading = reading_of(patient.roles)
+        assert reading is not None
+        readable = [(asked, tokens) for asked, _, tokens in said if not reading.refusal(asked)]
+        return role, [reading.row(asked, tokens) for asked, tokens in readable]
+    stop = patient.template.stop_id
+    return role, [Tokenized.answered(ids, tokens).ended(stop) for _, ids, tokens in said]
 
 
 CHECKS = (
