@@ -101,7 +101,7 @@ class Session:
     @property
     def unread(self) -> list[str]:
         """Imported sets that no stage reads, because the tiny world gives the data."""
-        if self.config.world is None:
+        if self.config.data.world is None:
             return []
         return [one.name for kind in DatasetKind for one in self.workspace.datasets(kind)]
 

@@ -218,7 +218,7 @@ def _ceiling(sets: Sequence[Learnt]) -> Mapping[str, float] | None:
 def _stage(workspace: Workspace, manifest: Manifest, config: PipelineConfig) -> StageReport:
     rows = read(_folder(workspace, manifest) / METRICS)
     inputs = list(manifest.inputs)
-    if config.world is not None and manifest.name in ("pretrain", "sft"):
+    if config.data.world is not None and manifest.name in ("pretrain", "sft"):
         inputs.append(_WORLD)
     return StageReport(
         name=manifest.name,
@@ -266,8 +266,8 @@ def _sources(
         known = str(base.figures.get("digest", base.digest))
         about = str(base.figures.get("about", config.model))
         yield Source(name="base", kind="model", digest=known, note=about)
-    if config.world is not None:
-        world = config.world
+    if config.data.world is not None:
+        world = config.data.world
         yield Source(
             name=_WORLD,
             kind="text",
@@ -297,7 +297,7 @@ def _not_shown(
         yield "What it says to a prompt it never saw: every evaluated prompt was trained on too."
     elif evaluation.get("prompts") == 1:
         yield "What it says to another prompt: there was one."
-    if config.world is not None:
+    if config.data.world is not None:
         if heard.blind is None:
             yield "Whether people agree with the simulated raters: no human judged an answer."
         yield "Whether any of it holds outside the tiny world: its language has a few dozen words."
