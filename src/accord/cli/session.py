@@ -191,6 +191,6 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         manifest = outcome.artifact.manifest
         print(
-            f"{outcome.stage:<9} {outcome.made:<6} {outcome.stage}-{outcome.artifact.key}"
+            f"{outcome.stage:<10} {outcome.made:<6} {outcome.stage}-{outcome.artifact.key}"
             f"  {manifest.steps} steps  {clock(manifest.seconds)}"
         )

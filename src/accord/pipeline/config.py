@@ -14,6 +14,7 @@ from accord.algorithms.settings import (
     IPOConfig,
     JudgeConfig,
     KTOConfig,
+    OnlineDPOConfig,
     ORPOConfig,
     PPOConfig,
     PretrainConfig,
@@ -27,7 +28,7 @@ from accord.algorithms.settings import (
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.core.errors import ConfigError
 
-ONLINE = ("ppo", "grpo", "rloo", "reinforce")
+ONLINE = ("ppo", "grpo", "rloo", "reinforce", "online_dpo")
 """Stages that sample, score and learn from their own answers."""
 SCORED = (*ONLINE, "rejection")
 """Stages that learn from answers which the reward model scores."""
@@ -221,6 +222,8 @@ class PipelineConfig:
     """The same, each answer against the mean of the others."""
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     """The same without critic or group: REINFORCE++."""
+    online_dpo: OnlineDPOConfig = field(default_factory=OnlineDPOConfig)
+    """Direct alignment on pairs of the policy's own answers, by the reward model's scores."""
     rejection: RejectionConfig = field(default_factory=RejectionConfig)
     """Imitation of the best of several answers by the reward model."""
     dpo: DPOConfig = field(default_factory=DPOConfig)

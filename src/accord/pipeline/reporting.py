@@ -86,7 +86,7 @@ def _gathered(
     after = policies[0] if policies else ""
     reports = tuple(_stage(workspace, manifest, config) for manifest in trained.values())
     shown = _folder(workspace, made["eval"]) / ANSWERS if "eval" in made else None
-    budget = made[after].config["own"]["kl"]["budget"] if after in ONLINE else None
+    budget = budget_of(made[after].config["own"]) if after in ONLINE else None
     sets = learnt(workspace, made)
     evaluated = workspace.artifact("eval", made["eval"].key) if "eval" in made else None
     heard = opinions(workspace, sets, evaluated, policy=after, versus=before)
@@ -213,6 +213,12 @@ def _ceiling(sets: Sequence[Learnt]) -> Mapping[str, float] | None:
     """Of the set that the reward model was tried on, where its maker measured one."""
     found = (one.notes.get(HUMAN_CEILING) for one in sets if "reward" in one.shown.used_by)
     return next((one for one in found if isinstance(one, Mapping)), None)
+
+
+def budget_of(own: Mapping[str, Any]) -> float | None:
+    """The most KL that a stage that samples was allowed, in nats."""
+    found: float | None = own["kl"]["budget"] if "kl" in own else own["kl_budget"]
+    return found
 
 
 def _stage(workspace: Workspace, manifest: Manifest, config: PipelineConfig) -> StageReport:

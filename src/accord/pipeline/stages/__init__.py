@@ -16,6 +16,7 @@ from accord.algorithms.settings import (
     DirectConfig,
     GRPOConfig,
     JudgeConfig,
+    OnlineDPOConfig,
     PPOConfig,
     PretrainConfig,
     ReinforceConfig,
@@ -82,6 +83,7 @@ class StageConfig:
         | GRPOConfig
         | RLOOConfig
         | ReinforceConfig
+        | OnlineDPOConfig
         | RejectionConfig
         | DirectConfig
         | EvalConfig
