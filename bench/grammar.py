@@ -36,7 +36,7 @@ FOUR = "epochs = 2, minibatches = 2, optimizer = { learning_rate = 1e-3, epsilon
 PPO = f"{FOUR}, {ONE_EACH}"
 DIRECT = f"epochs = 1, batch_prompts = 4, {ADAPTER}"
 START = ("pretrain", "sft")
-SAMPLE = ("ppo", "grpo", "rloo", "reinforce", "rejection")
+SAMPLE = ("ppo", "grpo", "rloo", "reinforce", "online_dpo", "rejection")
 """Stages that sample on their own; each samples `BATCH` answers a step."""
 
 

@@ -12,15 +12,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain, combinations, product
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from accord.algorithms import direct, group_rl, ppo
+from accord.algorithms import direct, group_rl, online_dpo, ppo
 from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import fresh_state
 from accord.algorithms.group_rl import GroupConfig
-from accord.algorithms.settings import DPOConfig, IPOConfig, KTOConfig, PPOConfig
+from accord.algorithms.settings import DPOConfig, IPOConfig, KTOConfig, OnlineDPOConfig, PPOConfig
 from accord.algorithms.thumbs import TokenThumbs, from_pairs
 from accord.core.types import Comparison, Conversation, Message, Speaker
 from accord.models.role import Role, ScalarHead
@@ -89,22 +90,28 @@ def score(asked: Sequence[int], rows: Sequence[Tokenized]) -> list[float]:
     return TABLE[places].tolist()
 
 
-def solve(folder: Path, config: GroupConfig, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+def solve(
+    folder: Path, config: GroupConfig | OnlineDPOConfig, *, seed: int = 0
+) -> tuple[Tensor, Tensor]:
     """(distribution of the reference, of the policy after training all its weights)."""
     actor = Role(load(folder, train_all=True), packing=False)
     reference = Role(load(folder), packing=False)
     before = distribution(reference)
-    parts = group_rl.Parts(
-        prompts=[PROMPT],
-        policy=actor,
-        reference=reference,
-        sampler=TorchSampler(actor, stop_ids=[], rows=config.samples),
-        score=score,
-        watch=lambda asked, answers: {},
-        micro_batch_tokens=8192,
-    )
+    shared: dict[str, Any] = {
+        "prompts": [PROMPT],
+        "policy": actor,
+        "reference": reference,
+        "sampler": TorchSampler(actor, stop_ids=[], rows=config.samples),
+        "score": score,
+        "watch": lambda asked, answers: {},
+        "micro_batch_tokens": 8192,
+    }
     state = fresh_state(actor.trained(), config.optimizer)
-    for _ in group_rl.train(config, parts=parts, state=state, seed=seed):
+    if isinstance(config, OnlineDPOConfig):
+        rows = online_dpo.train(config, parts=online_dpo.Parts(**shared), state=state, seed=seed)
+    else:
+        rows = group_rl.train(config, parts=group_rl.Parts(**shared), state=state, seed=seed)
+    for _ in rows:
         pass
     return before, distribution(actor)
 

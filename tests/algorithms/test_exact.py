@@ -16,6 +16,7 @@ from accord.algorithms.settings import (
     KLPlace,
     KLSettings,
     KTOConfig,
+    OnlineDPOConfig,
     OptimizerSettings,
     PPOConfig,
     RLOOConfig,
@@ -109,6 +110,27 @@ def test_dpo_converges_to_the_same(folder_of: Folders) -> None:
     config = DPOConfig(beta=BETA, batch_prompts=63, optimizer=decaying(4e-3))
     before, after = align(folder_of("llama", vocab_size=TOKENS), config, steps=300)
     assert distance(after, optimum(before, BETA)) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.study
+def test_online_dpo_converges_to_the_same_with_soft_labels(folder_of: Folders) -> None:
+    config = OnlineDPOConfig(beta=BETA, pairs="all", labels="soft", **ONLINE)
+    before, after = solve(folder_of("llama", vocab_size=TOKENS), config)
+    assert distance(after, optimum(before, BETA)) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.study
+def test_online_dpo_with_hard_labels_ends_elsewhere(folder_of: Folders) -> None:
+    """A sure pair asks for an endless lead: the policy runs past the optimum, to few answers."""
+    config = OnlineDPOConfig(beta=BETA, pairs="all", **{**ONLINE, "steps": 100, "samples": 64})
+    before, after = solve(folder_of("llama", vocab_size=TOKENS), config)
+    best = optimum(before, BETA)
+    tell("online DPO, hard labels", "the optimum", best, before, after)
+    earned, most = (float((one * TABLE.double()).sum()) for one in (after, best))
+    assert earned > most
+    assert distance(after, best) > distance(before, best)
 
 
 @pytest.mark.slow

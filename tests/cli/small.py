@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SMALL = """\
 recipe = "tiny"
-world = { documents = 60, demonstrations = 60 }
+data.world = { documents = 60, demonstrations = 60 }
 machine.checkpoint_every = 2
 [pretrain]
 steps = 4

@@ -204,6 +204,22 @@ def test_a_full_disk_is_no_defect(workspace: Path) -> None:
     assert "Exception ignored" not in done.stderr
 
 
+def test_a_name_of_two_words_may_be_joined_as_flags_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = []
+    for name in ("online_dpo", "online-dpo"):
+        with pytest.raises(SystemExit, match="0"):
+            main([name, "--help"])
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert "--round-steps" in told[0]
+    assert main(["online-dop"]) == 2
+    error = capsys.readouterr().err
+    assert "online-dop" in error
+    assert "accord online_dpo" in error
+
+
 def test_imported_sets_beside_the_tiny_world_are_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

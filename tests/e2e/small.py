@@ -19,7 +19,7 @@ STEPS = {"pretrain": 5, "sft": 6, "compare": 3, "reward": 6, "ppo": 5, "dpo": 6,
 SETTINGS = """\
 recipe = "tiny"
 machine.checkpoint_every = 2
-world = { documents = 60, demonstrations = 60 }
+data.world = { documents = 60, demonstrations = 60 }
 pretrain = { steps = 5, batch_rows = 4 }
 sft = { epochs = 1, batch_size = 9 }
 compare = { prompts = 130, samples = 2, max_tokens = 12 }

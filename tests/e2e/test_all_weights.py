@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 SMALL = """\
 recipe = "tiny"
 machine.precision = "bfloat16"
-world = { documents = 60, demonstrations = 60 }
+data.world = { documents = 60, demonstrations = 60 }
 pretrain = { steps = 5, batch_rows = 4 }
 sft = { epochs = 1, batch_size = 9, adapter = { rank = 0 } }
 compare = { prompts = 60, samples = 2, max_tokens = 12 }

@@ -20,7 +20,7 @@ SETTINGS = f"""\
 recipe = "tiny"
 stages = {json.dumps(STAGES)}
 machine.checkpoint_every = 2
-world = {{ documents = 60, demonstrations = 60 }}
+data.world = {{ documents = 60, demonstrations = 60 }}
 pretrain = {{ steps = 3, batch_rows = 4 }}
 sft = {{ epochs = 0.4, batch_size = 9 }}
 compare = {{ prompts = 60, samples = 2, max_tokens = 12 }}

@@ -12,7 +12,7 @@ from tests.e2e.small import SETTINGS, artifact, copy_before, killed, manifest, r
 
 pytest.importorskip("torch")
 GROUP = "batch_prompts = 4\nsamples = 2\nmax_tokens = 12\n"
-MADE = {"ppo": 6, "grpo": 5, "rloo": 2, "reinforce": 2, "rejection": 5}
+MADE = {"ppo": 6, "grpo": 5, "rloo": 2, "reinforce": 2, "online_dpo": 5, "rejection": 5}
 """Rows of each stage."""
 STAGES = ["pretrain", "sft", "compare", "reward", *MADE]
 ONLINE = (
@@ -20,6 +20,10 @@ ONLINE = (
     + "ptx = 0.1\ncritic_steps = 1\nshaping = { references = 2 }\ncorrection = 2.0\n"
     + "".join(f"[{name}]\nsteps = {MADE[name]}\n{GROUP}" for name in MADE if name != "ppo")
     + "finished = false\n"
+).replace(
+    "[online_dpo]\n",
+    '[online_dpo]\nround_steps = 2\nlabels = "soft"\nmissing_stop_score = "none"\n'
+    "kl_budget = 50.0\n",
 )
 
 
@@ -63,7 +67,18 @@ def test_counts_of_what_was_imitated_are_noted(made: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["grpo", "rejection"])
+def test_pairs_of_online_dpo_are_noted(made: Path) -> None:
+    figures = manifest(made, "online_dpo").figures
+    assert figures["pairs"] == 20  # 5 steps of 4 prompts with 2 answers
+    assert 0 <= figures["tied_pairs"] < 20
+    assert figures["budget_spent"] is False
+    assert figures["label_slope"] > 0
+    moved = [row["kl/sequence"] != 0 for row in rows(made, "online_dpo")]
+    assert moved == [False, False, True, True, True]  # the first round's answers are the start's
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["grpo", "online_dpo", "rejection"])
 def test_killed_and_resumed_is_as_never_killed(made: Path, tmp_path: Path, stage: str) -> None:
     folder = tmp_path / "ws"
     shutil.copytree(made, folder, ignore=shutil.ignore_patterns(f"{stage}-*"))

@@ -109,7 +109,7 @@ def seeded(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folders = []
     for seed in SEEDS:
         folder = tmp_path_factory.mktemp("seeds") / f"seed-{seed}"
-        make(folder, f'recipe = "tiny"\nseed = {seed}\nworld = {{ seed = {seed} }}\n')
+        make(folder, f'recipe = "tiny"\nseed = {seed}\ndata.world = {{ seed = {seed} }}\n')
         done = unbound("run", "--quiet", cwd=folder)
         assert done.returncode == 0, done.stderr
         folders.append(folder)

@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 SMALL = """\
 recipe = "tiny"
 stages = ["pretrain", "sft", "compare", "reward", "ppo"]
-world = { documents = 60, demonstrations = 60 }
+data.world = { documents = 60, demonstrations = 60 }
 pretrain = { steps = 3, batch_rows = 4 }
 sft = { epochs = 0.5, batch_size = 9 }
 compare = { prompts = 24, samples = 3, max_tokens = 8 }

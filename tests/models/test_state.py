@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,29 @@ def test_the_file_holds_no_pickle(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"state.safetensors", "state.json"}
     assert json.loads((tmp_path / "state.json").read_text()) == {"step": 1, "numbers": {}}
     assert load_file(tmp_path / "state.safetensors").keys() >= {"exp_avg:0.weight", "step:0.weight"}
+
+
+def test_frozen_weights_answer_and_the_present_ones_come_back(tmp_path: Path) -> None:
+    model, state = fresh()
+    with state.frozen_weights():  # nothing is frozen: nothing changes
+        assert same(state, fresh()[1])
+    step(model, state)
+    state.freeze()
+    frozen = {n: p.detach().clone() for n, p in state.parameters.items()}
+    step(model, state)
+    present = {n: p.detach().clone() for n, p in state.parameters.items()}
+    state.save(tmp_path)
+    _, other = fresh(seed=1)
+    other.load(tmp_path)
+    with suppress(KeyError), other.frozen_weights():
+        assert all(torch.equal(p, frozen[n]) for n, p in other.parameters.items())
+        raise KeyError  # whatever happens inside
+    assert all(torch.equal(p, present[n]) for n, p in other.parameters.items())
+    other.keep()
+    other.restore_kept()  # those that answer are those that a budget was measured on
+    assert all(torch.equal(p, frozen[n]) for n, p in other.parameters.items())
+    _, clean = fresh()
+    clean.freeze()
+    clean.save(tmp_path)
+    other.load(tmp_path)
+    assert all(torch.equal(t, clean.frozen[n]) for n, t in other.frozen.items())

@@ -98,7 +98,7 @@ def test_an_evaluation_looks_at_all_that_anything_is_trained_on(workspace: Works
 
 
 def test_a_form_of_names_that_no_set_has_is_told_to_who_reads_it(workspace: Workspace) -> None:
-    assert set(READ) == {field.name for field in fields(DataConfig)}
+    assert {*READ, "world"} == {field.name for field in fields(DataConfig)}
     bring(workspace, "colours", {"prompt": "Name", "chosen": "Blue.", "rejected": "No."})
     named = DataConfig(preferences=("colours", "round-*"), prompts=("colours",))
     config = replace(RECIPES["smollm2"](), data=named)

@@ -13,12 +13,13 @@ import pytest
 
 from accord.algorithms.settings import KLSettings, PPOConfig
 from accord.core.errors import WorkspaceError
+from accord.core.hashing import plain
 from accord.core.protocols import Row
 from accord.evals.report.data import KLSpent, Measure
 from accord.evals.report.findings import find
 from accord.evals.report.parts import Estimate
 from accord.pipeline.arms import truth_of
-from accord.pipeline.config import PipelineConfig
+from accord.pipeline.config import ONLINE, PipelineConfig
 from accord.pipeline.figures import (
     eval_figures,
     judge_trial,
@@ -26,13 +27,21 @@ from accord.pipeline.figures import (
     reward_calibration,
     samples,
 )
-from accord.pipeline.reporting import chain, gather, write_report
+from accord.pipeline.reporting import budget_of, chain, gather, write_report
 from accord.pipeline.stage import Stage, StageContext
 from accord.pipeline.workspace import Workspace
 from accord.recipes import RECIPES
 from tests.pipeline.test_runner import Notices
-from tests.pipeline.test_status import later
 from tests.pipeline.toy import run_toy, stages
+
+
+@pytest.mark.parametrize("stage", ONLINE)
+def test_the_budget_is_read_from_the_settings_of_every_stage_that_samples(stage: str) -> None:
+    own = getattr(PipelineConfig(), stage)
+    assert budget_of(plain(own)) is None  # type: ignore[arg-type]
+    nested = replace(own, kl=replace(own.kl, budget=7.0)) if hasattr(own, "kl") else None
+    set_to_7 = nested or replace(own, kl_budget=7.0)
+    assert budget_of(plain(set_to_7)) == 7.0  # type: ignore[arg-type]
 
 
 def figure(value: float) -> dict[str, float]:
@@ -301,7 +310,6 @@ def test_a_stage_made_later_by_hand_is_named(tmp_path: Path) -> None:
     plan = with_eval(config)
     run_toy(workspace, plan=plan)
     by_hand = run_toy(workspace, plan=[plan[0], replace(plan[1], seed=9)])[1].artifact
-    later(workspace, by_hand)
     notices = Notices()
     page = write_report(workspace, config, plan, sink=notices).read_text(encoding="utf-8")
     (told,) = notices.said

@@ -92,6 +92,17 @@ def test_unknown_key_has_line_and_nearest(
     assert repr(near) in str(error.do)
 
 
+def test_a_world_at_its_old_place_is_told_the_new_one(tmp_path: Path) -> None:
+    for text in ("world = { documents = 60 }\n", "[world]\ndocuments = 60\n"):
+        error = refused(tmp_path, 'recipe = "tiny"\n' + text)
+        assert (error.got, error.where) == ("world", f"{tmp_path / 'accord.toml'}:2")
+        assert "[data.world]" in str(error.do)
+    for text in ("data.world = { documents = 60 }\n", "[data.world]\ndocuments = 60\n"):
+        world = read(tmp_path, 'recipe = "tiny"\n' + text).data.world
+        assert world is not None
+        assert (world.documents, world.demonstrations) == (60, 1200)
+
+
 TYPES = [
     ('[ppo]\nsteps = "3"\n', "ppo.steps must be a whole number", 3),
     ("[ppo]\nsteps = 3.0\n", "ppo.steps must be a whole number", 3),
@@ -108,6 +119,8 @@ TYPES = [
     ("[ppo.kl]\nhorizon = 5\ncoefficient = -1\n", "kl.coefficient must be at least 0", 4),
     ('stages = ["sft", "pp0"]\n', "stages names a stage that does not exist", 2),
     ('stages = ["sft", "sft"]\n', "stages names a stage twice", 2),
+    ("[data.world]\ndocuments = 0\n", "data.world.documents must be at least 1", 3),
+    ('[data]\nprompts = ["own"]\n', "imported sets are named, and the tiny world", 2),
 ]
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.core.errors import InvariantError
+from accord.core.errors import InvariantError, ModelError
 from accord.core.protocols import Row
 from accord.core.types import Completion
+from accord.models.role import Role
 
 EXACT = 1e-4
 """Largest difference in float32, nats."""
@@ -58,6 +59,18 @@ def first_steps(metrics: Row, step: int, dtype: str) -> None:
             got=f"mean {mean:.3g}, 99th percentile {p99:.3g}, largest {most:.3g} nats in {dtype}",
             where=f"step {step + 1}",
             do="run with precision = float32 and report this",
+        )
+
+
+def same_vocabulary(policy: Role, reference: Role) -> None:
+    """Raise ModelError where the reference's log-probabilities are of other tokens."""
+    ours, theirs = (role.backbone.head.weight.shape[0] for role in (policy, reference))
+    if ours != theirs:
+        raise ModelError(
+            "the reference has another vocabulary than the policy: its log-probabilities are of "
+            "other tokens",
+            got=f"{theirs} tokens, the policy has {ours}",
+            do="take the model that the policy starts from as its reference",
         )
 
 

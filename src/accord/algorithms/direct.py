@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accord.algorithms.agreement import same_vocabulary
 from accord.algorithms.alignment import (
     Batch,
     Objective,
@@ -31,7 +32,7 @@ from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import add, batch_rows, descend, texts
 from accord.algorithms.settings import DirectConfig, DistilledConfig, KTOConfig
 from accord.algorithms.thumbs import TokenThumbs, balanced
-from accord.core.errors import ConfigError, DivergenceError, ModelError
+from accord.core.errors import ConfigError, DivergenceError
 from accord.core.protocols import Row
 from accord.models.ragged import Masked, Ragged, micro_batches
 from accord.models.role import Role
@@ -276,11 +277,4 @@ def _check(config: DirectConfig, policy: Role, reference: Role | None, *known: K
         return
     if reference is None:
         raise ConfigError("this objective needs a reference", got=type(config).__name__)
-    ours, theirs = policy.backbone.head.weight.shape[0], reference.backbone.head.weight.shape[0]
-    if ours != theirs:
-        raise ModelError(
-            "the reference has another vocabulary than the policy: its log-probabilities are of "
-            "other tokens",
-            got=f"{theirs} tokens, the policy has {ours}",
-            do="take the model that the policy starts from as its reference",
-        )
+    same_vocabulary(policy, reference)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from accord.algorithms import agreement
 from accord.algorithms.descent import batch_rows, texts
-from accord.algorithms.settings import KLSettings, Rollouts
+from accord.algorithms.settings import Asking, KLSettings, Rollouts
 from accord.core.errors import DataError, DivergenceError
 from accord.core.protocols import Row, Sampler
 from accord.core.types import Completion, SamplingSettings, StopReason
@@ -76,7 +76,7 @@ class Rollout:
         return [len(answer.tokens) for answer in self.answers]
 
 
-def ask(config: Rollouts, cast: Cast, step: int, seed: int) -> Rollout:
+def ask(config: Asking, cast: Cast, step: int, seed: int) -> Rollout:
     """Answers to the prompts of step `step`, the samples of a prompt side by side, and scores.
 
     Raises DataError where the scores are not one an answer, DivergenceError where one is not a
@@ -123,14 +123,14 @@ def checked(scores: Sequence[float], rows: Sequence[Tokenized], step: int) -> Te
     return score_B
 
 
-def paid(config: Rollouts, batch: Rollout) -> Tensor:
+def paid(config: Asking, batch: Rollout) -> Tensor:
     """`[B]` what each answer earns: its score as `held`, or a preference, made of held scores."""
     if config.shaping.references:
         return batch.shaped_B
     return held(config, batch.shaped_B, batch.answers)
 
 
-def held(config: Rollouts, score_B: Tensor, answers: Sequence[Completion]) -> Tensor:
+def held(config: Asking, score_B: Tensor, answers: Sequence[Completion]) -> Tensor:
     """`[B]` scores within their bounds: an answer without stop token scores little; clipped."""
     if config.missing_stop_score is not None:
         stopped_B = torch.tensor([answer.stop is StopReason.STOP for answer in answers])
@@ -164,20 +164,22 @@ def describe(
     logp_M: Tensor,
     reference_M: Tensor,
     entropy_M: Tensor,
-    coefficient: float,
+    coefficient: float | None,
 ) -> dict[str, float]:
-    """What the rollout batch looks like, before any update. The KL is k1's, whatever is paid."""
+    """What the rollout batch looks like, before any update. The KL is k1's, whatever is paid;
+    without a coefficient none is."""
     kl_M = kl.k1(logp_M, reference_M)
     kl_B = torch.stack([part.sum() for part in kl_M.split(batch.counts)])
-    shaped = {} if cast.shape is None else {"reward/shaped": float(batch.shaped_B.mean())}
+    more = {} if cast.shape is None else {"reward/shaped": float(batch.shaped_B.mean())}
+    if coefficient is not None:
+        more["reward/total"] = float(batch.shaped_B.mean() - coefficient * kl_B.mean())
+        more["kl/coefficient"] = coefficient
     return {
         "reward/score": float(batch.score_B.mean()),
         "reward/spread": float(batch.score_B.std(correction=0)),
-        "reward/total": float(batch.shaped_B.mean() - coefficient * kl_B.mean()),
-        **shaped,
+        **more,
         "kl/sequence": float(kl_B.mean()),
         "kl/token": float(kl_M.mean()),
-        "kl/coefficient": coefficient,
         "policy/entropy": float(entropy_M.mean()),
         "answer/length": fmean(batch.counts),
         "answer/stopped": fmean(answer.stop is StopReason.STOP for answer in batch.answers),

@@ -62,6 +62,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("grpo", _SINGLE, "The same without a critic, among answers to a prompt", "stage"),
     Command("rloo", _SINGLE, "The same, each answer against the others' mean", "stage"),
     Command("reinforce", _SINGLE, "The same without critic or group: REINFORCE++", "stage"),
+    Command("online_dpo", _SINGLE, "As dpo, on pairs of the policy's own answers", "stage"),
     Command("rejection", _SINGLE, "Imitate the best of several answers by score", "stage"),
     Command("dpo", _SINGLE, "Align the policy on comparisons directly", "stage"),
     Command("ipo", _SINGLE, "As dpo, to a lead that is bounded", "stage"),

@@ -40,7 +40,7 @@ def main(words: Sequence[str], options: Options) -> int:
         )
     config = RECIPES[asked.recipe]()
     workspace = Workspace.create(asked.folder, asked.recipe, config)
-    brings_data = config.world is not None
+    brings_data = config.data.world is not None
     follow = "accord run" if brings_data else "accord import FILE, then accord run"
     print(
         f"{workspace.root} is ready: accord.toml explains itself\nnext: cd {asked.folder}; {follow}"

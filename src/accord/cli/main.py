@@ -102,6 +102,8 @@ def _dispatch(words: list[str]) -> int:
         print(f"accord {accord.__version__}")
         return 0
     name, *own = rest
+    if name.replace("-", "_") in BY_NAME:  # as in flags, either is meant
+        name = name.replace("-", "_")
     if name not in BY_NAME:
         near = get_close_matches(name, BY_NAME, n=1)
         raise ConfigError(

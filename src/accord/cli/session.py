@@ -101,7 +101,7 @@ class Session:
     @property
     def unread(self) -> list[str]:
         """Imported sets that no stage reads, because the tiny world gives the data."""
-        if self.config.world is None:
+        if self.config.data.world is None:
             return []
         return [one.name for kind in DatasetKind for one in self.workspace.datasets(kind)]
 
@@ -191,6 +191,6 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     for outcome in outcomes:
         manifest = outcome.artifact.manifest
         print(
-            f"{outcome.stage:<9} {outcome.made:<6} {outcome.stage}-{outcome.artifact.key}"
+            f"{outcome.stage:<10} {outcome.made:<6} {outcome.stage}-{outcome.artifact.key}"
             f"  {manifest.steps} steps  {clock(manifest.seconds)}"
         )

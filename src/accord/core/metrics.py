@@ -142,6 +142,18 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric("rejection/score", "score", _UP, "Mean score of the answers that are imitated."),
     _metric(
+        "pairs/tied",
+        "share",
+        _DOWN,
+        "Pairs of sampled answers that scored the same, and so were none: nothing to learn from.",
+    ),
+    _metric(
+        "pairs/gap",
+        "score",
+        _NEITHER,
+        "Mean difference of score between the answers of a pair that was sampled and trained on.",
+    ),
+    _metric(
         "kl/sequence", "nats", _NEITHER, "Mean KL(policy || reference) of an answer, k1 estimate."
     ),
     _metric("kl/token", "nats", _NEITHER, "Mean KL(policy || reference) of one token, k1."),

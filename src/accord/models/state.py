@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,8 @@ class TrainState:
 
     Everything else a loop needs (data order, sampling seeds, learning rate) is a function of the
     seed and the step. `numbers` holds what is not: a KL coefficient, a count. `kept` holds the
-    last weights that met a budget, where there is one.
+    last weights that met a budget, where there is one. `frozen` holds the weights of the policy
+    that answers, where that is not the present one.
     """
 
     parameters: dict[str, nn.Parameter]
@@ -29,6 +31,7 @@ class TrainState:
     step: int = 0
     numbers: dict[str, float] = field(default_factory=dict)
     kept: dict[str, Tensor] = field(default_factory=dict)
+    frozen: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -55,19 +58,42 @@ class TrainState:
         return cls(parameters=named, optimizer=optimizer)
 
     def keep(self) -> None:
-        """Remember the present weights as the last that met the budget."""
-        self.kept = {name: p.detach().clone() for name, p in self.parameters.items()}
+        """Remember the weights that answer, the present or the frozen ones, as the last that met
+        the budget."""
+        self.kept = {name: tensor.clone() for name, tensor in self.frozen.items()} or self._copy()
 
-    @torch.no_grad()
     def restore_kept(self) -> None:
         """Go back to the remembered weights, where there are any."""
-        for name, tensor in self.kept.items():
+        self._put(self.kept)
+
+    def freeze(self) -> None:
+        """Remember the present weights as those of the policy that answers from now on."""
+        self.frozen = self._copy()
+
+    @contextmanager
+    def frozen_weights(self) -> Iterator[None]:
+        """Inside, the parameters are the frozen weights, where there are any; the present ones come
+        back to the bit. Nothing may be learned inside."""
+        present = self._copy() if self.frozen else {}
+        self._put(self.frozen)
+        try:
+            yield
+        finally:
+            self._put(present)
+
+    def _copy(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self.parameters.items()}
+
+    @torch.no_grad()
+    def _put(self, tensors: dict[str, Tensor]) -> None:
+        for name, tensor in tensors.items():
             self.parameters[name].copy_(tensor)
 
     def save(self, folder: Path) -> None:
         """Write everything into `folder`, which must exist."""
         tensors = {f"parameter:{n}": p.detach().cpu() for n, p in self.parameters.items()}
         tensors |= {f"kept:{n}": t.cpu() for n, t in self.kept.items()}
+        tensors |= {f"frozen:{n}": t.cpu() for n, t in self.frozen.items()}
         for name, parameter in self.parameters.items():
             moments = self.optimizer.state.get(parameter, {})
             tensors |= {f"{key}:{name}": value.cpu() for key, value in moments.items()}
@@ -90,6 +116,7 @@ class TrainState:
             odd = min(n for n in shapes | saved if shapes.get(n) != saved.get(n))
             raise _unreadable(folder, f"{odd} is not what this stage trains")
         self.kept.clear()
+        self.frozen.clear()
         self.optimizer.state.clear()
         for key, tensor in tensors.items():
             kind, _, name = key.partition(":")
@@ -98,6 +125,8 @@ class TrainState:
                 parameter.copy_(tensor)
             elif kind == "kept":
                 self.kept[name] = tensor.to(parameter.device)
+            elif kind == "frozen":
+                self.frozen[name] = tensor.to(parameter.device)
             else:
                 self.optimizer.state[parameter][kind] = tensor.to(parameter.device)
         self.step, self.numbers = step, numbers

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Literal
 
@@ -14,6 +14,7 @@ from accord.algorithms.settings import (
     IPOConfig,
     JudgeConfig,
     KTOConfig,
+    OnlineDPOConfig,
     ORPOConfig,
     PPOConfig,
     PretrainConfig,
@@ -27,7 +28,7 @@ from accord.algorithms.settings import (
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.core.errors import ConfigError
 
-ONLINE = ("ppo", "grpo", "rloo", "reinforce")
+ONLINE = ("ppo", "grpo", "rloo", "reinforce", "online_dpo")
 """Stages that sample, score and learn from their own answers."""
 SCORED = (*ONLINE, "rejection")
 """Stages that learn from answers which the reward model scores."""
@@ -130,16 +131,18 @@ class WorldConfig:
     """Which documents, demonstrations and prompts."""
 
     def __post_init__(self) -> None:
-        at_least("world.seed", self.seed, 0)
-        at_least("world.documents", self.documents, 1)
-        at_least("world.demonstrations", self.demonstrations, 10)
+        at_least("data.world.seed", self.seed, 0)
+        at_least("data.world.documents", self.documents, 1)
+        at_least("data.world.demonstrations", self.demonstrations, 10)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataConfig:
-    """Which imported data sets are used; empty means all of that kind. `round-*` names all sets
-    whose names begin so."""
+    """Where data come from: the tiny world, or imported data sets. Of these the names say which are
+    used; empty means all of that kind. `round-*` names all sets whose names begin so."""
 
+    world: WorldConfig | None = None
+    """The tiny world in place of imported data; None reads what was imported."""
     demonstrations: tuple[str, ...] = ()
     """Names of demonstration sets, as `accord import --name` gave them."""
     top: tuple[str, ...] = ()
@@ -155,6 +158,15 @@ class DataConfig:
     """Names of prompt sets."""
     ratings: tuple[str, ...] = ()
     """Names of sets of rated responses, which the judge is made of."""
+
+    def __post_init__(self) -> None:
+        if self.world is not None and replace(self, world=None) != DataConfig():
+            raise ConfigError(
+                "imported sets are named, and the tiny world gives the data",
+                got="names in [data] beside data.world",
+                do="take the names out of [data]; or, to train on what was imported, replace "
+                'recipe = "tiny" by model = "tiny"',
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,6 +222,8 @@ class PipelineConfig:
     """The same, each answer against the mean of the others."""
     reinforce: ReinforceConfig = field(default_factory=ReinforceConfig)
     """The same without critic or group: REINFORCE++."""
+    online_dpo: OnlineDPOConfig = field(default_factory=OnlineDPOConfig)
+    """Direct alignment on pairs of the policy's own answers, by the reward model's scores."""
     rejection: RejectionConfig = field(default_factory=RejectionConfig)
     """Imitation of the best of several answers by the reward model."""
     dpo: DPOConfig = field(default_factory=DPOConfig)
@@ -227,9 +241,7 @@ class PipelineConfig:
     eval: EvalConfig = field(default_factory=EvalConfig)
     """Held-out evaluation."""
     data: DataConfig = field(default_factory=DataConfig)
-    """Which imported data sets are used."""
-    world: WorldConfig | None = None
-    """The tiny world in place of imported data; None reads what was imported."""
+    """Where data come from: the tiny world, or imported sets."""
     gold: Literal["none", "grammar", "vader", "judge"] = "none"
     """A truth that is watched and reported and never trained on: the tiny world's formula, the
     sentiment score of the package vaderSentiment, or the judge of the stage of that name."""
@@ -238,18 +250,11 @@ class PipelineConfig:
         if not self.model:
             raise ConfigError("model is empty", do="name tiny, smollm2, a folder or a hub id")
         at_least("seed", self.seed, 0)
-        if self.gold == "grammar" and self.world is None:
+        if self.gold == "grammar" and self.data.world is None:
             raise ConfigError(
                 "the grammar's truth is about answers in the tiny world, and no world is set",
                 got='gold = "grammar"',
                 do='set gold = "none", or use recipe = "tiny"',
-            )
-        if self.world is not None and self.data != DataConfig():
-            raise ConfigError(
-                "imported sets are named, and the tiny world gives the data",
-                got="[data] beside a world",
-                do='take [data] out; or, to train on what was imported, replace recipe = "tiny" by '
-                'model = "tiny"',
             )
         for name in self.stages:
             if name not in STAGES:

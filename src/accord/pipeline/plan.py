@@ -62,7 +62,7 @@ def unmatched(
     config: PipelineConfig, workspace: Workspace, stages: Collection[str]
 ) -> list[tuple[str, str]]:
     """Settings of `data` that `stages` read, with each form of names that no imported set has."""
-    if config.world is not None:
+    if config.data.world is not None:
         return []
     found: list[tuple[str, str]] = []
     for setting, (kind, readers) in READ.items():

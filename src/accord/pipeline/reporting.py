@@ -86,7 +86,7 @@ def _gathered(
     after = policies[0] if policies else ""
     reports = tuple(_stage(workspace, manifest, config) for manifest in trained.values())
     shown = _folder(workspace, made["eval"]) / ANSWERS if "eval" in made else None
-    budget = made[after].config["own"]["kl"]["budget"] if after in ONLINE else None
+    budget = budget_of(made[after].config["own"]) if after in ONLINE else None
     sets = learnt(workspace, made)
     evaluated = workspace.artifact("eval", made["eval"].key) if "eval" in made else None
     heard = opinions(workspace, sets, evaluated, policy=after, versus=before)
@@ -215,10 +215,16 @@ def _ceiling(sets: Sequence[Learnt]) -> Mapping[str, float] | None:
     return next((one for one in found if isinstance(one, Mapping)), None)
 
 
+def budget_of(own: Mapping[str, Any]) -> float | None:
+    """The most KL that a stage that samples was allowed, in nats."""
+    found: float | None = own["kl"]["budget"] if "kl" in own else own["kl_budget"]
+    return found
+
+
 def _stage(workspace: Workspace, manifest: Manifest, config: PipelineConfig) -> StageReport:
     rows = read(_folder(workspace, manifest) / METRICS)
     inputs = list(manifest.inputs)
-    if config.world is not None and manifest.name in ("pretrain", "sft"):
+    if config.data.world is not None and manifest.name in ("pretrain", "sft"):
         inputs.append(_WORLD)
     return StageReport(
         name=manifest.name,
@@ -266,8 +272,8 @@ def _sources(
         known = str(base.figures.get("digest", base.digest))
         about = str(base.figures.get("about", config.model))
         yield Source(name="base", kind="model", digest=known, note=about)
-    if config.world is not None:
-        world = config.world
+    if config.data.world is not None:
+        world = config.data.world
         yield Source(
             name=_WORLD,
             kind="text",
@@ -297,7 +303,7 @@ def _not_shown(
         yield "What it says to a prompt it never saw: every evaluated prompt was trained on too."
     elif evaluation.get("prompts") == 1:
         yield "What it says to another prompt: there was one."
-    if config.world is not None:
+    if config.data.world is not None:
         if heard.blind is None:
             yield "Whether people agree with the simulated raters: no human judged an answer."
         yield "Whether any of it holds outside the tiny world: its language has a few dozen words."

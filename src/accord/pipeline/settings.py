@@ -31,6 +31,8 @@ from accord.pipeline.config import PipelineConfig
 
 T = TypeVar("T")
 Keys = tuple[str, ...]
+MOVED: Mapping[Keys, str] = {("world",): "its place is [data.world], with the same keys"}
+"""What to do about keys that older settings have elsewhere."""
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 _WRITTEN = {
     int: "write digits without quotes, as in 8",
@@ -235,11 +237,12 @@ def _unknown(error: ForbiddenExtraKeysError, keys: Keys, source: Source) -> Conf
     name = min(error.extra_fields)
     known = [field.name for field in fields(error.cl)] if is_dataclass(error.cl) else []
     near = get_close_matches(name, known, n=1)
+    do = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
     return ConfigError(
         "unknown key in the settings",
         got=".".join((*keys, name)),
         where=source.place((*keys, name)),
-        do=f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}",
+        do=MOVED.get((*keys, name), do),
     )
 
 

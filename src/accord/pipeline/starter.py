@@ -64,6 +64,12 @@ _SETTINGS = """
 # [grpo]
 # samples = {grpo.samples}
 
+# DPO on pairs of the policy's own answers, which the reward model scores: anew at every step, or in
+# rounds of so many steps. Made where `stages` names it.
+# [online_dpo]
+# samples = {online_dpo.samples}
+# round_steps = {online_dpo.round_steps}
+
 # Direct alignment from the same comparisons, without a reward model.
 # [dpo]
 # beta = {dpo.beta}

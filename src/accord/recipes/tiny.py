@@ -15,6 +15,7 @@ from accord.algorithms.settings import (
 )
 from accord.pipeline.config import (
     CompareConfig,
+    DataConfig,
     EvalConfig,
     MachineConfig,
     PipelineConfig,
@@ -29,7 +30,7 @@ def tiny() -> PipelineConfig:
         model="tiny",
         stages=("pretrain", "sft", "compare", "reward", "ppo", "dpo", "eval"),
         machine=MachineConfig(precision="float32"),
-        world=WorldConfig(documents=3000, demonstrations=1200),
+        data=DataConfig(world=WorldConfig(documents=3000, demonstrations=1200)),
         gold="grammar",
         pretrain=PretrainConfig(steps=400, batch_rows=8, row_tokens=128),
         sft=SFTConfig(

@@ -13,13 +13,14 @@ pytest.importorskip("torch")
 
 from torch import Tensor
 
-from accord.algorithms import group_rl, ppo, rejection
+from accord.algorithms import group_rl, online_dpo, ppo, rejection
 from accord.algorithms.descent import fresh_state
 from accord.algorithms.settings import (
     DistilledConfig,
     DPOConfig,
     GRPOConfig,
     KTOConfig,
+    OnlineDPOConfig,
     ORPOConfig,
     PPOConfig,
     ReinforceConfig,
@@ -49,6 +50,15 @@ CONFIGS: dict[str, Scored] = {
     "grpo": GRPOConfig(**SMALL, **TWICE, shaping=ShapingSettings(references=1)),
     "rloo": RLOOConfig(**SMALL),
     "reinforce": ReinforceConfig(**SMALL, **TWICE, shaping=ShapingSettings(pessimism=0.5)),
+    "online_dpo": OnlineDPOConfig(**SMALL, missing_stop_score=None, kl_budget=50.0),
+    "online_dpo, all options": OnlineDPOConfig(
+        **{**SMALL, "samples": 3},
+        missing_stop_score=None,
+        pairs="all",
+        round_steps=2,
+        reference="round",
+        shaping=ShapingSettings(pessimism=0.5),
+    ),
     "rejection": RejectionConfig(**SMALL, finished=False),
 }
 PROMPTS = 5
@@ -117,6 +127,8 @@ def trained(config: Scored, ring: Arena, counter: Counter, folder: Path) -> Iter
         parts = ppo.Parts(**shared, critic=cast.critic, demonstrations=rows)
         return ppo.train(config, parts=parts, state=ring.state, seed=4)
     state = fresh_state(cast.policy.trained(), config.optimizer)
+    if isinstance(config, OnlineDPOConfig):
+        return online_dpo.train(config, parts=online_dpo.Parts(**shared), state=state, seed=4)
     return group_rl.train(config, parts=group_rl.Parts(**shared), state=state, seed=4)
 
 
@@ -135,11 +147,13 @@ def test_what_each_stage_runs(clinic: Clinic, monkeypatch: pytest.MonkeyPatch, n
 
 def test_stages_by_hand() -> None:
     """10 steps of 8 prompts. PPO: 4 answers each are read by four models and learnt by two. Without
-    a critic: read by three, learnt by one. Rejection: scored by one, one of four learnt."""
+    a critic: read by three, learnt by one. Rejection: scored by one, one of four learnt. Online
+    DPO: read by three, two of four learnt."""
     size: dict[str, Any] = {"steps": 10, "batch_prompts": 8, "samples": 4}
     assert work(PPOConfig(**size, epochs=3), 99) == Work(320, 1280, 1920)
     for config in (GRPOConfig(**size), RLOOConfig(**size), ReinforceConfig(**size)):
         assert work(config, 99) == Work(320, 960, 320)
+    assert work(OnlineDPOConfig(**size), 99) == Work(320, 960, 160)
     assert work(RejectionConfig(**size), 99) == Work(320, 320, 80)
 
 

@@ -35,6 +35,7 @@ AGREE = {
     "reinforce": (BASED, "[reinforce]"),
     "grpo": ("heads = 2", "[grpo.shaping]\npessimism = 1.0"),
     "rloo": ("doubt_pairs = 30", "[rloo.shaping]\npessimism = 1.0"),
+    "online_dpo": (BASED, '[online_dpo]\nlabels = "soft"'),
     "rejection": (BASED, "[rejection]"),
 }
 

@@ -49,8 +49,10 @@ GROUPS: tuple[Group, ...] = (
             _one("Prompts with an answer to imitate", "rejection/kept"),
             _one("Spread within a prompt", "group/spread"),
             _one("Prompts without spread", "group/zero_spread"),
+            _one("Score between the answers of a pair", "pairs/gap"),
+            _one("Pairs of equal score", "pairs/tied"),
         ),
-        prefixes=("reward", "rejection", "group"),
+        prefixes=("reward", "rejection", "group", "pairs"),
     ),
     Group(
         "Distance from the reference",

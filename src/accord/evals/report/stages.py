@@ -26,6 +26,7 @@ WHAT = {
     "grpo": "Reinforcement learning: raises what scores above the other answers to its prompt.",
     "rloo": "Reinforcement learning: raises what scores above the mean of its prompt's others.",
     "reinforce": "Reinforcement learning: raises what scores above the mean of the batch.",
+    "online_dpo": "As DPO, on pairs of the policy's own answers by score, made while it learns.",
     "rejection": "Imitates the best by score of several answers of the start policy.",
     "dpo": "Direct preference optimisation: learns from comparisons without a reward model.",
     "ipo": "As DPO, with a lead that is bounded however clear the comparisons are.",

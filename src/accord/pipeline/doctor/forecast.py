@@ -16,6 +16,7 @@ from accord.algorithms.settings import (
     DistilledConfig,
     GRPOConfig,
     KTOConfig,
+    OnlineDPOConfig,
     PPOConfig,
     ReinforceConfig,
     RejectionConfig,
@@ -30,7 +31,7 @@ from accord.text.tokenized import Tokenized
 if TYPE_CHECKING:  # torch comes with the first check that needs it
     from accord.models.role import Role
 
-Scored = PPOConfig | GRPOConfig | RLOOConfig | ReinforceConfig | RejectionConfig
+Scored = PPOConfig | GRPOConfig | RLOOConfig | ReinforceConfig | OnlineDPOConfig | RejectionConfig
 """Settings of the stages that learn from their own answers."""
 FORWARD = 1 / 3
 """Share of a training pass that a pass without gradients takes: the backward pass is about twice
@@ -133,6 +134,11 @@ def work(own: Scored, prompts: int) -> Work:
     batch = own.batch_prompts * own.samples
     if isinstance(own, RejectionConfig):  # all are scored; the best of each prompt is learnt once
         return Work(own.steps * batch, own.steps * batch, own.steps * own.batch_prompts)
+    scored = 2 if own.shaping.pessimism else 1  # once more for the doubt
+    if isinstance(own, OnlineDPOConfig):  # where there is a budget, a last look at what was made
+        answers = (own.steps + (own.kl_budget is not None)) * batch
+        compared = own.samples if own.pairs == "all" else 2
+        return Work(answers, answers * (2 + scored), own.steps * own.batch_prompts * compared)
     warm = own.critic_steps if isinstance(own, PPOConfig) else 0
     answers = (warm + own.steps) * batch
     read = answers * 3  # the reward model scores; policy and reference say how likely
@@ -140,7 +146,6 @@ def work(own: Scored, prompts: int) -> Work:
     if isinstance(own, PPOConfig):
         read += answers + own.epochs * warm * batch  # the critic; a policy that is not learnt yet
         learnt += own.epochs * answers + (learnt if own.ptx else 0)
-    scored = 2 if own.shaping.pessimism else 1  # once more for the doubt
     asked = min(prompts, (warm + own.steps) * own.batch_prompts)
     beside = asked * own.shaping.references
     read += answers * (scored - 1) + beside * scored

@@ -16,6 +16,7 @@ from accord.algorithms.settings import (
     DirectConfig,
     GRPOConfig,
     JudgeConfig,
+    OnlineDPOConfig,
     PPOConfig,
     PretrainConfig,
     ReinforceConfig,
@@ -82,6 +83,7 @@ class StageConfig:
         | GRPOConfig
         | RLOOConfig
         | ReinforceConfig
+        | OnlineDPOConfig
         | RejectionConfig
         | DirectConfig
         | EvalConfig
@@ -164,7 +166,7 @@ def _config(name: str, config: PipelineConfig) -> StageConfig:
     watched = name in ("compare", *SCORED, "eval")
     return StageConfig(
         own=getattr(config, name),
-        world=config.world,
+        world=config.data.world,
         gold=config.gold if watched else "none",
     )
 
@@ -184,7 +186,7 @@ def _inputs(
         case "judge":
             return (base, *_data("ratings", config, workspace))
         case "compare":
-            if config.world is None or config.gold != "grammar":
+            if config.data.world is None or config.gold != "grammar":
                 raise ConfigError(
                     "the compare stage needs a known truth to simulate raters with",
                     got=f"gold = {config.gold!r}",
@@ -239,7 +241,7 @@ def _imitated(name: str, config: PipelineConfig, workspace: Workspace) -> tuple[
     if name != "ppo" or not config.ppo.ptx:
         return ()
     found = _data("demonstrations", config, workspace, needed=False)
-    if not found and config.world is None:
+    if not found and config.data.world is None:
         raise ConfigError(
             "ppo.ptx imitates demonstrations, and none were imported",
             got=f"ptx = {config.ppo.ptx:g}",
@@ -278,7 +280,7 @@ def _data(
 
     `of` is the setting that names them, where that is not the kind's own.
     """
-    if config.world is not None:
+    if config.data.world is not None:
         return ()
     found = _found(kind, getattr(config.data, of or kind), workspace)
     if not found and needed:
@@ -333,13 +335,13 @@ def _direct(
 def _thumbs(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
     """What KTO learns from: comparisons, thumbs, or both where both are there."""
     wanted = config.kto.learn_from
-    if wanted == "feedback" and config.world is not None:
+    if wanted == "feedback" and config.data.world is not None:
         raise ConfigError(
             "the tiny world has no thumbs: its raters compare",
             got='kto.learn_from = "feedback" beside a world',
             do='set kto.learn_from = "comparisons", or replace recipe = "tiny" by model = "tiny"',
         )
-    if wanted == "comparisons" or config.world is not None:
+    if wanted == "comparisons" or config.data.world is not None:
         return _preferences(made, config, workspace, of="dpo")
     thumbs = _data("feedback", config, workspace, needed=wanted == "feedback")
     if wanted == "feedback":
@@ -351,7 +353,7 @@ def _thumbs(made: list[str], config: PipelineConfig, workspace: Workspace) -> tu
 
 def _prompts(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
     """Prompt sets; without any, the prompts of whatever else was imported."""
-    if config.world is not None:
+    if config.data.world is not None:
         return ()
     for kind in ("prompts", "preferences", "demonstrations", "feedback"):
         if found := _found(kind, getattr(config.data, kind), workspace):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from accord.algorithms.rollouts import Score, Shape
-from accord.algorithms.settings import KLEstimator, KLPlace, Rollouts
+from accord.algorithms.settings import Asking, KLEstimator, KLPlace
 from accord.core.protocols import Row
 from accord.core.types import Completion, Prompt
 from accord.models.role import Role
@@ -38,7 +38,7 @@ def earnings(
 ) -> Earnings:
     """The reward model's scores of answers to `prompts`, whose tokens are `ids`, shaped as the
     stage's settings say."""
-    config: Rollouts = context.config.own
+    config: Asking = context.config.own
     scorer = scorer_of(roles, reward, prompts, ids)
     shape = None
     if config.shaping.shapes:

@@ -33,7 +33,7 @@ def body(context: StageContext) -> Iterator[Row]:
         raise DataError(
             "the documents do not fill one row",
             got=f"{world.documents} documents, rows of {config.row_tokens} tokens",
-            do="raise world.documents or lower pretrain.row_tokens",
+            do="raise data.world.documents or lower pretrain.row_tokens",
         )
     # Rows of one length need no packing: one batched attention is faster than one a row.
     policy = Role(roles.backbone(roles.base, train_all=True), packing=False)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from accord.algorithms.rollouts import Rollout, held
-from accord.algorithms.settings import Rollouts
+from accord.algorithms.settings import Asking
 from accord.core.protocols import Sampler
 from accord.core.types import SamplingSettings
 from accord.pipeline.stages.scoring import Scorer
@@ -35,7 +35,7 @@ class Shaper:
     whichever prompts it asks first.
     """
 
-    config: Rollouts
+    config: Asking
     scorer: Scorer
     reference: Sampler
     """Of the reference policy."""
