@@ -18,6 +18,7 @@ from accord.algorithms.descent import fresh_state
 from accord.algorithms.ppo import Constants, Parts, Sampled, collect, describe, estimate, train
 from accord.algorithms.rollouts import Rollout
 from accord.algorithms.settings import (
+    CriticSettings,
     KLEstimator,
     KLPlace,
     KLSettings,
@@ -424,7 +425,7 @@ def test_kl_in_the_loss_holds_the_policy(tiny_folder: Path, estimator: str) -> N
 
 
 def test_the_critic_learns_alone_before_the_policys_first_update(tiny_folder: Path) -> None:
-    config = replace(CONFIG, steps=1, critic_steps=2, kl=ADAPTIVE)
+    config = replace(CONFIG, steps=1, critic=CriticSettings(steps=2), kl=ADAPTIVE)
     ring = arena(tiny_folder, config=config)
     moments, rows = [weights(ring.state)], []
     for row in ring.rows():
@@ -530,7 +531,7 @@ def test_a_bandit_converges_to_the_reference_times_exp_of_the_reward(folder_of: 
         kl=KLSettings(coefficient=beta),
         missing_stop_score=None,
         whiten_advantages=False,
-        value_coefficient=0.5,
+        critic=CriticSettings(coefficient=0.5),
         optimizer=OptimizerSettings(
             learning_rate=2e-3, schedule=Schedule.LINEAR, final_share=0.02, epsilon=1e-5
         ),

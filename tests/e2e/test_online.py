@@ -17,7 +17,7 @@ MADE = {"ppo": 6, "grpo": 5, "rloo": 2, "reinforce": 2, "rejection": 5}
 STAGES = ["pretrain", "sft", "compare", "reward", *MADE]
 ONLINE = (
     SETTINGS.replace("\n", f"\nstages = {json.dumps(STAGES)}\n", 1)
-    + "ptx = 0.1\ncritic_steps = 1\nshaping = { references = 2 }\ncorrection = 2.0\n"
+    + "ptx = 0.1\ncritic = { steps = 1 }\nshaping = { references = 2 }\ncorrection = 2.0\n"
     + "".join(f"[{name}]\nsteps = {MADE[name]}\n{GROUP}" for name in MADE if name != "ppo")
     + "finished = false\n"
 )

@@ -23,6 +23,27 @@ class CriticStart(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CriticSettings:
+    """What the critic begins with, and what it learns by."""
+
+    clip: float = 0.2
+    """Half width of the value's interval around its old prediction."""
+    coefficient: float = 0.1
+    """Weight of the value loss."""
+    start: CriticStart = CriticStart.REWARD
+    """What the critic says before it learns."""
+    steps: int = 0
+    """Rollout batches, before the `steps` of PPO, of which the critic alone learns: the policy's
+    first updates then go by a critic that has seen what its answers earn. They count in the
+    schedule of the learning rate."""
+
+    def __post_init__(self) -> None:
+        above("critic.clip", self.clip, 0)
+        at_least("critic.coefficient", self.coefficient, 0)
+        at_least("critic.steps", self.steps, 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PPOConfig:
     """PPO with a critic. Defaults: "The N implementation details of RLHF with PPO"
     (Huang et al. 2024, arXiv:2403.17031) where it speaks, else Ziegler et al. 2019. They depart in
@@ -53,16 +74,8 @@ class PPOConfig:
     """Lambda of generalised advantage estimation (Schulman et al. 2016)."""
     clip: float = 0.2
     """Half width of the policy ratio's interval."""
-    value_clip: float = 0.2
-    """Half width of the value's interval around its old prediction."""
-    value_coefficient: float = 0.1
-    """Weight of the value loss."""
-    critic_start: CriticStart = CriticStart.REWARD
-    """What the critic says before it learns."""
-    critic_steps: int = 0
-    """Rollout batches, before the `steps`, of which the critic alone learns: the policy's first
-    updates then go by a critic that has seen what its answers earn. They count in the schedule of
-    the learning rate."""
+    critic: CriticSettings = field(default_factory=CriticSettings)
+    """What says how much a token's future is worth."""
     whiten_advantages: bool = True
     """Shift and scale advantages to mean 0 and variance 1 over the global minibatch."""
     missing_stop_score: float | None = -1.0
@@ -96,12 +109,9 @@ class PPOConfig:
         within("gamma", self.gamma, 0, 1)
         within("lam", self.lam, 0, 1)
         above("clip", self.clip, 0)
-        above("value_clip", self.value_clip, 0)
-        at_least("value_coefficient", self.value_coefficient, 0)
-        at_least("critic_steps", self.critic_steps, 0)
         at_least("ptx", self.ptx, 0)
 
     @property
     def batches(self) -> int:
         """Rollout batches in all, those of the critic alone included."""
-        return self.critic_steps + self.steps
+        return self.critic.steps + self.steps

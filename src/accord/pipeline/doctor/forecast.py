@@ -133,7 +133,7 @@ def work(own: Scored, prompts: int) -> Work:
     batch = own.batch_prompts * own.samples
     if isinstance(own, RejectionConfig):  # all are scored; the best of each prompt is learnt once
         return Work(own.steps * batch, own.steps * batch, own.steps * own.batch_prompts)
-    warm = own.critic_steps if isinstance(own, PPOConfig) else 0
+    warm = own.critic.steps if isinstance(own, PPOConfig) else 0
     answers = (warm + own.steps) * batch
     read = answers * 3  # the reward model scores; policy and reference say how likely
     learnt = own.epochs * own.steps * batch
