@@ -249,6 +249,19 @@ def test_nothing_but_the_minibatch_changes_loss_and_gradient(
     same("padded left")
 
 
+def test_further_bounds_of_the_ratio_reach_the_loss(tiny_folder: Path) -> None:
+    """A wider clip above lowers the loss, and so does a bound on what bad tokens count."""
+    found = []
+    for clips in ({}, {"clip_high": 0.5}, {"clip_high": 0.5, "dual_clip": 1.2}):
+        metrics, _ = minibatch(arena(tiny_folder, config=replace(CONFIG, **clips)))
+        found.append(metrics)
+    assert found[0]["policy/loss"] > found[1]["policy/loss"] > found[2]["policy/loss"]
+    assert found[2]["policy/dual_clip_fraction"] > 0
+    assert "policy/dual_clip_fraction" not in found[1]
+    with pytest.raises(ConfigError, match="dual_clip must be greater than 1"):
+        PPOConfig(dual_clip=1.0)
+
+
 def test_a_minibatch_is_the_two_clipped_losses(tiny_folder: Path) -> None:
     ring = arena(tiny_folder)
     metrics, gradients = minibatch(ring)

@@ -219,6 +219,8 @@ def _minibatch(
             old_logp_M=here.old_logp_M,
             advantage_M=here.advantage_M,
             clip=config.clip,
+            clip_high=config.clip_high,
+            dual_clip=config.dual_clip,
             global_tokens=tokens,
             weight_M=here.weight_M,
         )

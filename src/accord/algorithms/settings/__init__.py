@@ -10,6 +10,7 @@ from accord.algorithms.settings.direct import ORPOConfig as ORPOConfig
 from accord.algorithms.settings.direct import SimPOConfig as SimPOConfig
 from accord.algorithms.settings.group_rl import Denominator as Denominator
 from accord.algorithms.settings.group_rl import GRPOConfig as GRPOConfig
+from accord.algorithms.settings.group_rl import Ratio as Ratio
 from accord.algorithms.settings.group_rl import ReinforceConfig as ReinforceConfig
 from accord.algorithms.settings.group_rl import RLOOConfig as RLOOConfig
 from accord.algorithms.settings.judge import JudgeConfig as JudgeConfig

@@ -8,7 +8,12 @@ from enum import StrEnum
 from accord.algorithms.settings.adapter import AdapterSettings
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.algorithms.settings.optimizer import OptimizerSettings, Schedule
-from accord.algorithms.settings.rollouts import KLSettings, ShapingSettings, check_rollouts
+from accord.algorithms.settings.rollouts import (
+    KLSettings,
+    ShapingSettings,
+    check_clips,
+    check_rollouts,
+)
 
 
 class CriticStart(StrEnum):
@@ -74,6 +79,13 @@ class PPOConfig:
     """Lambda of generalised advantage estimation (Schulman et al. 2016)."""
     clip: float = 0.2
     """Half width of the policy ratio's interval."""
+    clip_high: float | None = None
+    """Width of the interval above 1, where it is another than `clip`: .28 in DAPO (Yu et al. 2025,
+    arXiv:2503.14476), so that rare tokens may become likelier. None: `clip`."""
+    dual_clip: float | None = None
+    """Most that a token of a bad answer counts, as a multiple of its advantage (Ye et al. 2020,
+    arXiv:1912.09729): the clip does not hold one that became likelier. Above 1; 3 is usual. None:
+    no such bound."""
     critic: CriticSettings = field(default_factory=CriticSettings)
     """What says how much a token's future is worth."""
     whiten_advantages: bool = True
@@ -109,6 +121,7 @@ class PPOConfig:
         within("gamma", self.gamma, 0, 1)
         within("lam", self.lam, 0, 1)
         above("clip", self.clip, 0)
+        check_clips(self.clip_high, self.dual_clip)
         at_least("ptx", self.ptx, 0)
 
     @property

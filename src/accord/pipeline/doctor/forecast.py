@@ -1,7 +1,8 @@
 """How long the recipe may take on this machine, and how much memory, from one measured micro-batch.
 
 It is rough: one short measurement of one model, whose figures are scaled by the tokens that each
-stage will run. What is left out: loading, checkpoints, evaluation, and sampling before training.
+stage will run. What is left out: loading, checkpoints, evaluation, sampling before training, and
+the prompts that `resample` asks in place of others.
 """
 
 from __future__ import annotations
