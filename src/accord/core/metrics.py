@@ -145,15 +145,15 @@ METRICS: tuple[Metric, ...] = (
         "group/replaced_tokens",
         "tokens",
         _DOWN,
-        "Tokens of what was replaced, prompts included: sampled and scored, never trained on, and "
-        "not in `tokens`.",
+        "Tokens of what was replaced, prompts included: sampled and scored, never trained on. The "
+        "step's real tokens do not count them.",
     ),
     _metric(
         "group/first_score",
         "score",
         _UP,
-        "Mean score of the answers that were asked for first. Where prompts are replaced this is "
-        "the policy's; `reward/score` is of what is trained on.",
+        "Mean score of the answers that were asked for first. Where prompts are replaced it is the "
+        "policy's; the mean of the sampled answers is then of those that are trained on.",
     ),
     _metric(
         "rejection/kept",
