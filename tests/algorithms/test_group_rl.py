@@ -1,4 +1,4 @@
-"""GRPO, Dr. GRPO, RLOO and REINFORCE++ by hand and by their invariants."""
+"""GRPO and its like, RLOO and REINFORCE++ by hand and by their invariants."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ from accord.algorithms.settings import (
     KLPlace,
     KLSettings,
     OptimizerSettings,
+    Ratio,
     ReinforceConfig,
     RLOOConfig,
+    ShapingSettings,
 )
 from accord.core.errors import ConfigError, DataError, DivergenceError, InvariantError
 from accord.core.metrics import check_row
@@ -52,6 +54,12 @@ DR_GRPO = replace(GRPO, normalise=False, denominator=Denominator.CONSTANT)
 RLOO = RLOOConfig(**SMALL)
 REINFORCE = ReinforceConfig(**SMALL)
 CONFIGS = {"grpo": GRPO, "dr-grpo": DR_GRPO, "rloo": RLOO, "reinforce": REINFORCE}
+DAPO = replace(
+    GRPO, denominator=Denominator.TOKEN, clip_high=0.28, dual_clip=1.3, kl=KLSettings(coefficient=0)
+)
+GSPO = replace(GRPO, ratio=Ratio.SEQUENCE, clip=0.05, clip_high=0.1)
+CISPO = replace(GRPO, ratio=Ratio.DETACHED, denominator=Denominator.TOKEN, ratio_bound=1.2)
+BASELINE = replace(REINFORCE, samples=2, baseline=True)
 IN_REWARD = KLSettings(coefficient=0.1)
 
 
@@ -120,6 +128,17 @@ def test_groups_are_the_answers_to_one_prompt() -> None:
     assert estimate(config, batch, 0.0).tolist() == pytest.approx([1, -1, -20, 20])
 
 
+def test_a_baseline_takes_the_groups_mean_before_the_batchs_scale() -> None:
+    """Leads 1, 1 (two tokens), -1 of an easy prompt and 3, -3 of a hard one: mean .2, variance
+    (1 + 1 + 1 + 9 + 9) / 5 - .04 = 4.16. Without it the hard prompt's better answer is below 0."""
+    batch = sampled([2, 1, 1, 1], [12, 10, 3, -3], [0.0] * 5)
+    free = replace(BASELINE, score_clip=None)
+    leads = torch.tensor([1.0, 1.0, -1.0, 3.0, -3.0])
+    expected = (leads - 0.2) / math.sqrt(4.16)
+    assert estimate(free, batch, 0.0).tolist() == pytest.approx(expected.tolist(), abs=1e-5)
+    assert estimate(replace(free, baseline=False), batch, 0.0)[3] < 0 < expected[3]
+
+
 def test_kl_in_the_reward_is_taken_off_the_whole_answers_score() -> None:
     """Coefficient .1: the first answer earns 1 - .1 * (2 + 3) = .5, the second 0 - .1 * -2 = .2;
     by k2 it is 1 - .1 * (2 + 4.5) = .35 and 0 - .1 * 2 = -.2."""
@@ -143,7 +162,15 @@ def test_reinforce_pays_kl_token_by_token() -> None:
 
 @pytest.mark.parametrize(
     ("config", "dtype"),
-    [(GRPO, "float32"), (GRPO, "bfloat16"), (RLOO, "float32"), (REINFORCE, "float32")],
+    [
+        (GRPO, "float32"),
+        (GRPO, "bfloat16"),
+        (GSPO, "float32"),
+        (CISPO, "float32"),
+        (RLOO, "float32"),
+        (REINFORCE, "float32"),
+        (BASELINE, "float32"),
+    ],
 )
 def test_the_first_step_starts_from_the_reference(
     tiny_folder: Path, config: GroupConfig, dtype: str
@@ -210,8 +237,11 @@ def minibatch(ring: Ring) -> tuple[dict[str, float], dict[str, Tensor]]:
         replace(DR_GRPO, kl=KLSettings(place=KLPlace.LOSS, estimator=KLEstimator.K2)),
         RLOO,
         replace(REINFORCE, clip=0.2),
+        DAPO,
+        GSPO,
+        CISPO,
     ],
-    ids=CONFIGS,
+    ids=[*CONFIGS, "dapo", "gspo", "cispo"],
 )
 def test_nothing_but_the_minibatch_changes_loss_and_gradient(
     tiny_folder: Path, config: GroupConfig, monkeypatch: pytest.MonkeyPatch
@@ -258,6 +288,39 @@ def test_each_denominator_is_the_mean_it_is_called(kind: Denominator, tiny_folde
         Denominator.CONSTANT: loss_M.sum() / (8 * GRPO.max_tokens),
     }[kind]
     assert metrics["loss"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("config", [DAPO, GSPO, CISPO], ids=["dapo", "gspo", "cispo"])
+def test_each_ratio_is_used_as_its_method_says(config: GRPOConfig, tiny_folder: Path) -> None:
+    """By a loop over the answers; the KL of GSPO and CISPO, k3 in the loss, included."""
+    ring = ring_of(tiny_folder, config)
+    metrics, _ = minibatch(ring)
+    lengths = list(range(1, 9))
+    noise = torch.randn(4, 36, generator=torch.Generator().manual_seed(0)).double()
+    ratio_M, u_M, gain_M = (-0.3 * noise[0]).exp(), 0.5 * noise[1], noise[2]
+    price_M = noise[3].abs() * 0.1 * (u_M.exp() - 1 - u_M)
+    rows = [
+        Tokenized((*prompt, *range(100, 100 + n)), (False,) * len(prompt) + (True,) * n)
+        for n, prompt in enumerate(PROMPTS[:8], 1)
+    ]
+    if config is DAPO:
+        gained_M = torch.minimum(ratio_M * gain_M, ratio_M.clamp(0.8, 1.28) * gain_M)
+        gained_M = torch.where(gain_M < 0, torch.maximum(gained_M, 1.3 * gain_M), gained_M)
+        expected = (noise[3].abs() * -gained_M).mean()
+        assert metrics["policy/dual_clip_fraction"] > 0
+    elif config is GSPO:
+        root_B = torch.stack([part.mean().exp() for part in (-0.3 * noise[0]).split(lengths)])
+        gain_B = torch.stack([part[-1] for part in gain_M.split(lengths)])
+        gained_B = torch.minimum(root_B * gain_B, root_B.clamp(0.95, 1.1) * gain_B)
+        price = torch.stack([part.mean() for part in price_M.split(lengths)]).mean()
+        expected = -gained_B.mean() + price
+    else:
+        with torch.no_grad():
+            logp_M = ring.parts.policy.logprobs(Ragged.of(rows))[0].double()
+        weight_M = noise[3].abs() * ratio_M.clamp_max(1.2)
+        expected = (-weight_M * gain_M * logp_M + price_M).mean()
+    assert metrics["loss"] == pytest.approx(expected.item(), rel=1e-4)
+    assert 0 < metrics["policy/clip_fraction"] < 1
 
 
 @pytest.mark.parametrize("config", [GRPO, DR_GRPO, RLOO], ids=["grpo", "dr-grpo", "rloo"])
@@ -328,6 +391,9 @@ def test_the_adaptive_coefficient_moves(tiny_folder: Path) -> None:
     "config",
     [
         pytest.param(replace(GRPO, epochs=2, minibatches=2), id="grpo"),
+        pytest.param(replace(GSPO, epochs=2, minibatches=2), id="gspo", marks=pytest.mark.slow),
+        pytest.param(replace(CISPO, epochs=2), id="cispo", marks=pytest.mark.slow),
+        pytest.param(BASELINE, id="baseline", marks=pytest.mark.slow),
         pytest.param(RLOO, id="rloo", marks=pytest.mark.slow),
         pytest.param(REINFORCE, id="reinforce", marks=pytest.mark.slow),
     ],
@@ -390,6 +456,40 @@ def test_the_score_function_takes_one_step_a_batch(kind: type) -> None:
     with pytest.raises(ConfigError, match="clip must be a number"):
         kind(clip=None, epochs=2)
     assert kind(clip=0.2, epochs=2).epochs == 2
+
+
+def test_a_baseline_needs_answers_to_compare() -> None:
+    with pytest.raises(ConfigError, match="samples must be at least 2 where baseline"):
+        ReinforceConfig(baseline=True)
+
+
+SEQUENCE, DETACHED = {"ratio": Ratio.SEQUENCE}, {"ratio": Ratio.DETACHED}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (SEQUENCE | {"denominator": Denominator.TOKEN}, "denominator must be answer"),
+        (SEQUENCE | {"denominator": Denominator.CONSTANT}, "denominator must be answer"),
+        (SEQUENCE | {"correction": 2.0}, "correction weighs tokens"),
+        (DETACHED | {"clip_high": 4.0}, "clip_high holds a clipped surrogate"),
+        (DETACHED | {"dual_clip": 3.0}, "dual_clip holds a clipped surrogate"),
+        ({"ratio_bound": 0.2}, "ratio_bound must be greater than 1"),
+        ({"dual_clip": 1.0}, "dual_clip must be greater than 1"),
+        ({"clip_high": 0.0}, "clip_high must be greater than 0"),
+        ({"resample": -1}, "resample must be at least 0"),
+        ({"shaping": ShapingSettings(overlong=48)}, "overlong must be less than max_tokens"),
+    ],
+)
+def test_contradictions_are_refused_with_what_to_do(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as refused:
+        GRPOConfig(**settings)
+    assert refused.value.do
+
+
+def test_what_may_stand_beside_each_other() -> None:
+    assert GRPOConfig(**SEQUENCE, clip=3e-4, clip_high=4e-4, dual_clip=3.0)
+    assert GRPOConfig(**DETACHED, correction=2.0, denominator=Denominator.TOKEN)
 
 
 def test_k1_as_a_loss_is_refused() -> None:

@@ -441,6 +441,7 @@ def test_an_answer_without_its_stop_token_is_not_the_better_one(tiny_folder: Pat
         ({"round_steps": 0}, "round_steps must be at least 1"),
         ({"reference": "round"}, "reference = round needs rounds"),
         ({"shaping": ShapingSettings(references=2)}, "shaping.references has no place"),
+        ({"shaping": ShapingSettings(overlong=48)}, "shaping.overlong must be less"),
         ({"beta": 0.0}, "beta must be"),
         ({"kl_budget": 0.0}, "kl_budget must be"),
         ({"score_clip": 0.0}, "score_clip must be"),

@@ -18,6 +18,7 @@ from accord.algorithms.descent import fresh_state
 from accord.algorithms.ppo import Constants, Parts, Sampled, collect, describe, estimate, train
 from accord.algorithms.rollouts import Rollout
 from accord.algorithms.settings import (
+    CriticSettings,
     KLEstimator,
     KLPlace,
     KLSettings,
@@ -248,6 +249,19 @@ def test_nothing_but_the_minibatch_changes_loss_and_gradient(
     same("padded left")
 
 
+def test_further_bounds_of_the_ratio_reach_the_loss(tiny_folder: Path) -> None:
+    """A wider clip above lowers the loss, and so does a bound on what bad tokens count."""
+    found = []
+    for clips in ({}, {"clip_high": 0.5}, {"clip_high": 0.5, "dual_clip": 1.2}):
+        metrics, _ = minibatch(arena(tiny_folder, config=replace(CONFIG, **clips)))
+        found.append(metrics)
+    assert found[0]["policy/loss"] > found[1]["policy/loss"] > found[2]["policy/loss"]
+    assert found[2]["policy/dual_clip_fraction"] > 0
+    assert "policy/dual_clip_fraction" not in found[1]
+    with pytest.raises(ConfigError, match="dual_clip must be greater than 1"):
+        PPOConfig(dual_clip=1.0)
+
+
 def test_a_minibatch_is_the_two_clipped_losses(tiny_folder: Path) -> None:
     ring = arena(tiny_folder)
     metrics, gradients = minibatch(ring)
@@ -424,7 +438,7 @@ def test_kl_in_the_loss_holds_the_policy(tiny_folder: Path, estimator: str) -> N
 
 
 def test_the_critic_learns_alone_before_the_policys_first_update(tiny_folder: Path) -> None:
-    config = replace(CONFIG, steps=1, critic_steps=2, kl=ADAPTIVE)
+    config = replace(CONFIG, steps=1, critic=CriticSettings(steps=2), kl=ADAPTIVE)
     ring = arena(tiny_folder, config=config)
     moments, rows = [weights(ring.state)], []
     for row in ring.rows():
@@ -530,7 +544,7 @@ def test_a_bandit_converges_to_the_reference_times_exp_of_the_reward(folder_of: 
         kl=KLSettings(coefficient=beta),
         missing_stop_score=None,
         whiten_advantages=False,
-        value_coefficient=0.5,
+        critic=CriticSettings(coefficient=0.5),
         optimizer=OptimizerSettings(
             learning_rate=2e-3, schedule=Schedule.LINEAR, final_share=0.02, epsilon=1e-5
         ),

@@ -13,7 +13,7 @@ import torch
 from accord.algorithms import rollouts
 from accord.algorithms.rollouts import Rollout, ask, correction, paid, passes, within_budget
 from accord.algorithms.settings import KLSettings, PPOConfig, ShapingSettings
-from accord.core.errors import DataError, DivergenceError
+from accord.core.errors import ConfigError, DataError, DivergenceError
 from accord.text.tokenized import Tokenized
 from tests.algorithms.arena import CONFIG, arena, said
 
@@ -65,6 +65,27 @@ def test_bounds_of_a_score_are_no_bounds_of_a_preference() -> None:
     shaping = ShapingSettings(references=2)
     assert paid(replace(config, shaping=shaping), cut).tolist() == [0.75]
     assert paid(config, cut).tolist() == [-0.5]
+
+
+def test_long_answers_earn_less_by_a_ramp() -> None:
+    """DAPO, eq. 13: limit 10, the last 4 tokens: nothing up to 6, then a quarter a token."""
+    taken = rollouts.overlong([1, 6, 7, 8, 9, 10], ramp=4, most=10)
+    assert taken.tolist() == [0, 0, 0.25, 0.5, 0.75, 1]
+    held = [False] + [True] * 2
+    batch = rollout([9.0, 9.0, 0.5], counts=[10, 9, 6], stops=held)
+    config = PPOConfig(max_tokens=10, shaping=ShapingSettings(overlong=4))
+    assert paid(config, batch).tolist() == [-2.0, 4.25, 0.5]  # behind the bounds of a score
+    par = replace(config, shaping=ShapingSettings(overlong=4, references=2))
+    batch = replace(batch, shaped_B=torch.tensor([0.5, 0.5, 0.5]))
+    assert paid(par, batch).tolist() == [-0.5, -0.25, 0.5]
+
+
+@pytest.mark.parametrize("overlong", [48, 60])
+def test_a_ramp_longer_than_an_answer_is_refused(overlong: int) -> None:
+    with pytest.raises(ConfigError, match="less than max_tokens"):
+        PPOConfig(max_tokens=48, shaping=ShapingSettings(overlong=overlong))
+    with pytest.raises(ConfigError, match="at least 0"):
+        ShapingSettings(overlong=-1)
 
 
 def test_scores_are_shaped_and_both_are_kept(tiny_folder: Path) -> None:

@@ -14,16 +14,23 @@ pytest.importorskip("torch")
 GROUP = "batch_prompts = 4\nsamples = 2\nmax_tokens = 12\n"
 MADE = {"ppo": 6, "grpo": 5, "rloo": 2, "reinforce": 2, "online_dpo": 5, "rejection": 5}
 """Rows of each stage."""
+MORE = {
+    "grpo": 'ratio = "sequence"\nclip_high = 0.3\nresample = 1\nscore_clip = 0.01\n',
+    "reinforce": "baseline = true\n",
+    "online_dpo": "round_steps = 2\nlabels = 'soft'\nkl_budget = 50.0\n"
+    "missing_stop_score = 'none'\n",
+    "rejection": "finished = false\n",
+}
+"""Further settings of some. Cut so narrowly, many groups of two answers score alike."""
 STAGES = ["pretrain", "sft", "compare", "reward", *MADE]
 ONLINE = (
     SETTINGS.replace("\n", f"\nstages = {json.dumps(STAGES)}\n", 1)
-    + "ptx = 0.1\ncritic_steps = 1\nshaping = { references = 2 }\ncorrection = 2.0\n"
-    + "".join(f"[{name}]\nsteps = {MADE[name]}\n{GROUP}" for name in MADE if name != "ppo")
-    + "finished = false\n"
-).replace(
-    "[online_dpo]\n",
-    '[online_dpo]\nround_steps = 2\nlabels = "soft"\nmissing_stop_score = "none"\n'
-    "kl_budget = 50.0\n",
+    + "ptx = 0.1\ncritic = { steps = 1 }\nshaping = { references = 2 }\ncorrection = 2.0\n"
+    + "".join(
+        f"[{name}]\nsteps = {MADE[name]}\n{GROUP}{MORE.get(name, '')}"
+        for name in MADE
+        if name != "ppo"
+    )
 )
 
 
@@ -64,6 +71,12 @@ def test_counts_of_what_was_imitated_are_noted(made: Path) -> None:
     figures = manifest(made, "rejection").figures
     assert figures["asked"] == 20
     assert 0 < figures["imitated"] <= 20
+
+
+@pytest.mark.slow
+def test_prompts_without_a_spread_were_replaced(made: Path) -> None:
+    counted = [row["group/replaced"] for row in rows(made, "grpo")]
+    assert 0 < sum(counted) <= 4 * MADE["grpo"]
 
 
 @pytest.mark.slow

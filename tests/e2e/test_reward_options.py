@@ -71,7 +71,7 @@ def test_a_reward_model_of_another_base_and_tokenizer_works_through_words(tmp_pa
     make_other(folder / "small", seed=0)
     refused = accord("run", "--quiet", cwd=folder)
     assert refused.returncode == 2
-    assert 'critic_start = "zero"' in refused.stderr
+    assert 'critic.start = "zero"' in refused.stderr
     assert not list(folder.glob("artifacts/*"))
     run(folder, "run", "--to", "reward")
     (reward,) = (folder / "artifacts").glob("reward-*")
@@ -81,11 +81,11 @@ def test_a_reward_model_of_another_base_and_tokenizer_works_through_words(tmp_pa
     again = [accord(word, "--quiet", cwd=folder) for word in ("ppo", "doctor")]
     assert [one.returncode for one in again] == [2, 2]
     assert {one.stderr for one in again} == {refused.stderr}
-    run(folder, "ppo", "--critic-start", "ZERO")
+    run(folder, "ppo", "--critic.start", "ZERO")
     (policy,) = (folder / "artifacts").glob("ppo-*")
     row = json.loads((policy / "metrics.jsonl").read_text().splitlines()[0])
     assert row["reward/spread"] > 0
-    zero = OTHER.replace("ppo = { ", 'ppo = { critic_start = "zero", ')
+    zero = OTHER.replace("ppo = { ", 'ppo = { critic = { start = "zero" }, ')
     (folder / "accord.toml").write_text(zero)
     looked = json.loads(accord("doctor", "--json", "--stage", "ppo", cwd=folder).stdout)
     outcomes = {one["check"]: one["outcome"] for one in looked["checks"]}

@@ -271,6 +271,25 @@ def record(seed: int) -> dict[str, Any]:
                 seed + 80, folder, "grpo", 0.6, loss_type="dr_grpo", scale_rewards="none"
             ),
             "rloo": lambda: group(seed + 90, folder, "rloo", 0.2),
+            "clip-higher": lambda: group(
+                seed + 100, folder, "grpo", 0.2, loss_type="dapo", epsilon_high=0.28
+            ),
+            "dual clip": lambda: group(
+                seed + 110, folder, "grpo", 0.3, loss_type="dapo", delta=1.35
+            ),
+            "gspo": lambda: group(
+                seed + 120,
+                folder,
+                "grpo",
+                0.4,
+                loss_type="grpo",
+                importance_sampling_level="sequence",
+                epsilon=0.05,
+                epsilon_high=0.1,
+            ),
+            "cispo": lambda: group(
+                seed + 130, folder, "grpo", 0.5, loss_type="cispo", epsilon_high=1.2
+            ),
         }
         cases = {name: make() for name, make in made.items()}
     versions = {"trl": trl.__version__, "transformers": transformers.__version__}

@@ -225,6 +225,87 @@ def test_reinforce_pp_parity_with_gae_of_a_critic_that_says_nothing() -> None:
     assert torch.allclose(ours[mask_BT], oracle, atol=1e-7)
 
 
+def test_reinforce_baseline_by_hand() -> None:
+    """Scores 3 and 1, 10 and 10 in answers of 2, 1, 1 and 1 tokens; the groups' means are 2 and 10,
+    leads 1, 1, -1, 0, 0: mean .2, population variance 3/5 - .04 = .56. Golden: 1.0690450,
+    -1.6035675, -.2672612."""
+    reward_BT = rows([0, 3], [1, 77], [10, 77], [10, 77])
+    mask_BT = torch.tensor([[True, True], [True, False], [True, False], [True, False]])
+    found = advantage.reinforce_baseline(reward_BT=reward_BT, mask_BT=mask_BT, samples=2)
+    golden = [1.0690450, 1.0690450, -1.6035675, 0, -0.2672612, 0, -0.2672612, 0]
+    assert found.flatten().tolist() == pytest.approx(golden, abs=1e-6)
+
+
+def test_reinforce_baseline_by_hand_with_kl_in_the_reward() -> None:
+    """Earned: -1 + 2 = 1 and 3, their mean 2. To come: 1 and 2, 3; less 2: -1, 0, 1."""
+    reward_BT = rows([-1, 2], [3, 77])
+    mask_BT = torch.tensor([[True, True], [True, False]])
+    found = advantage.reinforce_baseline(reward_BT=reward_BT, mask_BT=mask_BT, samples=2)
+    one = 1 / math.sqrt(2 / 3 + 1e-8)
+    assert found.flatten().tolist() == pytest.approx([-one, 0, one, 0], abs=1e-9)
+
+
+@given(scores, st.floats(-50, 50), st.sampled_from([0.0, 1e30, math.nan]))
+def test_reinforce_baseline_property_a_hard_prompt_pushes_nobody_down(
+    score: Tensor, c: float, junk: float
+) -> None:
+    """What is added to all answers of one prompt changes nothing, nor does what is masked."""
+    score = score + torch.tensor([0.0, 1.0, 2.0, 4.0])  # a spread
+    mask_BT = torch.ones(score.numel(), 2, dtype=torch.bool)
+    mask_BT[:, 1] = False
+    mask_BT[1, 1] = True
+
+    def found(score: Tensor, junk: float) -> Tensor:
+        reward_BT = torch.zeros(mask_BT.shape, dtype=torch.float64)
+        last_B = mask_BT.sum(1) - 1
+        reward_BT[torch.arange(len(last_B)), last_B] = score.flatten()
+        reward_BT[~mask_BT] = junk
+        return advantage.reinforce_baseline(reward_BT=reward_BT, mask_BT=mask_BT, samples=4)
+
+    plain = found(score, 0.0)
+    moved = score.clone()
+    moved[0] += c
+    assert torch.allclose(found(moved, junk), plain, atol=1e-6)
+    assert plain[mask_BT].mean().item() == pytest.approx(0, abs=1e-9)
+    assert plain[mask_BT].var(correction=0).item() == pytest.approx(1, abs=1e-4)
+    assert torch.allclose(plain[1, 0], plain[1, 1])  # every token of an answer has its lead
+
+
+def test_reinforce_baseline_gradient_is_none() -> None:
+    reward_BT = rows([-1, 2], [3, 77]).requires_grad_()
+    mask_BT = torch.ones(2, 2, dtype=torch.bool)
+    found = advantage.reinforce_baseline(reward_BT=reward_BT, mask_BT=mask_BT, samples=2)
+    assert not found.requires_grad
+
+
+def test_reinforce_baseline_parity_with_a_float64_oracle() -> None:
+    """Written from Hu 2025: an answer's score less its group's mean, for each of its tokens; then
+    mean and deviation over all tokens of the batch."""
+    generator = torch.Generator().manual_seed(5)
+    score = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+    counts = torch.randint(1, 6, (12,), generator=generator).tolist()
+    leads = [own - math.fsum(group) / len(group) for group in score.tolist() for own in group]
+    tokens = [lead for lead, n in zip(leads, counts, strict=True) for _ in range(n)]
+    mean = math.fsum(tokens) / len(tokens)
+    deviation = math.sqrt(math.fsum((x - mean) ** 2 for x in tokens) / len(tokens))
+    mask_BT = torch.arange(5) < torch.tensor(counts)[:, None]
+    reward_BT = torch.zeros(12, 5, dtype=torch.float64)
+    reward_BT[torch.arange(12), torch.tensor(counts) - 1] = score.flatten()
+    ours = advantage.reinforce_baseline(reward_BT=reward_BT, mask_BT=mask_BT, samples=4)
+    assert ours[mask_BT].tolist() == pytest.approx([(x - mean) / deviation for x in tokens])
+
+
+def test_reinforce_baseline_refuses_what_is_no_group() -> None:
+    whole = {"reward_BT": torch.zeros(3, 1), "mask_BT": torch.ones(3, 1, dtype=torch.bool)}
+    with pytest.raises(InvariantError, match="whole groups"):
+        advantage.reinforce_baseline(**whole, samples=2)
+    with pytest.raises(ConfigError, match="at least two answers"):
+        advantage.reinforce_baseline(**whole, samples=1)
+    nothing = whole | {"mask_BT": torch.zeros(3, 1, dtype=torch.bool)}
+    with pytest.raises(DataError):
+        advantage.reinforce_baseline(**nothing, samples=3)
+
+
 def test_reinforce_pp_refuses_nothing_and_mixed_shapes() -> None:
     with pytest.raises(DataError):
         advantage.reinforce_pp(

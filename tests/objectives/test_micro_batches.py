@@ -142,6 +142,32 @@ def ppo_policy(batch: Columns, _whole: Columns) -> Loss:
     return policy.clipped(**batch, clip=0.2, global_tokens=ITEMS)
 
 
+def dual_clip(batch: Columns, _whole: Columns) -> Loss:
+    how = {"clip": 0.2, "clip_high": 0.3, "dual_clip": 1.5}
+    return policy.clipped(**batch, **how, global_tokens=ITEMS)
+
+
+def gspo(batch: Columns, _whole: Columns) -> Loss:
+    """Items are whole answers, of one or two tokens: a ratio does not reach beyond its answer."""
+    length_B = 1 + (batch["advantage_B"] > 0).long()
+    first_M = torch.cat([torch.arange(int(n)) for n in length_B] or [length_B]) == 0
+    spread_M = torch.where(first_M, 1.0, 0.3)
+    return policy.gspo(
+        logp_M=batch["logp_B"].repeat_interleave(length_B),
+        old_logp_M=batch["old_logp_B"].repeat_interleave(length_B) * spread_M,
+        advantage_B=batch["advantage_B"],
+        length_B=length_B,
+        clip=0.2,
+        dual_clip=1.5,
+        global_answers=ITEMS,
+        global_tokens=2 * ITEMS,
+    )
+
+
+def cispo(batch: Columns, _whole: Columns) -> Loss:
+    return policy.cispo(**batch, bound=1.5, global_tokens=ITEMS + 2)
+
+
 def reinforce(batch: Columns, _whole: Columns) -> Loss:
     return policy.reinforce(**batch, global_tokens=ITEMS + 2)
 
@@ -190,6 +216,9 @@ OBJECTIVES: dict[str, tuple[Callable[[Columns, Columns], Loss], tuple[str, ...],
         ("logp_M", "old_logp_M", "advantage_M", "weight_M"),
         "logp_M",
     ),
+    "policy.clipped, dual": (dual_clip, ("logp_M", "old_logp_M", "advantage_M"), "logp_M"),
+    "policy.gspo": (gspo, ("logp_B", "old_logp_B", "advantage_B"), "logp_B"),
+    "policy.cispo": (cispo, ("logp_M", "old_logp_M", "advantage_M", "weight_M"), "logp_M"),
     "policy.reinforce": (
         reinforce,
         ("logp_M", "old_logp_M", "advantage_M", "weight_M"),
@@ -249,4 +278,4 @@ def test_every_objective_is_here() -> None:
         for name, item in vars(module).items()
         if getattr(item, "__annotations__", {}).get("return") == "Loss"
     }
-    assert found == set(OBJECTIVES)
+    assert found == {name.partition(",")[0] for name in OBJECTIVES}

@@ -117,6 +117,9 @@ def bradley_terry(case: dict[str, Any], weight: Tensor) -> Loss:
     return Loss(loss.value + centred.value, loss.metrics)
 
 
+CLIPS = {"clip-higher": {"clip_high": 0.28}, "dual clip": {"dual_clip": 1.35}}
+
+
 def group(case: dict[str, Any], weight: Tensor, kind: str) -> Loss:
     """Advantages, ratio and KL of two groups of four answers, as the stages put them together."""
     ids, trained = torch.tensor(case["ids"]), torch.tensor(case["trained"])
@@ -135,9 +138,9 @@ def group(case: dict[str, Any], weight: Tensor, kind: str) -> Loss:
     gain = ways.get(kind, advantage.group_relative)(score_PK=score.view(-1, 4)).flatten()
     torch.testing.assert_close(gain, torch.tensor(case["advantages"]), rtol=1e-4, atol=1e-5)
     sizes = {"length_B": lengths, "global_answers": len(lengths), "global_tokens": tokens}
-    if kind == "answer":
+    if kind in ("answer", "gspo"):
         weight_M = policy.answer_weights(**sizes)
-    elif kind == "token":
+    elif kind in ("token", "cispo", *CLIPS):
         weight_M = torch.ones(tokens)
     else:  # RLOO's is a sum over tokens
         weight_M = policy.constant_weights(**sizes, longest=longest)
@@ -148,7 +151,14 @@ def group(case: dict[str, Any], weight: Tensor, kind: str) -> Loss:
         loss = policy.reinforce(logp_M=logp_M, old_logp_M=old_M, advantage_M=gain_M, **about)
         # TRL's value is that of a ratio of 1, whatever the log-probabilities.
         return Loss(loss.value - loss.value.detach() - gain.mean(), loss.metrics)
-    loss = policy.clipped(logp_M=logp_M, old_logp_M=old_M, advantage_M=gain_M, clip=0.2, **about)
+    pair = {"logp_M": logp_M, "old_logp_M": old_M}
+    if kind == "gspo":
+        loss = policy.gspo(**pair, advantage_B=gain, clip=0.05, clip_high=0.1, **sizes)
+    elif kind == "cispo":
+        loss = policy.cispo(**pair, advantage_M=gain_M, bound=1.2, **about)
+    else:
+        clips = {"clip": 0.2, **CLIPS.get(kind, {})}
+        loss = policy.clipped(**pair, advantage_M=gain_M, **clips, **about)
     price = kl.penalty(logp_M=logp_M, ref_logp_M=ref_M, estimator=kl.k3, **about)
     return Loss(loss.value + case["beta"] * price.value, loss.metrics)
 
@@ -161,6 +171,10 @@ OURS: dict[str, Callable[[dict[str, Any], Tensor], Loss]] = {
     "grpo/token": partial(group, kind="token"),
     "grpo/constant": partial(group, kind="constant"),
     "rloo": partial(group, kind="rloo"),
+    "clip-higher": partial(group, kind="clip-higher"),
+    "dual clip": partial(group, kind="dual clip"),
+    "gspo": partial(group, kind="gspo"),
+    "cispo": partial(group, kind="cispo"),
 }
 
 

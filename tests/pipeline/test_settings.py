@@ -79,6 +79,14 @@ MISTAKES = [
     ("[ppo.kl]\ncoeficient = 3\n", 3, "ppo.kl.coeficient", "coefficient"),
     ("ppo.kl.coeficient = 3\n", 2, "ppo.kl.coeficient", "coefficient"),
     ("[pppo]\nsteps = 3\n", 2, "pppo", "ppo"),
+    ("[ppo]\nkl_coefficient = 3\n", 3, "ppo.kl_coefficient", "kl.coefficient"),
+    ("[ppo]\ncritic_start = 'zero'\n", 3, "ppo.critic_start", "critic.start"),
+    (
+        "[grpo]\noptimizer_learning_rate = 3\n",
+        3,
+        "grpo.optimizer_learning_rate",
+        "optimizer.learning_rate",
+    ),
 ]
 
 

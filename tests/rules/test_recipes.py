@@ -17,6 +17,15 @@ from tests.rules.source import name_of, tracked
 
 TOML = [pytest.param(path, id=name_of(path)) for path in tracked() if path.suffix == ".toml"]
 
+BLOCK = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHOWN = [
+    pytest.param(name_of(path), text, id=f"{path.stem}-{number}")
+    for path in tracked()
+    if path.suffix == ".md" and path.parent.name == "algorithms"
+    for number, text in enumerate(BLOCK.findall(path.read_text(encoding="utf-8")))
+]
+"""Blocks of `accord.toml` in the manual."""
+
 
 def test_there_are_recipes() -> None:
     assert "tiny" in RECIPES
@@ -48,6 +57,15 @@ def test_every_key_that_a_new_workspace_shows_exists(tmp_path: Path) -> None:
     path = tmp_path / "accord.toml"
     path.write_text(shown, encoding="utf-8")
     assert isinstance(load(path, RECIPES), PipelineConfig)
+
+
+@pytest.mark.parametrize(("page", "text"), SHOWN)
+def test_settings_that_a_page_of_an_algorithm_shows_load(
+    page: str, text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "accord.toml"
+    path.write_text(f'recipe = "tiny"\n{text}', encoding="utf-8")
+    assert load(path, RECIPES) != RECIPES["tiny"](), page
 
 
 @pytest.mark.parametrize("path", TOML)

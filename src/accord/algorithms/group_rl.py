@@ -1,4 +1,4 @@
-"""Reinforcement learning without a critic: GRPO, Dr. GRPO, RLOO and REINFORCE++.
+"""Reinforcement learning without a critic: GRPO and its like, RLOO and REINFORCE++.
 
 Read top to bottom: collect (sample, score, look up), estimate, update. They are one loop and differ
 in what an answer is compared with and in which mean their loss is:
@@ -6,12 +6,17 @@ in what an answer is compared with and in which mean their loss is:
     stage      advantage                        loss                         mean over tokens
     grpo       group mean and deviation         clipped surrogate            by answer, or as set
     (Dr.)      group mean alone                 clipped surrogate            by a constant
+    (DAPO)     group mean and deviation         the same, wider above        by token
+    (GSPO)     group mean and deviation         the same, a ratio an answer  by answer
+    (CISPO)    group mean and deviation         score function, weighed      by token
     rloo       mean of the group's others       score function               by a constant
     reinforce  what is still to be earned,      clipped surrogate            by token
                normalised over the batch
+    (baseline) the same less the group's mean   clipped surrogate            by token
 
-Sources: Shao et al. 2024 (arXiv:2402.03300); Liu et al. 2025 (arXiv:2503.20783); Ahmadian et al.
-2024 (arXiv:2402.14740); Hu 2025 (arXiv:2501.03262). A departure, as in `ppo`: the old
+Sources: Shao et al. 2024 (arXiv:2402.03300); Liu et al. 2025 (arXiv:2503.20783); Yu et al. 2025
+(arXiv:2503.14476); Zheng et al. 2025 (arXiv:2507.18071); MiniMax 2025 (arXiv:2506.13585); Ahmadian
+et al. 2024 (arXiv:2402.14740); Hu 2025 (arXiv:2501.03262). A departure, as in `ppo`: the old
 log-probabilities are the trainer's own, so that the first ratio is 1 exactly. The value of these
 losses says nothing: advantages of a group add up to 0, and so does the loss at ratio 1. Look at
 reward, spread and gradient norm.
@@ -24,19 +29,20 @@ nats, rewards in score.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from accord.algorithms import agreement, rollouts
+from accord.algorithms import agreement, resampling, rollouts
 from accord.algorithms.descent import add, descend, texts
 from accord.algorithms.rollouts import Rollout, Score, Shape, Watch
 from accord.algorithms.settings import (
     Denominator,
     GRPOConfig,
     KLPlace,
+    Ratio,
     ReinforceConfig,
     RLOOConfig,
 )
@@ -48,9 +54,6 @@ from accord.objectives import advantage, kl, policy
 from accord.text.tokenized import Tokenized
 
 GroupConfig = GRPOConfig | RLOOConfig | ReinforceConfig
-
-NO_SPREAD = 1e-6
-"""Scores of a group that differ by no more than this, in score, are the same but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ class Sampled:
     logp_M: Tensor
     reference_M: Tensor
     entropy_M: Tensor
+    replaced: Row = field(default_factory=dict)
+    """Figures of the prompts that were replaced before the step; none where none may be."""
 
     @property
     def counts(self) -> list[int]:
@@ -130,6 +135,9 @@ def train(config: GroupConfig, *, parts: Parts, state: TrainState, seed: int) ->
 def collect(config: GroupConfig, parts: Parts, state: TrainState, seed: int) -> Sampled:
     """Sample answers, score them, and ask policy and reference about every token."""
     batch = rollouts.ask(config, parts, state.step, seed)
+    replaced: Row = {}
+    if isinstance(config, GRPOConfig) and config.resample:
+        batch, replaced = resampling.resample(config, parts, batch, state.step, seed)
     heat = config.temperature
     logp_M, entropy_M = rollouts.each(
         parts, batch.rows, lambda r: parts.policy.logprobs(r, temperature=heat, entropy=True)
@@ -137,7 +145,7 @@ def collect(config: GroupConfig, parts: Parts, state: TrainState, seed: int) -> 
     (reference_M,) = rollouts.each(
         parts, batch.rows, lambda r: parts.reference.logprobs(r, temperature=heat)[:1]
     )
-    return Sampled(batch, logp_M, reference_M, entropy_M)
+    return Sampled(batch, logp_M, reference_M, entropy_M, replaced)
 
 
 def estimate(config: GroupConfig, batch: Sampled, coefficient: float) -> Tensor:
@@ -152,6 +160,10 @@ def estimate(config: GroupConfig, batch: Sampled, coefficient: float) -> Tensor:
     reward_BT = pad(reward_M, counts)
     if isinstance(config, ReinforceConfig):
         mask_BT = pad(torch.ones_like(reward_M), counts).bool()
+        if config.baseline:
+            return advantage.reinforce_baseline(
+                reward_BT=reward_BT, mask_BT=mask_BT, samples=config.samples
+            )[mask_BT]
         return advantage.reinforce_pp(reward_BT=reward_BT, mask_BT=mask_BT)[mask_BT]
     score_PK = reward_BT.sum(1).view(-1, config.samples)
     if isinstance(config, RLOOConfig):
@@ -206,7 +218,9 @@ def _minibatch(
         here = constants.tokens(slice(start, start + len(ragged.targets_M)))
         start += len(ragged.targets_M)
         logp_M, _ = parts.policy.logprobs(ragged, temperature=config.temperature)
-        objective, figures = _surrogate(config, logp_M, here, tokens)
+        objective, figures = _surrogate(
+            config, logp_M, here, ragged.counts, answers=len(rows), tokens=tokens
+        )
         if config.kl.place is KLPlace.LOSS:
             penalty = kl.penalty(
                 logp_M=logp_M,
@@ -249,24 +263,43 @@ def _mean_of(config: GroupConfig, lengths: Sequence[int]) -> Tensor:
 
 
 def _surrogate(
-    config: GroupConfig, logp_M: Tensor, here: Constants, tokens: int
+    config: GroupConfig,
+    logp_M: Tensor,
+    here: Constants,
+    counts: Sequence[int],
+    answers: int,
+    tokens: int,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Value and metrics of the clipped surrogate; without a clip, of the score-function loss."""
-    if config.clip is not None:
-        return policy.clipped(
+    """Value and metrics of the policy's loss on answers of `counts` tokens each: a part of a
+    minibatch of so many `answers` and `tokens`."""
+    if isinstance(config, GRPOConfig) and config.ratio is Ratio.SEQUENCE:
+        length_B = torch.tensor(counts, device=logp_M.device)
+        return policy.gspo(
             logp_M=logp_M,
             old_logp_M=here.old_logp_M,
-            advantage_M=here.advantage_M,
+            advantage_B=here.advantage_M[length_B.cumsum(0) - 1],
+            length_B=length_B,
             clip=config.clip,
+            clip_high=config.clip_high,
+            dual_clip=config.dual_clip,
+            global_answers=answers,
             global_tokens=tokens,
-            weight_M=here.weight_M,
         )
-    return policy.reinforce(
-        logp_M=logp_M,
-        old_logp_M=here.old_logp_M,
-        advantage_M=here.advantage_M,
-        weight_M=here.weight_M,
-        global_tokens=tokens,
+    each = {
+        "logp_M": logp_M,
+        "old_logp_M": here.old_logp_M,
+        "advantage_M": here.advantage_M,
+        "weight_M": here.weight_M,
+    }
+    if isinstance(config, GRPOConfig) and config.ratio is Ratio.DETACHED:
+        return policy.cispo(**each, bound=config.ratio_bound, global_tokens=tokens)
+    if config.clip is None:
+        return policy.reinforce(**each, global_tokens=tokens)
+    high, dual = None, None
+    if isinstance(config, GRPOConfig):
+        high, dual = config.clip_high, config.dual_clip
+    return policy.clipped(
+        **each, clip=config.clip, clip_high=high, dual_clip=dual, global_tokens=tokens
     )
 
 
@@ -277,10 +310,10 @@ def describe(
     groups: dict[str, float] = {}
     if config.samples > 1:
         earned_PK = rollouts.paid(config, batch.rollout).view(-1, config.samples)
-        width_P = earned_PK.amax(1) - earned_PK.amin(1)
         groups = {
             "group/spread": float(earned_PK.std(1).mean()),
-            "group/zero_spread": float((width_P <= NO_SPREAD).float().mean()),
+            "group/zero_spread": float(resampling.flat(earned_PK).float().mean()),
+            **batch.replaced,
         }
     return groups | rollouts.describe(
         batch.rollout,

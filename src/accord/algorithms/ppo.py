@@ -94,7 +94,7 @@ class Constants(NamedTuple):
 def train(config: PPOConfig, *, parts: Parts, state: TrainState, seed: int) -> Iterator[Row]:
     """Raise the score less the price of KL, one rollout batch a step.
 
-    Of the first `critic_steps` batches the critic alone learns. `state.numbers` holds the KL
+    Of the first `critic.steps` batches the critic alone learns. `state.numbers` holds the KL
     coefficient and the last sequence KLs. With a KL budget the run ends where the mean of the last
     4 exceeds it, and the weights it ends with are the last whose KL was measured and met it. Raises
     InvariantError where the first steps show that policy, reference, sampler and trainer do not
@@ -110,7 +110,7 @@ def train(config: PPOConfig, *, parts: Parts, state: TrainState, seed: int) -> I
         advantage_M, return_M = estimate(config, sampled, coefficient)
         metrics = describe(sampled, return_M, coefficient, parts)
         metrics |= {name: float(figure) for name, figure in ratios.items()}
-        updates = max(0, state.step - config.critic_steps)
+        updates = max(0, state.step - config.critic.steps)
         agreement.first_steps(metrics, updates, parts.policy.backbone.machine.dtype)
         if rollouts.within_budget(config.kl, state, metrics["kl/sequence"]):
             constants = Constants(
@@ -122,7 +122,7 @@ def train(config: PPOConfig, *, parts: Parts, state: TrainState, seed: int) -> I
                 weight_M,
             )
             metrics |= update(config, sampled, constants, parts, state, seed)
-            if state.step >= config.critic_steps:
+            if state.step >= config.critic.steps:
                 episodes = len(sampled.counts)
                 rollouts.adapt(config.kl, state, metrics["kl/sequence"], episodes)
         state.step += 1
@@ -176,7 +176,7 @@ def update(
     """Inner passes over one rollout batch; the metrics of the last minibatch."""
     metrics: dict[str, float] = {}
     coefficient = state.numbers["kl/coefficient"]
-    critic_alone = state.step < config.critic_steps
+    critic_alone = state.step < config.critic.steps
     minibatches = rollouts.passes(config, len(batch.counts), state.step, seed)
     for number, picked in enumerate(minibatches):
         rows = [batch.rollout.rows[i] for i in picked]
@@ -219,6 +219,8 @@ def _minibatch(
             old_logp_M=here.old_logp_M,
             advantage_M=here.advantage_M,
             clip=config.clip,
+            clip_high=config.clip_high,
+            dual_clip=config.dual_clip,
             global_tokens=tokens,
             weight_M=here.weight_M,
         )
@@ -239,11 +241,11 @@ def _minibatch(
             value_M=parts.critic.values(ragged),
             old_value_M=here.old_value_M,
             return_M=here.return_M,
-            clip=config.value_clip,
+            clip=config.critic.clip,
             global_tokens=tokens,
         )
-        (config.value_coefficient * critic.value).backward()
-        loss = objective.detach() + config.value_coefficient * critic.value.detach()
+        (config.critic.coefficient * critic.value).backward()
+        loss = objective.detach() + config.critic.coefficient * critic.value.detach()
         add(metrics, {"loss": loss, **actor.metrics, **critic.metrics})
         largest = float((logp_M.detach() - here.old_logp_M).max().exp())
         metrics["policy/ratio_max"] = max(metrics["policy/ratio_max"], largest)

@@ -83,11 +83,21 @@ def ask(config: Asking, cast: Cast, step: int, seed: int) -> Rollout:
     finite number.
     """
     numbers = batch_rows(len(cast.prompts), config.batch_prompts, step, seed)
+    return answered(config, cast, numbers, step, key=(seed, step))
+
+
+def answered(
+    config: Rollouts, cast: Cast, numbers: Sequence[int], step: int, *, key: Sequence[int]
+) -> Rollout:
+    """Answers to these prompts and their scores; `key` is what sampling is seeded by.
+
+    Raises as `ask` does.
+    """
     said = cast.sampler.sample(
         [cast.prompts[p] for p in numbers],
         n=config.samples,
         settings=SamplingSettings(temperature=config.temperature, max_tokens=config.max_tokens),
-        seed=int(np.random.SeedSequence((seed, step)).generate_state(1)[0]),
+        seed=int(np.random.SeedSequence(key).generate_state(1)[0]),
     )
     asked = [p for p in numbers for _ in range(config.samples)]
     answers = [answer for group in said for answer in group]
@@ -124,10 +134,20 @@ def checked(scores: Sequence[float], rows: Sequence[Tokenized], step: int) -> Te
 
 
 def paid(config: Asking, batch: Rollout) -> Tensor:
-    """`[B]` what each answer earns: its score as `held`, or a preference, made of held scores."""
-    if config.shaping.references:
-        return batch.shaped_B
-    return held(config, batch.shaped_B, batch.answers)
+    """`[B]` what each answer earns: its score as `held`, or a preference, made of held scores; less
+    what its length costs."""
+    earned_B = batch.shaped_B
+    if not config.shaping.references:
+        earned_B = held(config, earned_B, batch.answers)
+    if not config.shaping.overlong:
+        return earned_B
+    return earned_B - overlong(batch.counts, ramp=config.shaping.overlong, most=config.max_tokens)
+
+
+def overlong(counts: Sequence[int], *, ramp: int, most: int) -> Tensor:
+    """`[B]` what is taken off answers of so many tokens: DAPO's soft overlong punishment (Yu et al.
+    2025, arXiv:2503.14476, eq. 13), from 0 where `ramp` tokens are left to 1 where none is."""
+    return ((torch.tensor(counts) - (most - ramp)) / ramp).clamp(0, 1)
 
 
 def held(config: Asking, score_B: Tensor, answers: Sequence[Completion]) -> Tensor:

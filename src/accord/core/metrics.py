@@ -135,6 +135,27 @@ METRICS: tuple[Metric, ...] = (
         "Prompts whose answers all earned the same, and so give no gradient of reward.",
     ),
     _metric(
+        "group/replaced",
+        "prompts",
+        _NEITHER,
+        "Times that a prompt was replaced before the step because all its answers earned the same "
+        "(`resample`).",
+    ),
+    _metric(
+        "group/replaced_tokens",
+        "tokens",
+        _DOWN,
+        "Tokens of what was replaced, prompts included: sampled and scored, never trained on. The "
+        "step's real tokens do not count them.",
+    ),
+    _metric(
+        "group/first_score",
+        "score",
+        _UP,
+        "Mean score of the answers that were asked for first. Where prompts are replaced it is the "
+        "policy's; the mean of the sampled answers is then of those that are trained on.",
+    ),
+    _metric(
         "rejection/kept",
         "share",
         _NEITHER,
@@ -167,7 +188,18 @@ METRICS: tuple[Metric, ...] = (
     ),
     _metric("policy/entropy", "nats", _NEITHER, "Mean entropy of the next-token distribution."),
     _metric("policy/ratio_max", "1", _NEITHER, "Largest probability ratio, new over old."),
-    _metric("policy/clip_fraction", "share", _DOWN, "Tokens whose policy ratio was clipped."),
+    _metric(
+        "policy/clip_fraction",
+        "share",
+        _DOWN,
+        "Tokens whose policy ratio was clipped; answers, where a ratio is an answer's (GSPO).",
+    ),
+    _metric(
+        "policy/dual_clip_fraction",
+        "share",
+        _DOWN,
+        "Tokens (GSPO: answers) with an advantage below 0 that `dual_clip` held.",
+    ),
     _metric("policy/approx_kl", "nats", _NEITHER, "Half the mean squared log-ratio, new over old."),
     _metric(
         "policy/loss",

@@ -1,7 +1,8 @@
 """Advantages: by how much a token or an answer did better than what was to be expected.
 
 What was to be expected is said by a critic (`gae`), by the other answers to the same prompt
-(`group_relative`, `dr_grpo`, `rloo`) or by the whole batch (`reinforce_pp`).
+(`group_relative`, `dr_grpo`, `rloo`), by the whole batch (`reinforce_pp`) or by both
+(`reinforce_baseline`).
 
 Shape letters:  B = answers, T = slots of the longest answer, M = any flat selection of tokens,
 P = prompts, K = answers a prompt.
@@ -14,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from accord.core.errors import ConfigError, DataError
+from accord.core.errors import ConfigError, DataError, InvariantError
 from accord.objectives.loss import same_shape
 
 EPSILON = 1e-8
@@ -134,7 +135,41 @@ def reinforce_pp(
     """
     same_shape(reward=reward_BT, mask=mask_BT)
     held_BT = torch.where(mask_BT, reward_BT, 0.0)
-    to_come_BT = held_BT.flip(1).cumsum(1).flip(1)
+    return _normalised(held_BT.flip(1).cumsum(1).flip(1), mask_BT)
+
+
+@torch.no_grad()
+def reinforce_baseline(
+    *, reward_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], samples: int
+) -> Float[Tensor, "B T"]:
+    """REINFORCE++-baseline: what is still to be earned, less the group's mean, normalised over the
+    whole batch (Hu 2025, arXiv:2501.03262, the variant for several answers a prompt).
+
+    With G_t as in `reinforce_pp` and b the mean, over the `samples` answers to the prompt, of all
+    that each of them earned: A = (G - b - mean) / sqrt(variance + 1e-8), mean and variance over all
+    tokens of the batch that are not masked. The prompt's difficulty is taken away by its group, the
+    scale by the batch: an almost decided prompt weighs little here, and as much as any in
+    `group_relative`. `samples` answers to one prompt lie side by side.
+    In the paper the only reward is the score at the last token, and G - b is the answer's lead;
+    KL, if it is paid in the reward, is part of what an answer earned, as in the other group
+    methods.
+    Raises ConfigError for groups of one, DataError where everything is masked, InvariantError for
+    mixed shapes or answers that are not whole groups.
+    """
+    same_shape(reward=reward_BT, mask=mask_BT)
+    if len(reward_BT) % samples:
+        raise InvariantError(
+            "answers are not whole groups", got=f"{len(reward_BT)} answers, {samples} a prompt"
+        )
+    held_BT = torch.where(mask_BT, reward_BT, 0.0)
+    earned_PK = held_BT.sum(1).view(-1, samples)
+    _check_group(earned_PK)
+    baseline_B = earned_PK.mean(1).repeat_interleave(samples)
+    return _normalised(held_BT.flip(1).cumsum(1).flip(1) - baseline_B[:, None], mask_BT)
+
+
+def _normalised(to_come_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """Whitened over all tokens that are not masked; 0 in the others."""
     advantage_BT = torch.zeros_like(to_come_BT)
     advantage_BT[mask_BT] = whiten(to_come_BT[mask_BT])
     return advantage_BT

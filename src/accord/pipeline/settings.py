@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from cattrs import Converter
 from cattrs.errors import (
@@ -236,7 +236,7 @@ def _noted(error: BaseException) -> Keys:
 def _unknown(error: ForbiddenExtraKeysError, keys: Keys, source: Source) -> ConfigError:
     name = min(error.extra_fields)
     known = [field.name for field in fields(error.cl)] if is_dataclass(error.cl) else []
-    near = get_close_matches(name, known, n=1)
+    near = _in_a_table(error.cl, name) or get_close_matches(name, known, n=1)
     do = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
     return ConfigError(
         "unknown key in the settings",
@@ -244,6 +244,19 @@ def _unknown(error: ForbiddenExtraKeysError, keys: Keys, source: Source) -> Conf
         where=source.place((*keys, name)),
         do=MOVED.get((*keys, name), do),
     )
+
+
+def _in_a_table(cls: type, name: str) -> list[str]:
+    """The key of a table inside that is written like `name` but for its dot: `kl.coefficient` of
+    `kl_coefficient`."""
+    tables = get_type_hints(cls) if is_dataclass(cls) else {}
+    cuts = [place for place, letter in enumerate(name) if letter == "_"]
+    return [
+        f"{name[:cut]}.{name[cut + 1 :]}"
+        for cut in cuts
+        if is_dataclass(table := tables.get(name[:cut]))
+        and name[cut + 1 :] in {field.name for field in fields(table)}
+    ]
 
 
 def line_of(text: str, keys: Keys) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from accord.algorithms.settings import (
     AdapterSettings,
+    CriticSettings,
     CriticStart,
     DistilledConfig,
     DPOConfig,
@@ -98,7 +99,7 @@ def films() -> PipelineConfig:
             max_tokens=32,
             epochs=1,
             minibatches=4,
-            critic_start=CriticStart.ZERO,
+            critic=CriticSettings(start=CriticStart.ZERO),
             adapter=adapter,
             kl=KLSettings(coefficient=0.03, budget=10.0),
             # Held down, answers that the limit cut teach to be short before anything else.

@@ -16,6 +16,7 @@ from torch import Tensor
 from accord.algorithms import group_rl, online_dpo, ppo, rejection
 from accord.algorithms.descent import fresh_state
 from accord.algorithms.settings import (
+    CriticSettings,
     DistilledConfig,
     DPOConfig,
     GRPOConfig,
@@ -43,10 +44,11 @@ from tests.pipeline.doctor.clinic import Clinic
 
 SMALL: dict[str, Any] = {"steps": 2, "batch_prompts": 3, "samples": 2, "max_tokens": 4}
 TWICE: dict[str, Any] = {"epochs": 2, "minibatches": 2}
+WARM = CriticSettings(steps=1)
 SHAPED = ShapingSettings(references=2, pessimism=0.5)
 CONFIGS: dict[str, Scored] = {
     "ppo": PPOConfig(**SMALL, **TWICE),
-    "ppo, all options": PPOConfig(**SMALL, epochs=2, critic_steps=1, ptx=0.1, shaping=SHAPED),
+    "ppo, all options": PPOConfig(**SMALL, epochs=2, critic=WARM, ptx=0.1, shaping=SHAPED),
     "grpo": GRPOConfig(**SMALL, **TWICE, shaping=ShapingSettings(references=1)),
     "rloo": RLOOConfig(**SMALL),
     "reinforce": ReinforceConfig(**SMALL, **TWICE, shaping=ShapingSettings(pessimism=0.5)),

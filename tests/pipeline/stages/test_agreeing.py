@@ -24,14 +24,14 @@ BASED = 'model = "tiny"'
 """A reward model with a base of its own."""
 CONTRADICTIONS = {
     "distilled": (BASED, "[distilled]", "distilled DPO", "reward.model", ":4"),
-    "ppo": (BASED, "[ppo]", "critic cannot start", 'critic_start = "zero"', ":6"),
+    "ppo": (BASED, "[ppo]", "critic cannot start", 'critic.start = "zero"', ":6"),
     "grpo": ("", "[grpo.shaping]\npessimism = 1.0", "tells its doubt", "reward.heads = 4", ":7"),
 }
 """Settings of the reward model and of a stage that cannot be used together: what is said of them,
 what to do, and the line that is named."""
 AGREE = {
     "distilled": ("heads = 3", "[distilled]\npessimism = 0.1"),
-    "ppo": (BASED, '[ppo]\ncritic_start = "zero"'),
+    "ppo": (BASED, '[ppo]\ncritic.start = "zero"'),
     "reinforce": (BASED, "[reinforce]"),
     "grpo": ("heads = 2", "[grpo.shaping]\npessimism = 1.0"),
     "rloo": ("doubt_pairs = 30", "[rloo.shaping]\npessimism = 1.0"),

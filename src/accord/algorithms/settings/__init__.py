@@ -10,6 +10,7 @@ from accord.algorithms.settings.direct import ORPOConfig as ORPOConfig
 from accord.algorithms.settings.direct import SimPOConfig as SimPOConfig
 from accord.algorithms.settings.group_rl import Denominator as Denominator
 from accord.algorithms.settings.group_rl import GRPOConfig as GRPOConfig
+from accord.algorithms.settings.group_rl import Ratio as Ratio
 from accord.algorithms.settings.group_rl import ReinforceConfig as ReinforceConfig
 from accord.algorithms.settings.group_rl import RLOOConfig as RLOOConfig
 from accord.algorithms.settings.judge import JudgeConfig as JudgeConfig
@@ -18,6 +19,7 @@ from accord.algorithms.settings.language import SFTConfig as SFTConfig
 from accord.algorithms.settings.online_dpo import OnlineDPOConfig as OnlineDPOConfig
 from accord.algorithms.settings.optimizer import OptimizerSettings as OptimizerSettings
 from accord.algorithms.settings.optimizer import Schedule as Schedule
+from accord.algorithms.settings.ppo import CriticSettings as CriticSettings
 from accord.algorithms.settings.ppo import CriticStart as CriticStart
 from accord.algorithms.settings.ppo import PPOConfig as PPOConfig
 from accord.algorithms.settings.rejection import RejectionConfig as RejectionConfig

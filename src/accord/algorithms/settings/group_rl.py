@@ -1,4 +1,4 @@
-"""Settings of the methods without a critic: GRPO and Dr. GRPO, RLOO, REINFORCE++."""
+"""Settings of the methods without a critic: GRPO and its like, RLOO, REINFORCE++."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from accord.algorithms.settings.adapter import AdapterSettings
-from accord.algorithms.settings.checks import above
+from accord.algorithms.settings.checks import above, at_least
 from accord.algorithms.settings.optimizer import OptimizerSettings, Schedule
 from accord.algorithms.settings.rollouts import (
     KLEstimator,
     KLPlace,
     KLSettings,
     ShapingSettings,
+    check_clips,
     check_group,
     check_rollouts,
 )
@@ -31,10 +32,23 @@ class Denominator(StrEnum):
     """Answers times `max_tokens`: every token weighs the same, in a batch of short answers too."""
 
 
+class Ratio(StrEnum):
+    """What the new policy's probability is held against the old one's by."""
+
+    TOKEN = "token"
+    """Each token's own ratio, in PPO's clipped surrogate (GRPO, DAPO)."""
+    SEQUENCE = "sequence"
+    """One ratio an answer, exp of its tokens' mean log-ratio, in the same surrogate (GSPO, Zheng et
+    al. 2025, arXiv:2507.18071). It hardly leaves 1: `clip` is of the order of 3e-4."""
+    DETACHED = "detached"
+    """Each token's ratio weighs it, up to `ratio_bound`, and carries no gradient (CISPO, MiniMax
+    2025, arXiv:2506.13585): every token goes on learning. `clip` is not used."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GRPOConfig:
-    """Group-relative policy optimisation (Shao et al. 2024, arXiv:2402.03300). Dr. GRPO (Liu et al.
-    2025, arXiv:2503.20783) is `normalise = false` with `denominator = "constant"`."""
+    """Group-relative policy optimisation (Shao et al. 2024, arXiv:2402.03300). Dr. GRPO, DAPO, GSPO
+    and CISPO are settings of it: see their pages in `docs/algorithms/`."""
 
     steps: int = 100
     """Rollout batches."""
@@ -56,8 +70,24 @@ class GRPOConfig:
     denominator: Denominator = Denominator.ANSWER
     """Which mean over tokens the loss is: answer (GRPO), constant (Dr. GRPO) or token (DAPO, Yu et
     al. 2025)."""
+    ratio: Ratio = Ratio.TOKEN
+    """What the step is held by: the ratio of each token, of an answer, or one that only weighs."""
     clip: float = 0.2
     """Half width of the policy ratio's interval."""
+    clip_high: float | None = None
+    """Width of the interval above 1, where it is another than `clip`: .28 in DAPO (Yu et al. 2025,
+    arXiv:2503.14476), so that rare tokens may become likelier. None: `clip`."""
+    dual_clip: float | None = None
+    """Most that a token of a bad answer counts, as a multiple of its advantage (Ye et al. 2020,
+    arXiv:1912.09729): the clip does not hold one that became likelier. Above 1; 3 is usual. None:
+    no such bound."""
+    ratio_bound: float = 5.0
+    """Largest weight of a token where `ratio` is detached: the ratio itself and no half width. 4 to
+    8 in Khatri et al. 2025 (arXiv:2510.13786)."""
+    resample: int = 0
+    """How often prompts whose answers all earned the same are replaced by others before a step
+    (DAPO's dynamic sampling): of such a prompt there is nothing to learn. What is still without a
+    spread then is trained on as it is. 0: never."""
     kl: KLSettings = field(
         default_factory=lambda: KLSettings(
             coefficient=0.04, estimator=KLEstimator.K3, place=KLPlace.LOSS
@@ -92,6 +122,10 @@ class GRPOConfig:
         check_rollouts(self)
         check_group(self)
         above("clip", self.clip, 0)
+        check_clips(self.clip_high, self.dual_clip)
+        above("ratio_bound", self.ratio_bound, 1)
+        at_least("resample", self.resample, 0)
+        check_ratio(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,6 +194,10 @@ class ReinforceConfig:
     """Prompts a rollout batch."""
     samples: int = 1
     """Answers a prompt."""
+    baseline: bool = False
+    """Take the mean of what the prompt's answers earned away, then normalise (REINFORCE++-baseline,
+    for several answers a prompt). In that variant of the paper the price of KL is a term of the
+    loss, by k2: `kl = { place = "loss", estimator = "k2" }`."""
     max_tokens: int = 48
     """Longest answer, in tokens, the stop token included."""
     temperature: float = 1.0
@@ -200,6 +238,37 @@ class ReinforceConfig:
     def __post_init__(self) -> None:
         check_rollouts(self)
         check_on_policy(self)
+        if self.baseline and self.samples < 2:
+            raise ConfigError(
+                "samples must be at least 2 where baseline is true: it is the mean of a prompt's "
+                "answers",
+                got=self.samples,
+                do="give 2 or more, or baseline = false",
+            )
+
+
+def check_ratio(config: GRPOConfig) -> None:
+    """Raise ConfigError where settings have no meaning beside the ratio that is asked for."""
+    if config.ratio is Ratio.SEQUENCE and config.denominator is not Denominator.ANSWER:
+        raise ConfigError(
+            "denominator must be answer where ratio is sequence: the loss is a mean over answers",
+            got=f'denominator = "{config.denominator}"',
+            do='set denominator = "answer", or ratio = "token"',
+        )
+    if config.ratio is Ratio.SEQUENCE and config.correction is not None:
+        raise ConfigError(
+            "correction weighs tokens, and where ratio is sequence an answer is one ratio",
+            got=f"correction = {config.correction:g}",
+            do='set correction = "none" (a mean over tokens hardly feels the difference), or '
+            'ratio = "token"',
+        )
+    for name in ("clip_high", "dual_clip"):
+        if config.ratio is Ratio.DETACHED and getattr(config, name) is not None:
+            raise ConfigError(
+                f"{name} holds a clipped surrogate, and where ratio is detached there is none",
+                got=f"{name} = {getattr(config, name):g}",
+                do=f'set {name} = "none" and ratio_bound to the largest ratio, or ratio = "token"',
+            )
 
 
 def check_on_policy(config: RLOOConfig | ReinforceConfig) -> None:

@@ -8,7 +8,7 @@ from typing import Literal
 from accord.algorithms.settings.adapter import AdapterSettings
 from accord.algorithms.settings.checks import above, at_least, finite
 from accord.algorithms.settings.optimizer import OptimizerSettings
-from accord.algorithms.settings.rollouts import ShapingSettings
+from accord.algorithms.settings.rollouts import ShapingSettings, check_overlong
 from accord.core.errors import ConfigError
 
 
@@ -80,6 +80,7 @@ class OnlineDPOConfig:
                 above(name, getattr(self, name), 0)
         if self.missing_stop_score is not None:
             finite("missing_stop_score", self.missing_stop_score)
+        check_overlong(self)
         self._check_pairs()
 
     def _check_pairs(self) -> None:

@@ -8,7 +8,12 @@ from enum import StrEnum
 from accord.algorithms.settings.adapter import AdapterSettings
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.algorithms.settings.optimizer import OptimizerSettings, Schedule
-from accord.algorithms.settings.rollouts import KLSettings, ShapingSettings, check_rollouts
+from accord.algorithms.settings.rollouts import (
+    KLSettings,
+    ShapingSettings,
+    check_clips,
+    check_rollouts,
+)
 
 
 class CriticStart(StrEnum):
@@ -20,6 +25,27 @@ class CriticStart(StrEnum):
     """Nothing: 0 everywhere, the score of an average text. Of half an answer a reward model was
     never asked, and what it says of one may explain less than nothing of what follows
     (`value/explained_variance` below 0); in a short run the critic cannot unlearn that."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CriticSettings:
+    """What the critic begins with, and what it learns by."""
+
+    clip: float = 0.2
+    """Half width of the value's interval around its old prediction."""
+    coefficient: float = 0.1
+    """Weight of the value loss."""
+    start: CriticStart = CriticStart.REWARD
+    """What the critic says before it learns."""
+    steps: int = 0
+    """Rollout batches, before the `steps` of PPO, of which the critic alone learns: the policy's
+    first updates then go by a critic that has seen what its answers earn. They count in the
+    schedule of the learning rate."""
+
+    def __post_init__(self) -> None:
+        above("critic.clip", self.clip, 0)
+        at_least("critic.coefficient", self.coefficient, 0)
+        at_least("critic.steps", self.steps, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,16 +79,15 @@ class PPOConfig:
     """Lambda of generalised advantage estimation (Schulman et al. 2016)."""
     clip: float = 0.2
     """Half width of the policy ratio's interval."""
-    value_clip: float = 0.2
-    """Half width of the value's interval around its old prediction."""
-    value_coefficient: float = 0.1
-    """Weight of the value loss."""
-    critic_start: CriticStart = CriticStart.REWARD
-    """What the critic says before it learns."""
-    critic_steps: int = 0
-    """Rollout batches, before the `steps`, of which the critic alone learns: the policy's first
-    updates then go by a critic that has seen what its answers earn. They count in the schedule of
-    the learning rate."""
+    clip_high: float | None = None
+    """Width of the interval above 1, where it is another than `clip`: .28 in DAPO (Yu et al. 2025,
+    arXiv:2503.14476), so that rare tokens may become likelier. None: `clip`."""
+    dual_clip: float | None = None
+    """Most that a token of a bad answer counts, as a multiple of its advantage (Ye et al. 2020,
+    arXiv:1912.09729): the clip does not hold one that became likelier. Above 1; 3 is usual. None:
+    no such bound."""
+    critic: CriticSettings = field(default_factory=CriticSettings)
+    """What says how much a token's future is worth."""
     whiten_advantages: bool = True
     """Shift and scale advantages to mean 0 and variance 1 over the global minibatch."""
     missing_stop_score: float | None = -1.0
@@ -96,12 +121,10 @@ class PPOConfig:
         within("gamma", self.gamma, 0, 1)
         within("lam", self.lam, 0, 1)
         above("clip", self.clip, 0)
-        above("value_clip", self.value_clip, 0)
-        at_least("value_coefficient", self.value_coefficient, 0)
-        at_least("critic_steps", self.critic_steps, 0)
+        check_clips(self.clip_high, self.dual_clip)
         at_least("ptx", self.ptx, 0)
 
     @property
     def batches(self) -> int:
         """Rollout batches in all, those of the critic alone included."""
-        return self.critic_steps + self.steps
+        return self.critic.steps + self.steps

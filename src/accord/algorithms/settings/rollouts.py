@@ -83,14 +83,19 @@ class ShapingSettings:
     """Taken off a score, times the reward model's doubt about it in the same unit: scores that the
     model is unsure of are not worth chasing. 0: off; above it the reward model must tell its
     doubt."""
+    overlong: int = 0
+    """Soft punishment of length (DAPO, Yu et al. 2025, arXiv:2503.14476, eq. 13): over the last so
+    many tokens before `max_tokens`, what an answer earns falls in a straight line, by 1 at the
+    limit. It comes after all that holds or shapes the score. 0: none."""
 
     def __post_init__(self) -> None:
         at_least("shaping.references", self.references, 0)
+        at_least("shaping.overlong", self.overlong, 0)
         at_least("shaping.pessimism", self.pessimism, 0)
 
     @property
     def shapes(self) -> bool:
-        """Whether anything but the score itself is trained on."""
+        """Whether something is put in place of the score, before its length is looked at."""
         return self.references > 0 or self.pessimism > 0
 
 
@@ -144,6 +149,25 @@ def check_rollouts(config: Rollouts) -> None:
     if config.missing_stop_score is not None:
         finite("missing_stop_score", config.missing_stop_score)
     within("minibatches", config.minibatches, 1, config.batch_prompts * config.samples)
+    check_overlong(config)
+
+
+def check_overlong(config: Asking) -> None:
+    """Raise ConfigError where the price of length would begin before the answer does."""
+    if config.shaping.overlong >= config.max_tokens:
+        raise ConfigError(
+            "shaping.overlong must be less than max_tokens: it is the last part of an answer",
+            got=f"shaping.overlong = {config.shaping.overlong}, max_tokens = {config.max_tokens}",
+            do=f"give at most {config.max_tokens - 1}; a fifth of max_tokens is usual",
+        )
+
+
+def check_clips(clip_high: float | None, dual_clip: float | None) -> None:
+    """Raise ConfigError where a further bound of the policy ratio holds nothing or everything."""
+    if clip_high is not None:
+        above("clip_high", clip_high, 0)
+    if dual_clip is not None:
+        above("dual_clip", dual_clip, 1)
 
 
 def check_group(config: Rollouts) -> None:

@@ -1,7 +1,8 @@
 """How long the recipe may take on this machine, and how much memory, from one measured micro-batch.
 
 It is rough: one short measurement of one model, whose figures are scaled by the tokens that each
-stage will run. What is left out: loading, checkpoints, evaluation, and sampling before training.
+stage will run. What is left out: loading, checkpoints, evaluation, sampling before training, and
+the prompts that `resample` asks in place of others.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ def work(own: Scored, prompts: int) -> Work:
         answers = (own.steps + (own.kl_budget is not None)) * batch
         compared = own.samples if own.pairs == "all" else 2
         return Work(answers, answers * (2 + scored), own.steps * own.batch_prompts * compared)
-    warm = own.critic_steps if isinstance(own, PPOConfig) else 0
+    warm = own.critic.steps if isinstance(own, PPOConfig) else 0
     answers = (warm + own.steps) * batch
     read = answers * 3  # the reward model scores; policy and reference say how likely
     learnt = own.epochs * own.steps * batch

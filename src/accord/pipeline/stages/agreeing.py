@@ -44,12 +44,12 @@ def _agree_with_base(name: str, own: Any, file: Path, model: str) -> None:
             do='set reward.model = "", or learn from its scores by ppo or rejection in place of '
             f"{name}",
         )
-    if isinstance(own, PPOConfig) and own.critic_start is not CriticStart.ZERO:
+    if isinstance(own, PPOConfig) and own.critic.start is not CriticStart.ZERO:
         raise ConfigError(
             "the critic cannot start as a reward model that stands on a base of its own",
-            got=f"{name}.critic_start = {str(own.critic_start)!r} beside reward.model = {model!r}",
-            where=_place(file, name, "critic_start"),
-            do=f'set {name}.critic_start = "zero", or reward.model = ""',
+            got=f"{name}.critic.start = {str(own.critic.start)!r} beside reward.model = {model!r}",
+            where=_place(file, name, "critic", "start"),
+            do=f'set {name}.critic.start = "zero", or reward.model = ""',
         )
 
 

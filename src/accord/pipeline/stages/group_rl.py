@@ -6,11 +6,15 @@ from collections.abc import Iterator
 
 from accord.algorithms.descent import fresh_state
 from accord.algorithms.group_rl import Parts, train
+from accord.algorithms.settings import GRPOConfig, Ratio
 from accord.core.protocols import Row
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.online import earnings, gold, note_end, tell_of_price
 from accord.pipeline.stages.roles import Roles
+
+WIDE = 0.05
+"""Half width above which a clip is for ratios of tokens: an answer's is that of the mean token."""
 
 
 def body(context: StageContext, *, made: str) -> Iterator[Row]:
@@ -23,6 +27,7 @@ def body(context: StageContext, *, made: str) -> Iterator[Row]:
     reward = roles.reward()
     earned = earnings(context, roles, reward=reward, reference=reference, prompts=prompts, ids=ids)
     tell_of_price(context)
+    tell_of_clip(context)
     state = fresh_state(policy.trained(), config.optimizer)
     context.track(state)
     context.total(config.steps)
@@ -39,3 +44,13 @@ def body(context: StageContext, *, made: str) -> Iterator[Row]:
     yield from train(config, parts=parts, state=state, seed=context.seed + config.seed)
     note_end(context, state)
     roles.save(policy, made)
+
+
+def tell_of_clip(context: StageContext) -> None:
+    """Say so where a clip for ratios of tokens stands beside ratios of answers, and holds none."""
+    own = context.config.own
+    if isinstance(own, GRPOConfig) and own.ratio is Ratio.SEQUENCE and own.clip > WIDE:
+        context.tell(
+            f'clip = {own.clip:g} beside ratio = "sequence": the mean over an answer hardly leaves '
+            "1, and nothing will be clipped; 3e-4 with clip_high = 4e-4 in the paper"
+        )

@@ -27,7 +27,7 @@ def body(context: StageContext) -> Iterator[Row]:
     reference = roles.start()
     policy = roles.trainable("ppo", config.adapter, context.seed + config.seed)
     reward = roles.reward()
-    critic = roles.critic(reward, config.critic_start)
+    critic = roles.critic(reward, config.critic.start)
     prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
     earned = earnings(context, roles, reward=reward, reference=reference, prompts=prompts, ids=ids)
     tell_of_price(context)

@@ -186,7 +186,7 @@ class Roles:
         if start is not CriticStart.ZERO:  # refused before anything is made (`agreeing`)
             raise InvariantError(
                 "a critic is to start as a reward model that stands on a base of its own",
-                got=f"critic_start = {str(start)!r}",
+                got=f"critic.start = {str(start)!r}",
             )
         settings = self.context.config.own.adapter
         backbone = self.backbone(self.base, train_all=settings.full)
