@@ -1,6 +1,7 @@
 """What each algorithm learns from the same number of sampled answers, on the grammar task.
 
     python -m bench.learning [FOLDER] [--seeds 5] [--out bench/results/learning.json]
+    python -m bench.learning [FOLDER] --then --seeds 2
 
 A tiny model is pretrained and fine-tuned anew for each seed; simulated raters, who know the truth
 but for some noise, compare answers of the fine-tuned one; then every algorithm starts from there.
@@ -12,8 +13,9 @@ comparisons has all of them compared. One that samples has half of them compared
 model, and samples the other half itself, unless it has spent 10 nats. One arm is SFT for twice as
 many epochs; `coin` arms learn from raters who toss a coin, and should gain nothing.
 
-Settings were chosen on seed 100, which is not among those that are shown. Stopped and started
-again, it goes on where it was.
+Settings were chosen on seed 100, which is not among those that are shown; those of `--then`, which
+runs DPO and its relatives in place of the others, were not chosen but are DPO's. Stopped and
+started again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -118,6 +120,30 @@ dpo = {{ beta = 0.3, {DIRECT}, {RATE} }}
         reward=False,
     ),
 )
+RELATIVES = {
+    "DPO": "",
+    "DPO with likelihood": "nll = 1.0",
+    "DPO-Positive": "dpop = 50.0",
+    "CPO": "reference_free = true, nll = 1.0",
+    "SLiC": 'loss = "hinge", reference_free = true, nll = 1.0',
+    "hinge": 'loss = "hinge"',
+    "EXO": 'loss = "exo", smoothing = 0.001',
+    "NCA": 'loss = "nca"',
+    "BCO": 'loss = "bco"',
+    "SPPO": 'loss = "sppo"',
+    "APO-zero": 'loss = "apo_zero"',
+    "APO-down": 'loss = "apo_down"',
+}
+"""What makes another of DPO, by name."""
+THEN = tuple(
+    Run(
+        arms={"dpo": name},
+        settings=f"dpo = {{ {', '.join(filter(None, ('beta = 0.3', own, DIRECT, RATE)))} }}\n",
+        prompts=WHOLE,
+        reward=False,
+    )
+    for name, own in RELATIVES.items()
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,8 +156,10 @@ class Learning:
     """How many."""
     first: int = 0
     """The first of them."""
-    out: Path = Path("bench/results/learning.json")
-    """Where the figures go."""
+    then: bool = False
+    """DPO and its relatives in place of the others."""
+    out: Path | None = None
+    """Where the figures go; None: learning.json, or learning_then.json, of bench/results."""
 
 
 @dataclass(slots=True)
@@ -151,16 +179,18 @@ class Figures:
 def main(asked: Learning) -> None:
     """Run what is missing, print the table, write the figures."""
     arms: dict[str, Figures] = {}
+    named = "learning_then.json" if asked.then else "learning.json"
+    out = asked.out or Path("bench/results") / named
     for seed in range(asked.first, asked.first + asked.seeds):
         start: float | None = None
-        for run in RUNS:
+        for run in THEN if asked.then else RUNS:
             made = make(asked.folder / f"seed-{seed}", run, seed)
             start = made.measured("sft")["gold"]["value"] if start is None else start
             for stage, name in run.arms.items():
                 _add(arms.setdefault(name, Figures()), made, stage, start)
         body = {name: _shown(one) for name, one in arms.items()}
-        asked.out.parent.mkdir(parents=True, exist_ok=True)
-        asked.out.write_text(json.dumps({"answers": ANSWERS, "arms": body}, indent=1) + "\n")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps({"answers": ANSWERS, "arms": body}, indent=1) + "\n")
     print(table(arms))
 
 

@@ -23,6 +23,7 @@ from accord.algorithms.settings import (
     KTOConfig,
     OptimizerSettings,
     ORPOConfig,
+    PairLoss,
     SimPOConfig,
 )
 from accord.algorithms.thumbs import TokenThumbs, balanced, from_pairs
@@ -37,6 +38,17 @@ CONFIGS: dict[str, DirectConfig] = {
     "dpo": DPOConfig(beta=0.3, **SHARED),
     "cdpo": DPOConfig(beta=0.3, smoothing=0.1, **SHARED),
     "rdpo": DPOConfig(beta=0.3, smoothing=0.1, robust=True, **SHARED),
+    "dpop": DPOConfig(beta=0.3, dpop=5.0, **SHARED),
+    "nll": DPOConfig(beta=0.3, nll=0.5, **SHARED),
+    "cpo": DPOConfig(beta=0.3, reference_free=True, nll=0.5, **SHARED),
+    "slic": DPOConfig(beta=0.3, reference_free=True, nll=0.5, loss=PairLoss.HINGE, **SHARED),
+    "hinge": DPOConfig(beta=0.3, loss=PairLoss.HINGE, **SHARED),
+    "exo": DPOConfig(beta=0.3, loss=PairLoss.EXO, smoothing=0.01, **SHARED),
+    "nca": DPOConfig(beta=0.3, loss=PairLoss.NCA, **SHARED),
+    "bco": DPOConfig(beta=0.3, loss=PairLoss.BCO, **SHARED),
+    "sppo": DPOConfig(beta=0.3, loss=PairLoss.SPPO, **SHARED),
+    "apo_zero": DPOConfig(beta=0.3, loss=PairLoss.APO_ZERO, **SHARED),
+    "apo_down": DPOConfig(beta=0.3, loss=PairLoss.APO_DOWN, **SHARED),
     "ipo": IPOConfig(beta=0.3, **SHARED),
     "ipo_tokens": IPOConfig(beta=0.3, per_token=True, **SHARED),
     "kto": KTOConfig(beta=0.3, **SHARED),
@@ -138,7 +150,7 @@ def test_it_learns(tiny_folder: Path, name: str) -> None:
     assert ("preference/dev_accuracy" in found[-1]) == (name != "kto")
 
 
-@pytest.mark.parametrize("name", ["kto", "orpo", "distilled, pessimistic"])
+@pytest.mark.parametrize("name", ["kto", "orpo", "bco", "distilled, pessimistic"])
 def test_a_stopped_run_goes_on_to_the_bit(tiny_folder: Path, tmp_path: Path, name: str) -> None:
     def make() -> Run:
         pair = roles(tiny_folder, moved=False)

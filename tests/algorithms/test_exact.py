@@ -18,6 +18,7 @@ from accord.algorithms.settings import (
     KTOConfig,
     OnlineDPOConfig,
     OptimizerSettings,
+    PairLoss,
     PPOConfig,
     RLOOConfig,
     Schedule,
@@ -131,6 +132,39 @@ def test_online_dpo_with_hard_labels_ends_elsewhere(folder_of: Folders) -> None:
     earned, most = (float((one * TABLE.double()).sum()) for one in (after, best))
     assert earned > most
     assert distance(after, best) > distance(before, best)
+
+
+@pytest.mark.slow
+@pytest.mark.study
+def test_exo_converges_to_the_same(folder_of: Folders) -> None:
+    """Its loss of a pair is 0 where the policy says what the label says, as it is for DPO."""
+    config = DPOConfig(
+        loss=PairLoss.EXO,
+        smoothing=1e-3,
+        beta=BETA,
+        batch_prompts=63,
+        optimizer=decaying(4e-3),
+    )
+    before, after = align(folder_of("llama", vocab_size=TOKENS), config, steps=300)
+    tell("EXO", "the optimum", optimum(before, BETA), before, after)
+    assert distance(after, optimum(before, BETA)) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.study
+@pytest.mark.parametrize("loss", [PairLoss.NCA, PairLoss.SPPO, PairLoss.BCO])
+def test_losses_of_single_answers_earn_more_and_end_elsewhere(
+    folder_of: Folders, loss: PairLoss
+) -> None:
+    """Each gives an answer a reward by its chance to win: SPPO as IPO does but for what adds up to
+    1, NCA and BCO other functions of it. None of them is held to the optimum."""
+    config = DPOConfig(loss=loss, beta=BETA, batch_prompts=63, optimizer=decaying(4e-3))
+    before, after = align(folder_of("llama", vocab_size=TOKENS), config, steps=300)
+    tell(loss.upper(), "the optimum", optimum(before, BETA), before, after)
+    tell(loss.upper(), "IPO's", ipo_optimum(before, BETA), before, after)
+    earned, start = (float((one * TABLE.double()).sum()) for one in (after, before))
+    print(f"{loss.upper()}: mean reward {earned:.3f}, from {start:.3f} at the start")
+    assert earned > start
 
 
 @pytest.mark.slow

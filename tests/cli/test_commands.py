@@ -155,6 +155,8 @@ def test_mistakes_are_one_message_and_exit_2(
         (["ppo", "--steps", "0"], "steps must be at least 1\n  got:   0\n"),
         (["ppo", "--kl.budget", "much"], "--kl.budget takes a number or none\n  got:   much\n"),
         (["ppo", "--kl.budget"], "--kl.budget needs a value"),
+        (["dpo", "--loss", "hinges"], "did you mean hinge? use one of sigmoid, hinge, exo, nca,"),
+        (["dpo", "--loss", "exo"], "smoothing must be above 0 with EXO"),
         (["run", "--too", "sft"], "did you mean --to?"),
         (["status", "--all"], "no such option\n  got:   --all\n  where: accord status\n"),
         (["init"], "a word is missing: PATH"),

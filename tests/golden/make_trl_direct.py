@@ -1,8 +1,8 @@
 """Writes `trl_direct_1_16.json`: TRL 1.16.0's direct alignment on small fixed tensors.
 
 Run it in an environment with the extra `peers`:  python tests/golden/make_trl_direct.py OUT.json
-It is `make_trl_golden.py` for IPO, robust DPO, KTO, ORPO and SimPO: TRL's own trainers around a
-Llama of random weights, their loss and its gradient at the output weights, and what leads there.
+It is `make_trl_golden.py` for direct alignment: TRL's own trainers around a Llama of random
+weights, their loss and its gradient at the output weights, and what leads there.
 """
 
 from __future__ import annotations
@@ -50,14 +50,21 @@ def recorded(model: Any, loss: torch.Tensor, **more: Any) -> dict[str, Any]:
     }
 
 
-def against(seed: int, folder: str, loss_type: str, **given: float) -> dict[str, Any]:
-    """DPOTrainer with another loss, on pairs and a reference of other weights."""
+def against(seed: int, folder: str, *losses: str, **given: Any) -> dict[str, Any]:
+    """DPOTrainer with other losses, on pairs and a reference of other weights.
+
+    With several losses, better answers have one length: TRL's likelihood is a mean over all tokens.
+    """
     ids, attention, completion = batch(seed, 2 * ROWS)
+    if len(losses) > 1:
+        shortest = int(attention.sum(1).min())
+        for part in (ids, attention, completion):
+            part[:ROWS, shortest:] = 0
     model, reference = causal(seed), causal(seed + 1)
     trainer = trl.DPOTrainer(
         model=model,
         ref_model=reference,
-        args=trl.DPOConfig(**settings(folder), loss_type=loss_type, **given),
+        args=trl.DPOConfig(**settings(folder), loss_type=list(losses), **given),
         train_dataset=Dataset.from_dict(PAIRS),
         processing_class=tokenizer(),
     )
@@ -114,10 +121,10 @@ def kto(seed: int, folder: str, beta: float) -> dict[str, Any]:
 
 
 def alone(seed: int, folder: str, kind: str, **given: float) -> dict[str, Any]:
-    """ORPOTrainer or CPOTrainer with SimPO's loss.
+    """ORPOTrainer, or CPOTrainer with the loss `kind`.
 
     Prompts have one token, and better answers one length: TRL's ORPO takes the likelihood of the
-    prompt with the answer's, and its mean over all tokens.
+    prompt with the answer's, and both take its mean over all tokens.
     """
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(2, VOCABULARY, (2 * ROWS, LENGTH), generator=generator)
@@ -129,11 +136,9 @@ def alone(seed: int, folder: str, kind: str, **given: float) -> dict[str, Any]:
     labels = ids.masked_fill(trained == 0, -100)
     model = causal(seed)
     known: dict[str, Any] = {**settings(folder), "max_length": LENGTH, **given}
-    if kind == "simpo":
-        arguments = CPOConfig(**known, loss_type="simpo", cpo_alpha=0.0)
-    else:
-        arguments = ORPOConfig(**known)
-    trainer = (CPOTrainer if kind == "simpo" else ORPOTrainer)(
+    orpo = kind == "orpo"
+    arguments = ORPOConfig(**known) if orpo else CPOConfig(**known, loss_type=kind)
+    trainer = (ORPOTrainer if orpo else CPOTrainer)(
         model=model,
         args=arguments,
         train_dataset=Dataset.from_dict(PAIRS),
@@ -164,7 +169,23 @@ def record(seed: int) -> dict[str, Any]:
             "ipo_tokens": lambda: against(seed + 20, folder, "ipo", beta=0.4),
             "kto": lambda: kto(seed + 30, folder, 0.3),
             "orpo": lambda: alone(seed + 40, folder, "orpo", beta=0.2),
-            "simpo": lambda: alone(seed + 50, folder, "simpo", beta=2.0, simpo_gamma=0.7),
+            "simpo": lambda: alone(
+                seed + 50, folder, "simpo", beta=2.0, simpo_gamma=0.7, cpo_alpha=0.0
+            ),
+            "hinge": lambda: against(seed + 60, folder, "hinge", beta=0.3),
+            "exo": lambda: against(seed + 70, folder, "exo_pair", beta=0.3, label_smoothing=0.05),
+            "nca": lambda: against(seed + 80, folder, "nca_pair", beta=0.3),
+            "bco": lambda: against(seed + 90, folder, "bco_pair", beta=0.3),
+            "sppo": lambda: against(seed + 100, folder, "sppo_hard", beta=0.4),
+            "apo_zero": lambda: against(seed + 110, folder, "apo_zero", beta=0.3),
+            "apo_down": lambda: against(seed + 120, folder, "apo_down", beta=0.3),
+            "nll": lambda: against(
+                seed + 130, folder, "sigmoid", "sft", beta=0.3, loss_weights=[1.0, 0.6]
+            ),
+            "cpo": lambda: alone(
+                seed + 140, folder, "sigmoid", beta=0.3, label_smoothing=0.1, cpo_alpha=0.6
+            ),
+            "slic": lambda: alone(seed + 150, folder, "hinge", beta=0.3, cpo_alpha=0.6),
         }
         cases = {name: make() for name, make in made.items()}
     versions = {"trl": trl.__version__, "transformers": transformers.__version__}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from accord.core.errors import ConfigError, DataError, InvariantError
-from accord.objectives import distilled, pairs, preference, reference_free
+from accord.objectives import distilled, pair_losses, pairs, preference, reference_free
 from accord.objectives.loss import Loss
 
 logps = st.floats(-60, -0.5)
@@ -38,6 +38,7 @@ OBJECTIVES: dict[str, tuple[Callable[..., Loss], tuple[str, ...], dict[str, floa
     "dpo": (preference.dpo, AGAINST, {"beta": 0.1}),
     "cdpo": (preference.cdpo, AGAINST, {"beta": 0.1, "smoothing": 0.1}),
     "rdpo": (preference.rdpo, AGAINST, {"beta": 0.1, "smoothing": 0.1}),
+    "dpop": (preference.dpop, AGAINST, {"beta": 0.1, "lam": 50.0}),
     "ipo": (preference.ipo, AGAINST, {"beta": 0.1}),
     "ipo_tokens": (
         preference.ipo_tokens,
@@ -46,7 +47,17 @@ OBJECTIVES: dict[str, tuple[Callable[..., Loss], tuple[str, ...], dict[str, floa
     ),
     "orpo": (reference_free.orpo, LENGTHS, {"lam": 0.1}),
     "simpo": (reference_free.simpo, LENGTHS, {"beta": 2.0, "gamma": 1.0}),
+    "nll": (reference_free.nll, LENGTHS, {"alpha": 1.0}),
+    "cpo": (reference_free.cpo, LENGTHS, {"beta": 0.1, "alpha": 0.0, "smoothing": 0.0}),
+    "slic": (reference_free.slic, LENGTHS, {"beta": 0.1, "alpha": 0.0}),
     "distilled": (distilled.distilled, (*AGAINST, "gap_B"), {"beta": 0.1, "pessimism": 0.0}),
+    "hinge": (pair_losses.hinge, AGAINST, {"beta": 0.1}),
+    "exo": (pair_losses.exo, AGAINST, {"beta": 0.1, "smoothing": 1e-3}),
+    "nca": (pair_losses.nca, AGAINST, {"beta": 0.1}),
+    "bco": (pair_losses.bco, AGAINST, {"beta": 0.1, "shift": 0.0}),
+    "sppo": (pair_losses.sppo, AGAINST, {"beta": 0.1}),
+    "apo_zero": (pair_losses.apo_zero, AGAINST, {"beta": 0.1}),
+    "apo_down": (pair_losses.apo_down, AGAINST, {"beta": 0.1}),
 }
 PAIRED = [name for name in OBJECTIVES if name != "dpo"]
 
@@ -429,6 +440,22 @@ def test_distilled_gradient_stops_at_the_reward() -> None:
         ("simpo", {"gamma": math.nan}),
         ("distilled", {"beta": 0.0}),
         ("distilled", {"pessimism": -1.0}),
+        ("dpop", {"lam": -1.0}),
+        ("dpop", {"lam": math.inf}),
+        ("dpop", {"beta": 0.0}),
+        ("nll", {"alpha": -0.1}),
+        ("nll", {"alpha": math.nan}),
+        ("cpo", {"smoothing": 0.5}),
+        ("cpo", {"alpha": -1.0}),
+        ("slic", {"beta": 0.0}),
+        ("hinge", {"beta": math.nan}),
+        ("exo", {"smoothing": 0.0}),
+        ("exo", {"smoothing": 0.5}),
+        ("nca", {"beta": -1.0}),
+        ("bco", {"beta": 0.0}),
+        ("sppo", {"beta": 0.0}),
+        ("apo_zero", {"beta": 0.0}),
+        ("apo_down", {"beta": math.inf}),
     ],
 )
 def test_settings_out_of_bounds_are_refused(name: str, setting: dict[str, float]) -> None:

@@ -15,6 +15,7 @@ from accord.objectives import (
     feedback,
     kl,
     language,
+    pair_losses,
     pairs,
     policy,
     preference,
@@ -104,6 +105,10 @@ def rdpo(batch: Columns, whole: Columns) -> Loss:
     return preference.rdpo(**batch, beta=0.6, smoothing=0.1, **pair_totals(whole))
 
 
+def dpop(batch: Columns, whole: Columns) -> Loss:
+    return preference.dpop(**batch, beta=0.6, lam=5.0, **pair_totals(whole))
+
+
 def ipo(batch: Columns, whole: Columns) -> Loss:
     return preference.ipo(**batch, beta=0.6, **pair_totals(whole))
 
@@ -118,6 +123,46 @@ def orpo(batch: Columns, whole: Columns) -> Loss:
 
 def simpo(batch: Columns, whole: Columns) -> Loss:
     return reference_free.simpo(**batch, beta=2.0, gamma=0.6, **pair_totals(whole))
+
+
+def nll(batch: Columns, whole: Columns) -> Loss:
+    return reference_free.nll(**batch, alpha=0.6, **pair_totals(whole))
+
+
+def cpo(batch: Columns, whole: Columns) -> Loss:
+    return reference_free.cpo(**batch, beta=0.6, alpha=0.5, smoothing=0.1, **pair_totals(whole))
+
+
+def slic(batch: Columns, whole: Columns) -> Loss:
+    return reference_free.slic(**batch, beta=0.6, alpha=0.5, **pair_totals(whole))
+
+
+def hinge(batch: Columns, whole: Columns) -> Loss:
+    return pair_losses.hinge(**batch, beta=0.6, **pair_totals(whole))
+
+
+def exo(batch: Columns, whole: Columns) -> Loss:
+    return pair_losses.exo(**batch, beta=0.6, smoothing=0.1, **pair_totals(whole))
+
+
+def nca(batch: Columns, whole: Columns) -> Loss:
+    return pair_losses.nca(**batch, beta=0.6, **pair_totals(whole))
+
+
+def bco(batch: Columns, whole: Columns) -> Loss:
+    return pair_losses.bco(**batch, beta=0.6, shift=0.2, **pair_totals(whole))
+
+
+def sppo(batch: Columns, whole: Columns) -> Loss:
+    return pair_losses.sppo(**batch, beta=0.6, **pair_totals(whole))
+
+
+def apo_zero(batch: Columns, whole: Columns) -> Loss:
+    return pair_losses.apo_zero(**batch, beta=0.6, **pair_totals(whole))
+
+
+def apo_down(batch: Columns, whole: Columns) -> Loss:
+    return pair_losses.apo_down(**batch, beta=0.6, **pair_totals(whole))
 
 
 def distil(batch: Columns, whole: Columns) -> Loss:
@@ -205,10 +250,21 @@ OBJECTIVES: dict[str, tuple[Callable[[Columns, Columns], Loss], tuple[str, ...],
     ),
     "preference.cdpo": (cdpo, (*AGAINST, "margin_B"), "first_B"),
     "preference.rdpo": (rdpo, (*AGAINST, "margin_B"), "first_B"),
+    "preference.dpop": (dpop, (*AGAINST, "margin_B"), "first_B"),
     "preference.ipo": (ipo, AGAINST, "first_B"),
     "preference.ipo_tokens": (ipo_tokens, (*AGAINST, *COUNTED), "second_B"),
     "reference_free.orpo": (orpo, ("first_B", "second_B", *COUNTED, *PAIR), "first_B"),
     "reference_free.simpo": (simpo, ("first_B", "second_B", *COUNTED, *PAIR), "first_B"),
+    "reference_free.nll": (nll, ("first_B", "second_B", *COUNTED, *PAIR), "first_B"),
+    "reference_free.cpo": (cpo, ("first_B", "second_B", *COUNTED, *PAIR, "margin_B"), "first_B"),
+    "reference_free.slic": (slic, ("first_B", "second_B", *COUNTED, *PAIR, "margin_B"), "first_B"),
+    "pair_losses.hinge": (hinge, (*AGAINST, "margin_B"), "first_B"),
+    "pair_losses.exo": (exo, AGAINST, "second_B"),
+    "pair_losses.nca": (nca, AGAINST, "first_B"),
+    "pair_losses.bco": (bco, AGAINST, "second_B"),
+    "pair_losses.sppo": (sppo, AGAINST, "first_B"),
+    "pair_losses.apo_zero": (apo_zero, AGAINST, "first_B"),
+    "pair_losses.apo_down": (apo_down, AGAINST, "second_B"),
     "distilled.distilled": (distil, (*AGAINST, "gap_B"), "first_B"),
     "feedback.kto": (kto, ("logp_B", "ref_logp_B", *PAIR), "logp_B"),
     "policy.clipped": (
@@ -266,6 +322,7 @@ def test_every_objective_is_here() -> None:
         feedback,
         kl,
         language,
+        pair_losses,
         policy,
         preference,
         reference_free,

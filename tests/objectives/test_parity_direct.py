@@ -1,8 +1,9 @@
 """Direct alignment against TRL 1.16.0 on the same tensors, and against float64 oracles.
 
 The recorded values of TRL are always checked; where it is installed (extra `peers`) it also makes
-the record again. What TRL does not have (conservative DPO, IPO on sums, distillation) is held
-against an oracle that is written here from the paper, in plain float64 numbers.
+the record again. What TRL does not have (conservative DPO, DPO-Positive, IPO on sums, BCO's shift,
+soft labels of EXO and SPPO, distillation) is held against an oracle that is written here from the
+paper, in plain float64 numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.objectives import distilled, feedback, pairs, preference, reference_free
+from accord.objectives import (
+    distilled,
+    feedback,
+    pair_losses,
+    pairs,
+    preference,
+    reference_free,
+)
 from accord.objectives.loss import Loss
 from tests.objectives.test_parity_trl import GOLDEN, PEER, needs_trl, trained_logp
 
@@ -101,6 +109,37 @@ def simpo(case: Case, weight: Tensor) -> Loss:
     return reference_free.simpo(**given, beta=case["beta"], gamma=case["simpo_gamma"])
 
 
+def nll(case: Case, weight: Tensor) -> Loss:
+    """DPO with the likelihood beside it."""
+    given = columns(case, weight, against=False, lengths=True)
+    likelihood = reference_free.nll(**given, alpha=case["loss_weights"][1])
+    return Loss(dpo(case, weight).value + likelihood.value, likelihood.metrics)
+
+
+def cpo(case: Case, weight: Tensor) -> Loss:
+    given = columns(case, weight, against=False, lengths=True)
+    settings = {"beta": case["beta"], "alpha": case["cpo_alpha"]}
+    return reference_free.cpo(**given, **settings, smoothing=case["label_smoothing"])
+
+
+def slic(case: Case, weight: Tensor) -> Loss:
+    given = columns(case, weight, against=False, lengths=True)
+    return reference_free.slic(**given, beta=case["beta"], alpha=case["cpo_alpha"])
+
+
+def paired(
+    objective: Callable[..., Loss], smoothing: bool = False, **settings: float
+) -> Callable[[Case, Tensor], Loss]:
+    """A loss on pairs that has beta, and perhaps the case's smoothing."""
+
+    def found(case: Case, weight: Tensor) -> Loss:
+        given = columns(case, weight, against=True, lengths=False)
+        more = {"smoothing": case["label_smoothing"]} if smoothing else {}
+        return objective(**given, beta=case["beta"], **more, **settings)
+
+    return found
+
+
 OURS: dict[str, Callable[[Case, Tensor], Loss]] = {
     "dpo": dpo,
     "rdpo": rdpo,
@@ -108,6 +147,16 @@ OURS: dict[str, Callable[[Case, Tensor], Loss]] = {
     "kto": kto,
     "orpo": orpo,
     "simpo": simpo,
+    "hinge": paired(pair_losses.hinge),
+    "exo": paired(pair_losses.exo, smoothing=True),
+    "nca": paired(pair_losses.nca),
+    "bco": paired(pair_losses.bco, shift=0.0),
+    "sppo": paired(pair_losses.sppo),
+    "apo_zero": paired(pair_losses.apo_zero),
+    "apo_down": paired(pair_losses.apo_down),
+    "nll": nll,
+    "cpo": cpo,
+    "slic": slic,
 }
 
 
@@ -142,6 +191,48 @@ def test_orpo_parity() -> None:
 
 def test_simpo_parity() -> None:
     check("simpo", RECORD["cases"]["simpo"])
+
+
+def test_hinge_parity() -> None:
+    check("hinge", RECORD["cases"]["hinge"])
+
+
+def test_exo_parity() -> None:
+    check("exo", RECORD["cases"]["exo"])
+
+
+def test_nca_parity() -> None:
+    check("nca", RECORD["cases"]["nca"])
+
+
+def test_bco_parity() -> None:
+    """Of `bco_pair`, which has no shift."""
+    check("bco", RECORD["cases"]["bco"])
+
+
+def test_sppo_parity() -> None:
+    check("sppo", RECORD["cases"]["sppo"])
+
+
+def test_apo_zero_parity() -> None:
+    check("apo_zero", RECORD["cases"]["apo_zero"])
+
+
+def test_apo_down_parity() -> None:
+    check("apo_down", RECORD["cases"]["apo_down"])
+
+
+def test_nll_parity() -> None:
+    """Of `sigmoid` and `sft` together, better answers being of one length."""
+    check("nll", RECORD["cases"]["nll"])
+
+
+def test_cpo_parity() -> None:
+    check("cpo", RECORD["cases"]["cpo"])
+
+
+def test_slic_parity() -> None:
+    check("slic", RECORD["cases"]["slic"])
 
 
 def test_the_record_tells_the_cases_apart() -> None:
@@ -211,6 +302,71 @@ def test_ipo_parity() -> None:
         parts.append((weight * label, (math.log(ratio[0] / ratio[1]) - 1 / 0.6) ** 2))
         parts.append((weight * (1 - label), (math.log(ratio[1] / ratio[0]) - 1 / 0.6) ** 2))
     assert preference.ipo(**given, beta=0.3).value.item() == pytest.approx(mean(parts), rel=1e-10)
+
+
+def test_dpop_parity() -> None:
+    """Oracle: the paper's fine in ratios of probabilities, each side in turn the better one."""
+    given, rows = drawn()
+    parts = []
+    for first, second, ref_first, ref_second, label, weight in rows:
+        up, down = math.exp(first - ref_first), math.exp(second - ref_second)
+        for share, won, lost in ((label, up, down), (1 - label, down, up)):
+            fine = 4 * max(0.0, math.log(1 / won))
+            chance = 1 / (1 + math.exp(-0.05 * (math.log(won / lost) - fine)))
+            parts.append((weight * share, -math.log(chance)))
+    assert any(first < ref_first for first, _, ref_first, *_ in rows)
+    found = preference.dpop(**given, beta=0.05, lam=4.0).value.item()
+    assert found == pytest.approx(mean(parts), rel=1e-9)
+
+
+def test_bco_parity_of_the_shift() -> None:
+    """Oracle: answers one by one, each good with its chance, else bad; the shift is half
+    of the mean reward of good ones and half of that of bad ones."""
+    given, rows = drawn()
+    said = []
+    for first, second, ref_first, ref_second, label, weight in rows:
+        said.append((0.1 * (first - ref_first), label, weight))
+        said.append((0.1 * (second - ref_second), 1 - label, weight))
+    good = mean([(weight * chance, reward) for reward, chance, weight in said])
+    bad = mean([(weight * (1 - chance), reward) for reward, chance, weight in said])
+    shift = (good + bad) / 2
+    first_B, second_B = (
+        0.1 * (given[f"{side}_B"] - given[f"ref_{side}_B"]) for side in ("first", "second")
+    )
+    ours = pair_losses.centre(first_B=first_B, second_B=second_B, weight_B=given["weight_B"])
+    assert ours == pytest.approx(shift, rel=1e-9)
+    total = 0.0
+    for reward, chance, weight in said:
+        total += weight * chance * math.log1p(math.exp(shift - reward))
+        total += weight * (1 - chance) * math.log1p(math.exp(reward - shift))
+    expected = total / math.fsum(weight for *_, weight in rows)
+    found = pair_losses.bco(**given, beta=0.1, shift=ours).value.item()
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_exo_parity_of_soft_labels() -> None:
+    """Oracle: KL(policy's choice || label's), the policy choosing by (policy / reference)^beta."""
+    given, rows = drawn()
+    parts = []
+    for first, second, ref_first, ref_second, label, weight in rows:
+        worth = [math.exp(0.1 * (first - ref_first)), math.exp(0.1 * (second - ref_second))]
+        said = [0.9 * label + 0.1 * (1 - label), 0.9 * (1 - label) + 0.1 * label]
+        chosen = [one / sum(worth) for one in worth]
+        parts.append((weight, sum(q * math.log(q / t) for q, t in zip(chosen, said, strict=True))))
+    found = pair_losses.exo(**given, beta=0.1, smoothing=0.1).value.item()
+    assert found == pytest.approx(mean(parts), rel=1e-9)
+
+
+def test_sppo_parity_of_soft_labels() -> None:
+    """Oracle: eq. 4.7, log-ratio against eta (chance - 1/2), for each of two answers."""
+    given, rows = drawn()
+    parts = []
+    for first, second, ref_first, ref_second, label, weight in rows:
+        one = (math.log(math.exp(first) / math.exp(ref_first)) - 20 * (label - 0.5)) ** 2
+        other = (math.log(math.exp(second) / math.exp(ref_second)) - 20 * (0.5 - label)) ** 2
+        parts.append((weight, one + other))
+    found = pair_losses.sppo(**given, beta=0.05).value.item()
+    assert found == pytest.approx(mean(parts), rel=1e-9)
 
 
 def three_models() -> tuple[list[float], Tensor, dict[str, Any]]:

@@ -11,7 +11,7 @@ K = heads of a reward model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -22,15 +22,17 @@ from accord.algorithms.alignment import (
     Batch,
     Objective,
     Said,
+    drifts,
     gaps,
     leads,
     pair_objective,
     reads_reference,
+    shifts,
     thumb_objective,
 )
 from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import add, batch_rows, descend, texts
-from accord.algorithms.settings import DirectConfig, DistilledConfig, KTOConfig
+from accord.algorithms.settings import DirectConfig, DistilledConfig, DPOConfig, KTOConfig
 from accord.algorithms.thumbs import TokenThumbs, balanced
 from accord.core.errors import ConfigError, DivergenceError
 from accord.core.protocols import Row
@@ -39,8 +41,11 @@ from accord.models.role import Role
 from accord.models.state import TrainState
 from accord.objectives.distilled import member
 from accord.objectives.feedback import reference_point
+from accord.objectives.pair_losses import centre
 
 Data = TokenComparisons | TokenThumbs
+SHIFT, SEEN = "bco/shift", "bco/weight"
+"""What BCO remembers between steps: the mean reward so far, and the weight of its pairs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,12 +159,13 @@ def train(
     _check(config, policy, reference, found, held if len(dev) else found)
     if isinstance(config, KTOConfig) and isinstance(data, TokenThumbs):
         config = balanced(config, data)
-    if getattr(config, "cache_reference", False) and found.reference is None:
+    cached = reads_reference(config) and getattr(config, "cache_reference", False)
+    if cached and found.reference is None:
         assert reference is not None
         used = units_of(steps, len(data), config.batch_prompts, seed)
         values = reference_logprobs(reference, data, used, micro_batch_tokens)
         found = replace(found, reference=values)
-    learner = Learner(config, policy, reference, micro_batch_tokens)
+    learner = Learner(config, policy, reference, micro_batch_tokens, state.numbers)
     while state.step < steps:
         chosen = batch_rows(len(data), config.batch_prompts, state.step, seed)
         metrics = learner.measure(data, chosen, found, learn=True)
@@ -183,13 +189,15 @@ class Learner:
     policy: Role
     reference: Role | None
     micro_batch_tokens: int
+    numbers: dict[str, float] = field(default_factory=dict)
+    """The state's own: what is remembered between steps."""
 
     def measure(
         self, data: Any, chosen: Sequence[int], known: Known, *, learn: bool
     ) -> dict[str, float]:
         """Loss and metrics of these units; with `learn`, gradients are accumulated."""
         metrics: dict[str, float] = {"loss": 0.0}
-        objective = self._objective(data, chosen, known, metrics)
+        objective = self._objective(data, chosen, known, metrics, learn=learn)
         for part in data.micro_batches(chosen, self.micro_batch_tokens):
             loss = objective(part, self._said(part, known, learn=learn))
             if learn:
@@ -198,7 +206,13 @@ class Learner:
         return metrics
 
     def _objective(
-        self, data: Any, chosen: Sequence[int], known: Known, metrics: dict[str, float]
+        self,
+        data: Any,
+        chosen: Sequence[int],
+        known: Known,
+        metrics: dict[str, float],
+        *,
+        learn: bool,
     ) -> Objective:
         """The objective with what it needs of the whole batch before its first part."""
         config, whole = self.config, data.batch(chosen)
@@ -209,7 +223,32 @@ class Learner:
         head = None
         if isinstance(config, DistilledConfig) and config.pessimism > 0:
             head = self._member(config, data, chosen, known)
-        return pair_objective(config, whole, head)
+        if not shifts(config):
+            return pair_objective(config, whole, head)
+        if learn:
+            self._remember(config, data, chosen, known)
+        metrics["preference/shift"] = self.numbers.get(SHIFT, 0.0)
+        return pair_objective(config, whole, head, metrics["preference/shift"])
+
+    def _remember(
+        self, config: DirectConfig, data: Any, chosen: Sequence[int], known: Known
+    ) -> None:
+        """Take the whole batch, however it is cut, into BCO's running mean reward."""
+        assert isinstance(config, DPOConfig)
+        first, second, weight = [], [], []
+        for part in data.micro_batches(chosen, self.micro_batch_tokens):
+            said = self._said(part, known, learn=False)
+            one_B, other_B = drifts(part, said)
+            first.append(config.beta * one_B)
+            second.append(config.beta * other_B)
+            weight.append(part.weight_B.to(said.logp_R.device))
+        weight_B = torch.cat(weight)
+        here = centre(first_B=torch.cat(first), second_B=torch.cat(second), weight_B=weight_B)
+        added = float(weight_B.double().sum())
+        seen = self.numbers.get(SEEN, 0.0) + added
+        before = self.numbers.get(SHIFT, 0.0)
+        self.numbers[SHIFT] = before + (here - before) * added / seen
+        self.numbers[SEEN] = seen
 
     def _reference_point(self, rows: Sequence[Masked]) -> float:
         """KTO's z0 of the whole batch, however it is cut."""

@@ -38,6 +38,7 @@ def parse(
         "prog": f"accord {command}",
         "description": f"{_wrapped(about)}\n\n{OPTIONS_HELP}",
         "registry": _registry(),
+        "config": (tyro.conf.EnumChoicesFromValues,),  # the words of accord.toml
     }
     if default is not None:
         shared["default"] = default

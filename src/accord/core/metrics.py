@@ -92,7 +92,8 @@ METRICS: tuple[Metric, ...] = (
         "preference/chosen_nll",
         "nats/token",
         _DOWN,
-        "Mean negative log-likelihood of the better answer, where no reference is read.",
+        "Mean negative log-likelihood of the better answer, where no reference is read or where it "
+        "is a term of the loss.",
     ),
     _metric(
         "preference/kl",
@@ -100,6 +101,13 @@ METRICS: tuple[Metric, ...] = (
         _NEITHER,
         "KTO's reference point z0: mean log-ratio of answers to other prompts of the step, 0 at "
         "least.",
+    ),
+    _metric(
+        "preference/shift",
+        "score",
+        _NEITHER,
+        "BCO's shift: mean implicit reward (beta times drift) of both answers, over all pairs "
+        "trained on so far.",
     ),
     _metric(
         "preference/reward_margin",

@@ -8,7 +8,7 @@ of the batch, however it is cut.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from torch import Tensor
 
@@ -26,6 +26,10 @@ class Loss(NamedTuple):
     metrics: dict[str, Tensor]
     """Detached scalars by their declared names. Each is this part's share of the batch's figure:
     add the parts of a batch to get it."""
+
+    def plus(self, term: Self) -> Self:
+        """With another term of the same part beside it, and that term's figures."""
+        return self._replace(value=self.value + term.value, metrics=self.metrics | term.metrics)
 
 
 def same_shape(**tensors: Tensor) -> None:

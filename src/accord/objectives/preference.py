@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from accord.core.errors import ConfigError
 from accord.objectives.loss import (
     Loss,
     check_denominator,
@@ -123,6 +124,44 @@ def rdpo(
     )
     value = ((1 - smoothing) * straight.value - smoothing * turned.value) / (1 - 2 * smoothing)
     return Loss(value, straight.metrics)
+
+
+def dpop(
+    *,
+    beta: float,
+    lam: float,
+    global_weight: float,
+    global_clear: float,
+    margin_B: Float[Tensor, " B"] | None = None,
+    **pairs: Unpack[Pairs],
+) -> Loss:
+    """DPO-Positive (Pal et al. 2024, arXiv:2402.13228): DPO with a fine on a better answer's fall.
+
+    With fall(y) = max(0, ref_logp - logp) in nats and m = margin * sign(p - .5):
+    L = sum weight * (-p log sigmoid(beta (h - lam fall(first)) - m)
+        - (1 - p) log sigmoid(beta (-h - lam fall(second)) + m)) / global_weight.
+    p = 1 without margin is the paper's loss. `lam` is in nats of lead a nat of fall: as long as the
+    better answer is no less probable than under the reference, this is `dpo`; below, a nat of fall
+    costs as much as lam nats of lead bring, so that with lam above 1 no lead is gained by falling.
+    A soft label is the expectation over which answer is the better one; of a tie neither is to
+    fall. Where the policy is the reference it is log 2 with the gradient of `dpo`: the fine's edge
+    lies there and counts as none.
+    Raises ConfigError for lam < 0, and as `dpo`.
+    """
+    label_B, weight_B = pairs["label_B"], pairs["weight_B"]
+    margin_B = torch.zeros_like(weight_B) if margin_B is None else margin_B
+    same_shape(**pairs, margin=margin_B)
+    check_positive("beta", beta)
+    if not 0 <= lam < torch.inf:
+        raise ConfigError("lam must be at least 0", got=lam)
+    check_denominator("global_weight", global_weight)
+    first_B, second_B = drift(pairs, "first"), drift(pairs, "second")
+    asked_B = margin_B * better_side(label_B)
+    if_first_B = beta * (first_B - second_B - lam * F.relu(-first_B)) - asked_B
+    if_second_B = beta * (second_B - first_B - lam * F.relu(-second_B)) + asked_B
+    loss_B = -label_B * F.logsigmoid(if_first_B) - (1 - label_B) * F.logsigmoid(if_second_B)
+    metrics = figures(pairs, beta=beta, global_clear=global_clear)
+    return Loss((weight_B * loss_B).sum() / global_weight, metrics)
 
 
 def ipo(*, beta: float, global_weight: float, global_clear: float, **pairs: Unpack[Pairs]) -> Loss:

@@ -71,8 +71,10 @@ _SETTINGS = """
 # round_steps = {online_dpo.round_steps}
 
 # Direct alignment from the same comparisons, without a reward model.
+# `loss` and a few more settings make others of it: hinge, exo, nca, bco, sppo, apo_zero, apo_down.
 # [dpo]
 # beta = {dpo.beta}
+# loss = {dpo.loss}
 
 # Others of its kind, made where `stages` names them or by `accord ipo`, `accord kto` ...: a bounded
 # lead; good and bad answers one by one (comparisons and imported thumbs); no reference, twice; and

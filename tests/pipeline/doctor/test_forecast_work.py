@@ -23,6 +23,7 @@ from accord.algorithms.settings import (
     KTOConfig,
     OnlineDPOConfig,
     ORPOConfig,
+    PairLoss,
     PPOConfig,
     ReinforceConfig,
     RejectionConfig,
@@ -166,6 +167,9 @@ def test_stages_by_hand() -> None:
         (DPOConfig(epochs=2), 2 + FORWARD),  # the reference, once
         (DPOConfig(epochs=0.5), 0.5 + FORWARD / 2),
         (DPOConfig(epochs=2, cache_reference=False), 2 + 2 * FORWARD),
+        (DPOConfig(epochs=2, reference_free=True), 2),
+        (DPOConfig(epochs=2, loss=PairLoss.BCO), 2 + 3 * FORWARD),  # and each batch beforehand
+        (DPOConfig(epochs=2, loss=PairLoss.BCO, cache_reference=False), 2 + 6 * FORWARD),
         (ORPOConfig(epochs=2), 2),
         (KTOConfig(epochs=2), 2 + FORWARD + 4 * FORWARD),
         (DistilledConfig(epochs=2), 2 + 2 * FORWARD),

@@ -19,6 +19,7 @@ from accord.algorithms.settings import (
     IPOConfig,
     KTOConfig,
     OptimizerSettings,
+    PairLoss,
     RewardConfig,
 )
 from accord.core.errors import ConfigError, DataError
@@ -146,6 +147,33 @@ def test_strengths_are_margins_in_training_and_held_out(tmp_path: Path, base: Ar
     plain = [pair(i, strength=1) for i in range(6)]
     _, _, told = run(tmp_path / "c", base, config, name="dpo", preferences=plain)
     assert any("strength_margin changes nothing" in text for text in told)
+
+
+def test_without_a_reference_none_is_read(tmp_path: Path, base: Artifact) -> None:
+    """CPO is not held to anything that a reference said, and its likelihood is shown."""
+    config = DPOConfig(reference_free=True, nll=1.0, **SMALL)
+    _, found, told = run(tmp_path, base, config, name="dpo", preferences=[pair(0), pair(1)])
+    assert not (tmp_path / "cache").exists()
+    assert not any("every response" in text for text in told)
+    assert found[0]["preference/chosen_nll"] > 0
+    assert "preference/chosen_drift" not in found[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "reads"),
+    [
+        (DPOConfig(**SMALL), True),
+        (DPOConfig(loss=PairLoss.HINGE, **SMALL), True),
+        (DPOConfig(loss=PairLoss.NCA, **SMALL), False),
+        (IPOConfig(**SMALL), False),
+    ],
+)
+def test_margins_that_are_not_read_are_told(
+    tmp_path: Path, base: Artifact, config: DirectConfig, reads: bool
+) -> None:
+    rows = [pair(0, margin=0.5), pair(1), pair(2, margin=1.0)]
+    _, _, told = run(tmp_path, base, config, name="dpo", preferences=rows)
+    assert any("2 training pairs have a margin, which" in text for text in told) != reads
 
 
 @pytest.mark.parametrize("objective", ["bradley-terry", "plackett-luce"])

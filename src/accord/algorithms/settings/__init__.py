@@ -19,6 +19,7 @@ from accord.algorithms.settings.language import SFTConfig as SFTConfig
 from accord.algorithms.settings.online_dpo import OnlineDPOConfig as OnlineDPOConfig
 from accord.algorithms.settings.optimizer import OptimizerSettings as OptimizerSettings
 from accord.algorithms.settings.optimizer import Schedule as Schedule
+from accord.algorithms.settings.pair_loss import PairLoss as PairLoss
 from accord.algorithms.settings.ppo import CriticSettings as CriticSettings
 from accord.algorithms.settings.ppo import CriticStart as CriticStart
 from accord.algorithms.settings.ppo import PPOConfig as PPOConfig

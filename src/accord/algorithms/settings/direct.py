@@ -11,18 +11,33 @@ from typing import Literal
 from accord.algorithms.settings.adapter import AdapterSettings
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.algorithms.settings.optimizer import OptimizerSettings
+from accord.algorithms.settings.pair_loss import PairLoss, check_parts
 from accord.core.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DPOConfig:
-    """Direct Preference Optimization (Rafailov et al. 2023, arXiv:2305.18290, eq. 7)."""
+    """Direct Preference Optimization (Rafailov et al. 2023, arXiv:2305.18290, eq. 7), and its
+    relatives on pairs: CPO, SLiC, DPO-Positive, EXO, NCA, BCO, SPPO, APO."""
 
+    loss: PairLoss = PairLoss.SIGMOID
+    """What is asked of a pair: sigmoid (DPO's own), hinge, exo, nca, bco, sppo, apo_zero or
+    apo_down."""
     beta: float = 0.1
     """Strength of the pull to the reference, in 1/nats. Paper: 0.1."""
+    reference_free: bool = False
+    """Read no reference: log-probabilities take the place of log-ratios. With the sigmoid and `nll`
+    this is CPO, with the hinge and `nll` SLiC."""
+    nll: float = 0.0
+    """Weight of the better answer's negative log-likelihood beside the loss: a mean over its tokens
+    and then over answers, in units of the loss a nat a token (Pang et al. 2024, arXiv:2404.19733,
+    take 1). 0: none."""
+    dpop: float = 0.0
+    """What a nat costs by which the better answer falls below the reference, in nats of lead
+    (DPO-Positive, Pal et al. 2024, arXiv:2402.13228, takes 50). 0: a fall costs nothing."""
     smoothing: float = 0.0
     """Share of labels that are taken to be wrong, below 0.5; 0 believes every label. Above 0 this
-    is conservative DPO (Mitchell 2023)."""
+    is conservative DPO (Mitchell 2023), or the epsilon of EXO, which needs one (paper: 0.001)."""
     robust: bool = False
     """Take what wrong labels add off the loss (Chowdhury et al. 2024, arXiv:2403.00409) instead of
     expecting it: robust DPO with `smoothing` as the share of wrong labels."""
@@ -65,6 +80,16 @@ class DPOConfig:
                 got=f"strength_margin = {self.strength_margin:g} with margin = 0",
                 do="leave margin at 1, or strength_margin at 0",
             )
+        at_least("nll", self.nll, 0)
+        at_least("dpop", self.dpop, 0)
+        check_parts(
+            loss=self.loss,
+            smoothing=self.smoothing,
+            robust=self.robust,
+            strength_margin=self.strength_margin,
+            reference_free=self.reference_free,
+            dpop=self.dpop,
+        )
         if self.robust and self.smoothing == 0:
             raise ConfigError(
                 "robust DPO needs to know how many labels are wrong",

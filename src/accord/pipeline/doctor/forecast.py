@@ -158,14 +158,17 @@ def passes(own: Any) -> float:
 
     With `pessimism`, the reward model of distilled DPO is taken to have several heads.
     """
-    from accord.algorithms.alignment import reads_reference
+    from accord.algorithms.alignment import reads_reference, shifts
 
     epochs = float(own.epochs)
     if not isinstance(own, DirectConfig):
         return epochs
     once, found = min(1.0, epochs), epochs
+    cached = getattr(own, "cache_reference", False)
     if reads_reference(own):
-        found += FORWARD * (once if getattr(own, "cache_reference", False) else epochs)
+        found += FORWARD * (once if cached else epochs)
+    if shifts(own):  # a batch is read before it is learnt
+        found += FORWARD * epochs * (1 if cached else 2)
     if isinstance(own, KTOConfig):  # policy and reference read answers of other prompts
         found += 2 * FORWARD * epochs
     if isinstance(own, DistilledConfig):  # the reward model; and to find the nearest of its heads

@@ -1,4 +1,5 @@
-"""Direct alignment from the start policy: DPO, IPO, KTO, ORPO, SimPO and distilled DPO.
+"""Direct alignment from the start policy: DPO and its relatives, IPO, KTO, ORPO, SimPO and
+distilled DPO.
 
 One body for all of them; the settings say which objective it is.
 """
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from torch import Tensor
 
-from accord.algorithms.alignment import reads_reference
+from accord.algorithms.alignment import reads_margins, reads_reference
 from accord.algorithms.descent import fresh_state, step_count
 from accord.algorithms.direct import (
     Data,
@@ -71,6 +72,11 @@ def _sets(context: StageContext, roles: Roles) -> tuple[Data, Data]:
     if not isinstance(config, KTOConfig):
         by_strength = config.strength_margin if isinstance(config, DPOConfig) else 0.0
         sets = compared(context, roles, max_tokens=config.max_tokens, strength_margin=by_strength)
+        asked = int((sets.train.margin_P != 0).sum())
+        if asked and not reads_margins(config):
+            context.tell(
+                f"{asked} training pairs have a margin, which this objective does not read"
+            )
         return sets.train, sets.dev
     found = thumbed(context, roles, max_tokens=config.max_tokens)
     _tell_balance(context, balanced(config, found[Split.TRAIN]), found[Split.TRAIN])

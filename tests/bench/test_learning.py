@@ -1,0 +1,41 @@
+"""The bench of learning: its arms are settings that there are, each a method of its own."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch")
+
+from accord.algorithms.settings import PairLoss
+from accord.pipeline.config import PipelineConfig
+from accord.pipeline.settings import Source, override
+from accord.recipes import RECIPES
+from bench.grammar import Run
+from bench.learning import RUNS, THEN
+
+
+def config_of(run: Run) -> PipelineConfig:
+    values: dict[str, Any] = tomllib.loads(run.settings)
+    source = Source(Path("bench"), run.settings)
+    return override(RECIPES["tiny"](), {**values, "stages": list(run.stages)}, source)
+
+
+def test_arms_have_names_of_their_own_and_settings_that_there_are() -> None:
+    for runs in (RUNS, THEN):
+        names = [name for run in runs for name in run.arms.values()]
+        assert len(names) == len(set(names))
+        for run in runs:
+            assert set(run.arms) <= {*config_of(run).stages, "sft"}
+
+
+def test_every_relative_of_dpo_is_an_arm_at_one_budget() -> None:
+    found = [config_of(run).dpo for run in THEN]
+    assert {config.loss for config in found} == set(PairLoss)
+    assert len({str(config) for config in found}) == len(THEN)
+    assert {(config.beta, config.batch_prompts, config.epochs) for config in found} == {(0.3, 4, 1)}
+    usual = [config_of(run).dpo for run in RUNS if run.arms.get("dpo") == "DPO"]
+    assert found[:1] == usual
