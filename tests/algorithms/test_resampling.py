@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from accord.algorithms.resampling import flat, resample
 from accord.algorithms.rollouts import Rollout
 from accord.algorithms.settings import GRPOConfig
 from accord.core.metrics import check_row
+from accord.core.types import Completion
 from accord.text.tokenized import Tokenized
 from tests.algorithms.loops import Run, check_resume
 from tests.algorithms.test_group_rl import GRPO, GSPO, Ring, ring_of
@@ -111,6 +113,22 @@ def test_what_is_replaced_follows_from_seed_step_and_try(tiny_folder: Path) -> N
     assert torch.equal(one.score_B, again.score_B)
     others = [both(ring, config, **how)[1].asked for how in ({"step": 1}, {"seed": 5})]
     assert all(asked != one.asked for asked in others)
+
+
+def test_every_try_samples_by_a_seed_of_its_own(tiny_folder: Path) -> None:
+    config = replace(GRPO, resample=3)
+    ring = ring_with(tiny_folder, config, easy=frozenset(range(24)))
+    real, seeds = ring.parts.sampler, []
+
+    class Noted:
+        def sample(self, *given: Any, seed: int, **how: Any) -> list[list[Completion]]:
+            seeds.append(seed)
+            return real.sample(*given, seed=seed, **how)
+
+    ring.change(sampler=Noted())
+    for step in (0, 1):
+        both(ring, config, step=step)
+    assert len(seeds) == len(set(seeds)) == 8
 
 
 def test_nothing_is_replaced_where_every_group_has_a_spread(tiny_folder: Path) -> None:
