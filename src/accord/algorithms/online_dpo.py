@@ -27,8 +27,7 @@ from torch import Tensor
 
 from accord.algorithms import agreement, rollouts
 from accord.algorithms.descent import add, descend, texts
-from accord.algorithms.group_rl import NO_SPREAD
-from accord.algorithms.rollouts import Rollout, Score, Shape, Watch
+from accord.algorithms.rollouts import NO_SPREAD, Rollout, Score, Shape, Watch
 from accord.algorithms.settings import KLSettings, OnlineDPOConfig
 from accord.core.errors import DataError
 from accord.core.protocols import Row, Sampler

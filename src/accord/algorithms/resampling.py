@@ -22,15 +22,13 @@ from accord.algorithms import rollouts
 from accord.algorithms.rollouts import Cast, Rollout
 from accord.algorithms.settings import GRPOConfig
 
-NO_SPREAD = 1e-6
-"""Scores of a group that differ by no more than this, in score, are the same but for rounding."""
 SERIES = 2
 """Tells the seeds of answers in place of others from those of a step's own answers."""
 
 
 def flat(earned_PK: Tensor) -> Tensor:
     """`[P]` whether all answers to a prompt earned the same."""
-    return earned_PK.amax(1) - earned_PK.amin(1) <= NO_SPREAD
+    return earned_PK.amax(1) - earned_PK.amin(1) <= rollouts.NO_SPREAD
 
 
 def resample(

@@ -32,6 +32,8 @@ from accord.text.tokenized import Tokenized
 
 WINDOW = 4
 """Rollout batches whose mean KL is held against the budget."""
+NO_SPREAD = 1e-6
+"""Scores of answers that differ by no more than this, in score, are the same but for rounding."""
 
 Score = Callable[[Sequence[int], Sequence[Tokenized]], Sequence[float]]
 """Prompt numbers and prompt + answer token rows to one finite score an answer."""
@@ -87,7 +89,7 @@ def ask(config: Asking, cast: Cast, step: int, seed: int) -> Rollout:
 
 
 def answered(
-    config: Rollouts, cast: Cast, numbers: Sequence[int], step: int, *, key: Sequence[int]
+    config: Asking, cast: Cast, numbers: Sequence[int], step: int, *, key: Sequence[int]
 ) -> Rollout:
     """Answers to these prompts and their scores; `key` is what sampling is seeded by.
 
