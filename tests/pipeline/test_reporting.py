@@ -31,7 +31,6 @@ from accord.pipeline.stage import Stage, StageContext
 from accord.pipeline.workspace import Workspace
 from accord.recipes import RECIPES
 from tests.pipeline.test_runner import Notices
-from tests.pipeline.test_status import later
 from tests.pipeline.toy import run_toy, stages
 
 
@@ -301,7 +300,6 @@ def test_a_stage_made_later_by_hand_is_named(tmp_path: Path) -> None:
     plan = with_eval(config)
     run_toy(workspace, plan=plan)
     by_hand = run_toy(workspace, plan=[plan[0], replace(plan[1], seed=9)])[1].artifact
-    later(workspace, by_hand)
     notices = Notices()
     page = write_report(workspace, config, plan, sink=notices).read_text(encoding="utf-8")
     (told,) = notices.said
