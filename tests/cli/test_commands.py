@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import accord as package
+from accord.algorithms.settings import DPOConfig, KLEstimator, PairLoss
 from accord.algorithms.settings.ppo import KLSettings
 from accord.cli.commands import BY_NAME, COMMANDS, overview
 from accord.cli.flags import parse
@@ -236,6 +237,16 @@ def test_imported_sets_beside_the_tiny_world_are_told(
     settings.write_text(settings.read_text() + '\n[data]\npreferences = ["own"]\n')
     assert main(["status"]) == 2
     assert "the tiny world gives the data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("loss", [loss for loss in PairLoss if loss is not PairLoss.EXO])
+def test_every_loss_of_a_pair_is_a_flag(loss: PairLoss) -> None:
+    """By the word that `accord.toml` has; EXO's wants its smoothing beside it."""
+    assert parse(DPOConfig, ["--loss", loss.value], command="dpo", about="").loss is loss
+    exo = parse(DPOConfig, ["--loss", "exo", "--smoothing", "0.01"], command="dpo", about="")
+    assert exo.loss is PairLoss.EXO
+    asked = parse(KLSettings, ["--estimator", "k2"], command="x", about="")
+    assert asked.estimator is KLEstimator.K2
 
 
 def test_no_value_is_written_as_in_the_settings(

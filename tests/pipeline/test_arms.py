@@ -41,6 +41,19 @@ def test_a_start_that_is_no_sft_is_called_what_it_is() -> None:
     assert label("somebody's") == "somebody's"
 
 
+def test_what_makes_another_method_of_dpo_is_said() -> None:
+    def said(**dpo: object) -> str:
+        (_, found) = arms({"before": "sft", "policies": {"sft": {}, "dpo": {}}}, dpo=dpo)
+        return found.meaning
+
+    plain = "learns from comparisons directly"
+    assert said() == said(loss="sigmoid", nll=0.0, dpop=0.0, reference_free=False) == plain
+    assert said(loss="nca") == f"{plain}; loss nca"
+    free = said(loss="hinge", reference_free=True, nll=1.0)
+    assert free == f"{plain}; loss hinge; no reference; better answers imitated beside it"
+    assert said(dpop=50.0) == f"{plain}; a better answer's fall is fined"
+
+
 def test_only_a_known_rule_is_called_the_truth() -> None:
     assert truth_of("grammar").subject == "The known truth (gold)"
     assert truth_of("none") == truth_of("grammar")

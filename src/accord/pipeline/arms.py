@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from accord.evals.report.parts import Arm, ArmKind, Truth
@@ -74,11 +75,32 @@ def truth_of(gold: str) -> Truth:
     return _TRUTHS.get(gold, Truth())
 
 
-def arms(evaluation: Mapping[str, Any], *, instead: str = "") -> tuple[Arm, ...]:
-    """What an evaluation compared, in order; `instead` is what the prompted arms were asked."""
+def arms(
+    evaluation: Mapping[str, Any],
+    *,
+    instead: str = "",
+    dpo: Mapping[str, Any] = MappingProxyType({}),
+) -> tuple[Arm, ...]:
+    """What an evaluation compared, in order; `instead` is what the prompted arms were asked.
+
+    `dpo` are the settings of the stage of that name, which make other methods of it.
+    """
     before = evaluation.get("before", "")
     found = in_order(evaluation.get("policies", {}), before)
-    return tuple(_arm(name, before, instead) for name, _ in found)
+    meant = {"dpo": "; ".join((_MADE["dpo"], *_relative(dpo)))}
+    return tuple(_arm(name, before, instead, _MADE | meant) for name, _ in found)
+
+
+def _relative(dpo: Mapping[str, Any]) -> Iterator[str]:
+    """What makes another method of DPO."""
+    if dpo.get("loss", "sigmoid") != "sigmoid":
+        yield f"loss {dpo['loss']}"
+    if dpo.get("reference_free"):
+        yield "no reference"
+    if dpo.get("dpop"):
+        yield "a better answer's fall is fined"
+    if dpo.get("nll"):
+        yield "better answers imitated beside it"
 
 
 def label(policy: str) -> str:
@@ -91,8 +113,8 @@ def label(policy: str) -> str:
     return _LABELS.get(policy, policy.upper() if policy in STAGES else policy)
 
 
-def _arm(policy: str, before: str, instead: str) -> Arm:
-    kind, meaning = ArmKind.TRAINED, _MADE.get(policy, "")
+def _arm(policy: str, before: str, instead: str, made: Mapping[str, str]) -> Arm:
+    kind, meaning = ArmKind.TRAINED, made.get(policy, "")
     if policy.endswith(TOLD):
         asked = f'asked "{instead}"' if instead else "asked in other words"
         kind, meaning = ArmKind.PROMPTED, f"{asked}; no training"

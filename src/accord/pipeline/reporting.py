@@ -105,7 +105,7 @@ def _gathered(
         figures=eval_figures(evaluation, truth) if evaluation else (),
         prompts_seen=bool(evaluation.get("prompts_seen_in_training")),
         truth=truth,
-        arms=arms(evaluation, instead=instead),
+        arms=arms(evaluation, instead=instead, dpo=_settings(made, "dpo")),
         judge=judge_trial(
             _figures(made, "judge").get("judge", {}),
             trained_on=_figures(made, "judge").get("train_texts"),
@@ -185,6 +185,12 @@ def passed_over(
 
 def _folder(workspace: Workspace, manifest: Manifest) -> Path:
     return workspace.artifact_folder(manifest.name, manifest.key)
+
+
+def _settings(made: Mapping[str, Manifest], stage: str) -> Mapping[str, Any]:
+    """A stage's own; empty where it was not made."""
+    own: Mapping[str, Any] = made[stage].config.get("own", {}) if stage in made else {}
+    return own
 
 
 def _figures(made: Mapping[str, Manifest], name: str) -> Mapping[str, Any]:
