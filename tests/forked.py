@@ -46,6 +46,10 @@ class Forked:
     def ended(self) -> bool:
         return self.process.exitcode is not None
 
+    def said(self) -> str:
+        """What it wrote to standard output up to now."""
+        return Path(self.place.name, _STREAMS[0]).read_text()
+
     def kill(self) -> None:
         """SIGKILL, whatever it is about."""
         self.process.kill()
