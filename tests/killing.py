@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-import accord
+from tests.forked import Forked, Program, begin
 
-ROOT = Path(__file__).parents[1]
-SOURCES = Path(accord.__file__).parents[1]
+PATIENCE = 120
+"""Seconds after which a program that should have said something is given up."""
 
 
 def kill_in_a_loop(
-    program: Path,
+    program: Program,
     place: str,
     check: Callable[[str, dict[str, int]], None],
     *,
@@ -30,41 +28,35 @@ def kill_in_a_loop(
 ) -> int:
     """Start processes, kill them all at a random moment, check; returns what was acknowledged.
 
-    A program is called with `place`, a name and how many threads to use, and prints a line with a
-    key and a number for each acknowledgement. Names come again after `others` rounds. `longest` is
-    the most that is waited after each has said its first line, in seconds.
+    A program is given `place`, a name and how many threads to use, and prints a line with a key and
+    a number for each acknowledgement. Names come again after `others` rounds. `longest` is the most
+    that is waited after each has said its first line, in seconds.
     """
     draws = random.Random(seed)
     acknowledged: dict[str, int] = {}
     for round_ in range(rounds):
-        running = [
-            _start(program, place, f"{round_ % others}.{n}", threads) for n in range(processes)
-        ]
-        try:
-            first = [process.stdout.readline() for process in running if process.stdout]
+        with ExitStack() as stack:
+            names = [f"{round_ % others}.{n}" for n in range(processes)]
+            started = (
+                begin(place, name, str(threads), cwd=Path.cwd(), program=program) for name in names
+            )
+            running = [stack.enter_context(process) for process in started]
+            for process in running:
+                _wait_for_a_line(process)
             time.sleep(draws.uniform(0, longest))
-        finally:
             for process in running:
                 process.kill()
-        for process, line in zip(running, first, strict=True):
-            # The same reader to the end: `communicate` would pass over what it has read ahead.
-            assert process.stdout is not None
-            assert process.stderr is not None
-            with process:
-                rest, errors = process.stdout.read(), process.stderr.read()
-            assert errors == ""
-            for text in (line + rest).splitlines():
+            ended = [process.wait() for process in running]
+        for done in ended:
+            assert done.stderr == ""
+            for text in done.stdout.splitlines():
                 key, seq = text.split()
                 assert acknowledged.setdefault(key, int(seq)) == int(seq)
         check(place, acknowledged)
     return len(acknowledged)
 
 
-def _start(program: Path, place: str, name: str, threads: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, program, place, name, str(threads)],
-        env={**os.environ, "PYTHONPATH": f"{SOURCES}:{ROOT}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _wait_for_a_line(process: Forked) -> None:
+    until = time.monotonic() + PATIENCE
+    while "\n" not in process.said() and not process.ended() and time.monotonic() < until:
+        time.sleep(0.002)

@@ -8,8 +8,6 @@ import pty
 import re
 import select
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.cli.small import environment
+from tests.forked import Forked, Program, command_line, seated
 
 PATIENCE = 40
 CONTROL_C, CONTROL_D, BACKSPACE = "\x03", "\x04", "\x7f"
@@ -27,7 +26,7 @@ READY = "\x1b[K> "
 class Screen:
     """The end that somebody sits at."""
 
-    def __init__(self, running: subprocess.Popen[bytes], descriptor: int) -> None:
+    def __init__(self, running: Forked, descriptor: int) -> None:
         self.running, self._descriptor = running, descriptor
         self.shown = ""
         """Everything so far."""
@@ -59,7 +58,7 @@ class Screen:
                 self.press("\r")
                 pressed = True
             assert time.monotonic() < deadline, self.shown
-        assert self.running.wait(PATIENCE) == 0, self.shown
+        assert self.running.wait(PATIENCE).returncode == 0, self.shown
         assert "Traceback" not in self.shown
         return self.shown[self._seen :]
 
@@ -84,40 +83,27 @@ def rating(workspace: Path, *flags: str, lines: int = 40, columns: int = 80) -> 
 
 @contextmanager
 def command(
-    workspace: Path, *words: str, lines: int = 40, columns: int = 80, program: str = ""
+    workspace: Path,
+    *words: str,
+    lines: int = 40,
+    columns: int = 80,
+    program: Program = command_line,
 ) -> Iterator[Screen]:
-    """`accord` with these words, or a `program` of Python, in a terminal of its own."""
+    """`accord` with these words, or another `program`, in a terminal of its own."""
     descriptor, terminal = pty.openpty()
     around = environment() | {"TERM": "xterm"}
     for name in ("COLUMNS", "LINES"):  # of whoever runs the tests: they would win over the terminal
         around.pop(name, None)
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-    running = subprocess.Popen(
-        [sys.executable, "-c", BEGIN + (program or ACCORD), *words],
-        cwd=workspace,
-        env=around,
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-        start_new_session=True,
-    )
-    os.close(terminal)
     try:
-        yield Screen(running, descriptor)
+        running = seated(*words, cwd=workspace, terminal=terminal, around=around, program=program)
     finally:
-        running.kill()
-        running.wait()
+        os.close(terminal)
+    try:
+        with running:
+            yield Screen(running, descriptor)
+    finally:
         os.close(descriptor)
-
-
-BEGIN = """
-import fcntl, sys, termios
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # Ctrl-C goes to whoever has the terminal
-"""
-ACCORD = """
-from accord.cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
 
 
 def plain(shown: str) -> str:

@@ -72,7 +72,7 @@ def piped(
 @contextmanager
 def seated(folder: Path, *words: str, columns: int = 80) -> Iterator[Screen]:
     """A chat in a terminal, waiting for a message."""
-    with command(folder, *words, columns=columns, program=PROGRAM) as screen:
+    with command(folder, *words, columns=columns, program=chat) as screen:
         screen.until(READY)
         yield screen
 

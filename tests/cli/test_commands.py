@@ -20,7 +20,8 @@ from accord.cli.importing import Import
 from accord.cli.main import main
 from accord.core.errors import InterruptedRun, InvariantError
 from accord.pipeline.config import STAGES
-from tests.cli.small import SMALL, accord, environment
+from tests.cli.small import SMALL, environment
+from tests.forked import accord
 
 HEAVY = ("torch", "transformers", "pyarrow", "matplotlib", "tyro", "rich", "numpy")
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,8 +23,8 @@ from accord.store.judgements import current
 from accord.store.log import parts_of, size
 from accord.store.registry import add_prompt, add_response, response_text, set_rater_state
 from accord.store.tables import prompts, responses
-from tests.cli.small import environment
 from tests.collect.judging import campaign, say, task
+from tests.forked import accord
 
 Said = pytest.CaptureFixture[str]
 WHY = ("--why", "asked us to")
@@ -220,16 +218,7 @@ def test_nothing_is_erased_where_nobody_can_be_asked(
 def test_a_terminal_asks_first(workspace: Workspace, *, typed: str, gone: bool) -> None:
     ours, theirs = pty.openpty()
     os.write(ours, typed.encode())
-    done = subprocess.run(
-        [sys.executable, "-m", "accord.cli", "erase", "rater", "Ada Lovelace", *WHY],
-        cwd=workspace.root,
-        env=environment(),
-        stdin=theirs,
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=PATIENCE,
-    )
+    done = accord("erase", "rater", "Ada Lovelace", *WHY, cwd=workspace.root, typed=theirs)
     os.close(ours)
     os.close(theirs)
     assert done.returncode == 0, done.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import stat
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,10 @@ from accord.store.log import parts_of
 from accord.store.registry import response_text
 from accord.store.tables import assignments, responses, tasks
 from accord.store.verifying import verify_database
-from tests.cli.small import environment
-from tests.cli.terminal import CONTROL_C, PATIENCE, plain, rating
+from tests.cli.terminal import CONTROL_C, plain, rating
 from tests.cli.workplace import entered, rate, set_state
 from tests.collect.texting import asked
+from tests.forked import accord
 
 
 @pytest.fixture
@@ -334,27 +332,17 @@ def test_drafts_go_with_whom_is_erased(workspace: Path) -> None:
         rate(workspace, "t\nmy own words\n", "--name", name)
     assert len(drafts(workspace)) == 2
     said = ("--why", "asked us to", "--yes")
-    done = accord(workspace, "erase", "rater", "Ada", *said)
+    done = accord("erase", "rater", "Ada", *said, cwd=workspace)
+    assert done.returncode == 0, done.stderr
     assert "1 drafts in this workspace" in done.stdout
     (left,) = drafts(workspace)
     task = left.stem.partition("-")[2]
     with open_database(workspace / "accord.db") as database, database.read() as connection:
         prompt = connection.execute(sa.select(tasks.c.prompt).where(tasks.c.id == task))
         name = prompt.scalar_one()
-    accord(workspace, "erase", "prompt", name, *said)
+    done = accord("erase", "prompt", name, *said, cwd=workspace)
+    assert done.returncode == 0, done.stderr
     assert drafts(workspace) == []
-
-
-def accord(workspace: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "accord.cli", *words],
-        cwd=workspace,
-        env=environment(),
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=PATIENCE,
-    )
 
 
 def test_what_is_typed_at_once_is_text(workspace: Path) -> None:

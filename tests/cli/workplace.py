@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,8 @@ from accord.collect.campaign import CampaignState, all_campaigns, set_campaign_s
 from accord.store.database import open_database
 from accord.store.judgements import current
 from accord.store.registry import response_text
-from tests.cli.small import environment
-from tests.cli.terminal import PATIENCE
 from tests.collect.asking import made
+from tests.forked import accord
 
 
 def entered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -45,16 +43,7 @@ def set_state(workspace: Path, state: CampaignState) -> None:
 
 def rate(workspace: Path, typed: str, *flags: str) -> subprocess.CompletedProcess[str]:
     """`accord rate` with lines from a pipe."""
-    return subprocess.run(
-        [sys.executable, "-m", "accord.cli", "rate", *flags],
-        cwd=workspace,
-        env=environment(),
-        input=typed,
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=PATIENCE,
-    )
+    return accord("rate", *flags, cwd=workspace, typed=typed)
 
 
 def rows(workspace: Path) -> Sequence[sa.Row[Any]]:

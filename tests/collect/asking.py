@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import Connection
+
 from accord.collect.assigning import Lease
 from accord.collect.campaign import Campaign, CampaignSettings, join, open_campaign
 from accord.collect.sheet import Opinion
@@ -30,8 +32,8 @@ def made(database: Database, *, tasks: int = 4, k: int = 2, **settings: Any) -> 
             connection,
             CampaignSettings(guideline=GUIDELINE, responses=k, **plain | settings),
         )
-    for number in range(tasks):
-        ask(database, campaign, f"question {number}")
+        for number in range(tasks):
+            _put(connection, campaign, f"question {number}")
     return campaign
 
 
@@ -46,20 +48,21 @@ def ask(
 ) -> str:
     """One task; the answers say which they are: the gold of answer 0 comes first."""
     with database.write() as connection:
-        prompt = add_prompt(connection, Prompt(conversation=Conversation.of(words), source="test"))
-        ids = [
-            add_response(
-                connection,
-                prompt,
-                Response(
-                    prompt_id=prompt, text=f"{words}, answer {n}", stop=StopReason.STOP, policy="p"
-                ),
-            )
-            for n in range(campaign.settings.responses)
-        ]
-        return add_task(
-            connection, campaign, prompt=prompt, responses=ids, purpose=purpose, gold=gold, **more
+        return _put(connection, campaign, words, purpose=purpose, gold=gold, **more)
+
+
+def _put(connection: Connection, campaign: Campaign, words: str, **how: Any) -> str:
+    prompt = add_prompt(connection, Prompt(conversation=Conversation.of(words), source="test"))
+    texts = [f"{words}, answer {n}" for n in range(campaign.settings.responses)]
+    ids = [
+        add_response(
+            connection,
+            prompt,
+            Response(prompt_id=prompt, text=text, stop=StopReason.STOP, policy="p"),
         )
+        for text in texts
+    ]
+    return add_task(connection, campaign, prompt=prompt, responses=ids, **how)
 
 
 def somebody(database: Database, campaign: Campaign, name: str, *, role: str = "rater") -> str:

@@ -1,12 +1,11 @@
 """Raters who work until they are killed; say on their output which answers were acknowledged.
 
-Run as a program: PLACE NAME THREADS. Each thread is a rater; every answer is sent twice.
+A program of `tests.killing`: PLACE NAME THREADS. Each thread is a rater; all is sent twice.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from random import Random
 
@@ -44,9 +43,9 @@ def end(failed: threading.ExceptHookArgs) -> None:
     os._exit(1)
 
 
-def main() -> None:
+def main(words: list[str]) -> int:
     """Start the threads and wait for the end."""
-    place, name, threads = sys.argv[1:]
+    place, name, threads = words
     database = open_database(place)
     with database.read() as connection:
         campaign = campaign_called(connection, CAMPAIGN)
@@ -57,7 +56,4 @@ def main() -> None:
         )
         thread.start()
     threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -13,10 +13,10 @@ from accord.store.judgements import current
 from accord.store.tables import assignments, tasks
 from accord.store.verifying import verify_database
 from tests.collect.asking import made
+from tests.collect.clients import main
 from tests.killing import kill_in_a_loop
 
 OVERLAP = 3
-PROGRAM = Path(__file__).with_name("clients.py")
 
 
 def killed(place: str, *, rounds: int, processes: int, threads: int, seed: int) -> int:
@@ -25,7 +25,7 @@ def killed(place: str, *, rounds: int, processes: int, threads: int, seed: int) 
         # Short leases: those of killed raters run out and their tasks go to others.
         made(database, tasks=rounds * 150, overlap=OVERLAP, lease_seconds=2, repeat_share=0.1)
     return kill_in_a_loop(
-        PROGRAM,
+        main,
         place,
         check,
         rounds=rounds,

@@ -19,9 +19,8 @@ from accord.store.registry import ABOUT
 from accord.store.tables import assignments, responses, tasks
 from accord.store.verifying import verify_database
 from tests.collect.texting import asked, frozen_texts
+from tests.collect.writers import main
 from tests.killing import kill_in_a_loop
-
-PROGRAM = Path(__file__).with_name("writers.py")
 
 
 def killed(
@@ -32,7 +31,7 @@ def killed(
         # Short leases: those of killed people run out and their tasks go to others.
         asked(database, write=rounds * 60, edit=rounds * 60, lease_seconds=2)
     done = kill_in_a_loop(
-        PROGRAM,
+        main,
         place,
         check,
         rounds=rounds,

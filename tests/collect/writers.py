@@ -1,12 +1,11 @@
 """People who write and review until they are killed; say on their output what was acknowledged.
 
-Run as a program: PLACE NAME THREADS. Each thread is a person; everything is sent twice.
+A program of `tests.killing`: PLACE NAME THREADS. Each thread is a person; all is sent twice.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from random import Random
@@ -57,9 +56,9 @@ def work(database: Database, campaign: Campaign, name: str) -> None:
             os.write(1, f"{lease.assignment} {seq}\n".encode())
 
 
-def main() -> None:
+def main(words: list[str]) -> int:
     """Start the threads and wait for the end."""
-    place, name, threads = sys.argv[1:]
+    place, name, threads = words
     database = open_database(place)
     with database.read() as connection:
         campaign = campaign_called(connection, CAMPAIGN)
@@ -72,7 +71,4 @@ def main() -> None:
         thread.start()
     for thread in running:
         thread.join()
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.pipeline.artifact import METRICS, Manifest, read_manifest
-from tests import forked
-from tests.cli.small import accord
+from tests.forked import accord, begin
 
 STEPS = {"pretrain": 5, "sft": 6, "compare": 3, "reward": 6, "ppo": 5, "dpo": 6, "eval": 3}
 """Rows of each stage under `SETTINGS`, in the order in which they run."""
@@ -49,7 +48,7 @@ def make(folder: Path, settings: str = SETTINGS) -> Path:
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """`accord WORDS` in a workspace, which must succeed."""
-    done = forked.accord(*words, "--quiet", cwd=folder)
+    done = accord(*words, "--quiet", cwd=folder)
     assert done.returncode == 0, f"accord {' '.join(words)}: {done.stderr}"
     return done
 
@@ -71,7 +70,7 @@ def killed(
 
     Gives back the name of the run that was under way. Nothing of it may be among the artifacts.
     """
-    with forked.begin(*words, "--quiet", cwd=folder) as process:
+    with begin(*words, "--quiet", cwd=folder) as process:
         until = time.monotonic() + PATIENCE
         while lines(folder, stage) < rows and not process.ended() and time.monotonic() < until:
             time.sleep(0.002)

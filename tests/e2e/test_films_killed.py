@@ -1,16 +1,10 @@
-"""A film quickstart that is killed in its stages and rounds, and what `accord resume` makes of it.
-
-Also a program: python -m tests.e2e.test_films_killed PLACE WORDS... is `accord WORDS` on reviews
-that are made up.
-"""
+"""A film quickstart killed in its stages and rounds, and what `accord resume` makes of it."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +17,7 @@ from accord.pipeline.artifact import read_manifest
 from accord.pipeline.workspace import Workspace
 from accord.recipes.films import MORE, ROUND
 from accord.store.datasets import Dataset
-from tests.cli.small import ROOT, environment
+from tests import forked
 from tests.e2e.small import PATIENCE, lines
 
 pytest.importorskip("torch")
@@ -34,48 +28,30 @@ from tests.e2e.test_films import SETTINGS, films
 pytestmark = pytest.mark.slow
 
 
-def command(place: Path, *words: str) -> list[str]:
-    return [sys.executable, "-m", "tests.e2e.test_films_killed", str(place), *words]
-
-
-def surroundings() -> dict[str, str]:
-    found = environment()
-    return {**found, "PYTHONPATH": f"{found['PYTHONPATH']}{os.pathsep}{ROOT}"}
+def made_up(words: list[str]) -> int:
+    """`accord WORDS` on reviews that are made up, kept where it runs."""
+    quickstart.FILMS = films(Path.cwd())
+    return main(words)
 
 
 def accord(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command(place, *words),
-        cwd=place,
-        env=surroundings(),
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=PATIENCE,
-    )
+    done = forked.accord(*words, cwd=place, program=made_up)
     assert done.returncode == 0, done.stderr
     return done
 
 
 def ended(place: Path, *words: str, when: Callable[[], bool], by: int) -> str:
     """`accord WORDS`, ended by a signal as soon as something is there; what it said."""
-    with subprocess.Popen(
-        command(place, *words),
-        cwd=place,
-        env=surroundings(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with forked.begin(*words, cwd=place, program=made_up) as process:
         until = time.monotonic() + PATIENCE
-        while not when() and process.poll() is None and time.monotonic() < until:
+        while not when() and not process.ended() and time.monotonic() < until:
             time.sleep(0.002)
-        if process.returncode is None:
-            os.kill(process.pid, by)
-        _, told = process.communicate()
+        if not process.ended():
+            process.send(by)
+        done = process.wait()
     if by == signal.SIGKILL:
-        assert process.returncode == -by, f"it was over too soon: {told}"
-    return told
+        assert done.returncode == -by, f"it was over too soon: {done.stderr}"
+    return done.stderr
 
 
 def frozen(folder: Path, name: str) -> Dataset:
@@ -130,8 +106,3 @@ def test_what_a_stopped_quickstart_tells_to_type_goes_on(tmp_path: Path) -> None
         by=signal.SIGINT,
     )
     assert "`accord resume --workspace 'my ws'` goes on" in told
-
-
-if __name__ == "__main__":
-    quickstart.FILMS = films(Path(sys.argv[1]))
-    sys.exit(main(sys.argv[2:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from accord.collect.importing import import_file, read_rows
 from accord.core.types import Comparison
 from tests.collect.samples import archive, texts
 from tests.collect.samples import said as ratings
+from tests.forked import accord
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,17 +48,17 @@ def figures(lines: list[str], pattern: str) -> list[float]:
     return [float(found.group(1)) for line in lines if (found := re.match(pattern, line))]
 
 
+def run_alone(words: list[str]) -> int:
+    """The program that the word names, without any words of its own."""
+    sys.argv[:] = words
+    runpy.run_path(words[0], run_name="__main__")
+    return 0
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
 def test_without_its_words_an_example_says_which(path: Path, tmp_path: Path) -> None:
     """One usage line and exit 2, as a wrong command line of `accord` has."""
-    done = subprocess.run(
-        [sys.executable, str(path)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    done = accord(path, cwd=tmp_path, program=run_alone)
     assert done.returncode == 2
     assert done.stderr.startswith(f"usage: {path.name} ")
     assert "Traceback" not in done.stderr

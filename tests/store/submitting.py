@@ -1,6 +1,6 @@
 """Submits judgements until it is killed; says on its output which were acknowledged.
 
-Run as a program: PLACE PROCESS THREADS. Every submission is sent twice, under the same key.
+A program of `tests.killing`: PLACE PROCESS THREADS. All is sent twice, under the same key.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def end(failed: threading.ExceptHookArgs) -> None:
     os._exit(1)
 
 
-def main() -> None:
+def main(words: list[str]) -> int:
     """Start the threads and wait for the end."""
-    place, name, threads = sys.argv[1:]
+    place, name, threads = words
     database = open_database(place)
     try:
         rater = rater_of(database)
@@ -66,7 +66,4 @@ def main() -> None:
         )
         thread.start()
     threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -13,8 +13,7 @@ from accord.store.judgements import current
 from accord.store.log import event_at, size
 from accord.store.verifying import verify_database
 from tests.killing import kill_in_a_loop
-
-PROGRAM = Path(__file__).with_name("submitting.py")
+from tests.store.submitting import main
 
 
 def check(place: str, acknowledged: dict[str, int]) -> None:
@@ -40,7 +39,7 @@ def check(place: str, acknowledged: dict[str, int]) -> None:
 def killed(place: str, *, rounds: int, processes: int, threads: int, seed: int) -> int:
     """Submissions acknowledged, by somebody new in each round."""
     return kill_in_a_loop(
-        PROGRAM,
+        main,
         place,
         check,
         rounds=rounds,

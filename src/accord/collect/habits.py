@@ -19,13 +19,14 @@ from itertools import permutations
 from statistics import median
 
 import numpy as np
-from scipy import stats
+from scipy.special import bdtr
 
 from accord.collect.gold import is_right
 from accord.collect.sheet import RaterKind
 from accord.collect.tasks import Purpose
 from accord.collect.votes import WORK, Vote, Votes
 from accord.stats import intervals, rater_bias
+from accord.stats.exact import Side, fisher
 from accord.stats.guessing import Guessing, Pool, Told, Trials, excuse_of, guessing
 from accord.stats.intervals import Interval
 from accord.stats.rater_bias import Finding
@@ -238,7 +239,7 @@ def _gold(votes: Votes, pool: Pool, level: float) -> Findings:
             if row.rater == name and row.right is not None
         ]
         if hits:
-            p = float(stats.binom.cdf(sum(hits), len(hits), pool.gold))
+            p = float(bdtr(sum(hits), len(hits), pool.gold))
             interval = intervals.proportion(sum(hits), len(hits), level=level)
             found[name] = Finding(rater=name, interval=interval, p=p, q=math.nan, n=len(hits))
     return found
@@ -268,9 +269,9 @@ def _skipping(votes: Votes, level: float) -> Findings:
     found: Findings = {}
     for name, n in total.items():
         others = [shy.total() - shy[name], total.total() - n - (shy.total() - shy[name])]
-        p = stats.fisher_exact([[shy[name], n - shy[name]], others], alternative="greater").pvalue
+        p = fisher([[shy[name], n - shy[name]], others], Side.GREATER)
         interval = intervals.proportion(shy[name], n, level=level)
-        p = float(p) if sum(others) else math.nan
+        p = p if sum(others) else math.nan
         found[name] = Finding(rater=name, interval=interval, p=p, q=math.nan, n=n)
     return found
 

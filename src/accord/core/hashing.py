@@ -13,6 +13,8 @@ from pathlib import Path
 CHUNK = 1 << 20
 _HEX_DIGITS = 13
 """52 bits of a hash: as many as a float64 holds exactly."""
+_AS_IT_IS = frozenset((str, int, bool, type(None)))
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def plain(value: object) -> object:
@@ -21,6 +23,13 @@ def plain(value: object) -> object:
     Raises TypeError on a value with no canonical form and ValueError on NaN or infinity, which JSON
     cannot hold.
     """
+    kind = type(value)
+    if kind in _AS_IT_IS:  # nearly all values there are; an enum, say, has a type of its own
+        return value
+    return _plain_mapping(value) if kind is dict else _converted(value)  # type: ignore[arg-type]
+
+
+def _converted(value: object) -> object:
     if isinstance(value, Enum):
         return plain(value.value)
     if value is None or isinstance(value, bool | int | str):
@@ -43,7 +52,9 @@ def plain(value: object) -> object:
 
 
 def _plain_mapping(value: Mapping[object, object]) -> dict[str, object]:
-    named = {str(key): plain(item) for key, item in value.items()}
+    named = {
+        str(key): item if type(item) in _AS_IT_IS else plain(item) for key, item in value.items()
+    }
     if len(named) < len(value):
         raise TypeError("two keys are the same as text: the mapping has no canonical form")
     return named
@@ -51,7 +62,7 @@ def _plain_mapping(value: Mapping[object, object]) -> dict[str, object]:
 
 def canonical_json(value: object) -> str:
     """`value` as JSON with sorted keys, no spaces, ASCII only."""
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(plain(value))
 
 
 def digest(value: object) -> str:

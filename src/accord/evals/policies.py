@@ -14,14 +14,14 @@ from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 from accord.core.errors import DataError
 from accord.stats import best_of as sampled
 from accord.stats import intervals
 from accord.stats.standardised import at_like_trait, share_met
 
-DETECTABLE = float(stats.norm.ppf(0.975) + stats.norm.ppf(0.8))
+DETECTABLE = float(ndtri(0.975) + ndtri(0.8))
 """Standard errors of the least change that is found with a power of .8 at 5%, two-sided: 2.80."""
 AT_LENGTH = "gold_at_length"
 """Name of the change of the truth that is left between answers of like length."""

@@ -16,7 +16,7 @@ from collections.abc import Collection, Hashable, Iterator
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtr, ndtri, stdtrit
 
 from accord.core.errors import DataError
 from accord.stats.agreement import OF_TWO, PARTS, Coefficient, Parts, check, ratio, sample_of
@@ -235,7 +235,7 @@ def _bias(resampled: Floats, estimate: float) -> float:
     """z0: normal quantile of the share of resamples below the estimate, equal ones by half."""
     below = (resampled < estimate - 1e-12).mean() + (resampled <= estimate + 1e-12).mean()
     least = 0.5 / len(resampled)
-    return float(stats.norm.ppf(np.clip(below / 2, least, 1 - least)))
+    return float(ndtri(np.clip(below / 2, least, 1 - least)))
 
 
 def _tails(bias: float, jackknives: list[Floats], level: float) -> tuple[float, float]:
@@ -251,7 +251,7 @@ def _tails(bias: float, jackknives: list[Floats], level: float) -> tuple[float, 
     if spread == 0:
         return (1 - level) / 2, (1 + level) / 2
     skew, freedom = cubes / (6 * spread**1.5), spread**2 / spread_by_freedom
-    reach = math.sqrt((freedom + 1) / freedom) * float(stats.t.ppf((1 + level) / 2, freedom))
+    reach = math.sqrt((freedom + 1) / freedom) * float(stdtrit(freedom, (1 + level) / 2))
     return _shifted(bias, skew, -reach), _shifted(bias, skew, reach)
 
 
@@ -260,4 +260,4 @@ def _shifted(bias: float, skew: float, reach: float) -> float:
     scale = 1 - skew * (bias + reach)
     if scale <= 0:
         return 0.0 if reach < 0 else 1.0
-    return float(stats.norm.cdf(bias + (bias + reach) / scale))
+    return float(ndtr(bias + (bias + reach) / scale))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri, stdtrit
 
 from accord.core.errors import DataError
 
@@ -112,7 +112,7 @@ def mean(
     sums, counts = _sums(given, clusters, weights)
     draws = len(sums)
     estimate, variance = _mean_and_variance(sums, counts)
-    reach = stats.t.ppf((1 + level) / 2, draws - 1) * math.sqrt(variance)
+    reach = stdtrit(draws - 1, (1 + level) / 2) * math.sqrt(variance)
     return Interval(
         estimate=float(estimate),
         low=float(estimate - reach),
@@ -163,8 +163,8 @@ def bootstrap_mean(
 
 def expanded_tails(draws: int, level: float) -> tuple[float, float]:
     """The expanded percentiles of a bootstrap of so many draws."""
-    reach = math.sqrt(draws / (draws - 1)) * stats.t.ppf((1 + level) / 2, draws - 1)
-    tail = float(stats.norm.cdf(-reach))
+    reach = math.sqrt(draws / (draws - 1)) * stdtrit(draws - 1, (1 + level) / 2)
+    tail = float(ndtr(-reach))
     return tail, 1 - tail
 
 
@@ -220,7 +220,7 @@ def mean_of_pairs(values: ArrayLike, pairs: Pairs, *, level: float = 0.95) -> In
     alone = float(np.square(apart).sum())
     together = max(float(np.square(sums).sum()) - alone, alone)
     spread = math.sqrt(together * draws / (draws - 1)) / len(given)
-    reach = float(stats.t.ppf((1 + level) / 2, draws - 1)) * spread
+    reach = float(stdtrit(draws - 1, (1 + level) / 2)) * spread
     centre = float(given.mean())
     return Interval(
         estimate=centre, low=centre - reach, high=centre + reach, level=level, clusters=draws
@@ -300,7 +300,7 @@ def proportion(successes: float, total: int, *, level: float = 0.95) -> Interval
 
 def _wilson(share: float, total: float, level: float) -> tuple[float, float]:
     """Ends of Wilson's interval for a share of `total` draws, which need not be whole."""
-    z = float(stats.norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     scale = 1 + z * z / total
     centre = (share + z * z / (2 * total)) / scale
     reach = z / scale * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
@@ -342,7 +342,7 @@ def share(
     estimate, variance = _mean_and_variance(sums, counts)
     total = float(draws) if weight is None else _effective(counts)
     if 0 < estimate < 1 and variance > 0:
-        z, t = stats.norm.ppf((1 + level) / 2), stats.t.ppf((1 + level) / 2, draws - 1)
+        z, t = ndtri((1 + level) / 2), stdtrit(draws - 1, (1 + level) / 2)
         total = min(estimate * (1 - estimate) / variance * float(z / t) ** 2, _effective(weights))
     low, high = _wilson(estimate, total, level)
     return Interval(estimate=estimate, low=low, high=high, level=level, clusters=draws)

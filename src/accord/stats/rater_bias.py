@@ -23,10 +23,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from accord.core.errors import DataError
 from accord.stats import intervals
+from accord.stats.exact import Side, binomial, clopper_pearson, fisher
 from accord.stats.intervals import Interval
 from accord.stats.ratings import Floats, Ratings
 
@@ -93,10 +93,8 @@ def position_bias(
         if n == 0:
             findings.append(_silent(rater, level))
             continue
-        test = stats.binomtest(wins, n)
-        limits = test.proportion_ci(confidence_level=level)
-        interval = _interval(wins / n, limits.low, limits.high, level, n)
-        findings.append(_finding(rater, interval, test.pvalue, n))
+        interval = _interval(wins / n, *clopper_pearson(wins, n, level=level), level, n)
+        findings.append(_finding(rater, interval, binomial(wins, n), n))
     return together(findings)
 
 
@@ -117,7 +115,7 @@ def self_consistency(
     for rater, mine in _each(raters):
         n, kept = int(mine.sum()), int(same[mine].sum())
         others = [int(same[~mine].sum()), int((~same[~mine]).sum())]
-        p = stats.fisher_exact([[kept, n - kept], others], alternative="less").pvalue
+        p = fisher([[kept, n - kept], others], Side.LESS)
         interval = intervals.proportion(kept, n, level=level)
         findings.append(_finding(rater, interval, p if sum(others) else math.nan, n))
     return together(findings)
@@ -152,7 +150,7 @@ def drift(
         down = math.hypot(late.estimate - late.low, early.high - early.estimate)
         up = math.hypot(late.high - late.estimate, early.estimate - early.low)
         interval = _interval(change, change - down, change + up, level, len(clear))
-        findings.append(_finding(rater, interval, stats.fisher_exact(table).pvalue, len(clear)))
+        findings.append(_finding(rater, interval, fisher(table), len(clear)))
     return together(findings)
 
 
@@ -294,7 +292,7 @@ def _led(codes: NDArray[np.intp], when: Floats, column: int, level: float) -> Fi
     chances = np.array(shares)
     _, by_votes = _tails(np.stack([1 - chances, chances], axis=1), sum(behind))
     table = [[sum(group), len(group) - sum(group)] for group in (behind, after)]
-    by_turn = stats.fisher_exact(table, alternative="greater").pvalue
+    by_turn = fisher(table, Side.GREATER)
     interval = intervals.proportion(sum(behind), len(behind), level=level)
     p = min(1.0, 2 * min(by_votes, float(by_turn)))
     return _finding(None, interval, p, len(behind))
@@ -319,7 +317,7 @@ def _shared_errors(codes: NDArray[np.intp], counts: Floats, level: float) -> Fin
         [shared, n - shared],
         [int(strays[elsewhere].sum()), int((~strays[elsewhere]).sum())],
     ]
-    more_than_usual = stats.fisher_exact(table, alternative="greater").pvalue
+    more_than_usual = fisher(table, Side.GREATER)
     interval = intervals.proportion(shared, n, level=level)
     return _finding(None, interval, max(more_than_the_rest, more_than_usual), n)
 

@@ -19,10 +19,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
 
 import numpy as np
-from scipy import stats
-from scipy.special import logit, logsumexp, xlogy
+from scipy.special import logit, stdtrit, xlogy
 
 from accord.core.errors import DataError
 from accord.stats.intervals import Clusters, Interval
@@ -168,7 +168,7 @@ def reliability_intervals(
 
 
 def _quantile(level: float, draws: int) -> float:
-    return float(stats.t.ppf((1 + level) / 2, draws - 1)) if draws > 1 else math.nan
+    return float(stdtrit(draws - 1, (1 + level) / 2)) if draws > 1 else math.nan
 
 
 def _said(ratings: Ratings) -> Floats:
@@ -205,13 +205,13 @@ def _fit(
     history: list[Floats] = []
     for _ in range(rounds):
         weighted = drawn_RI[:, :, None] * posterior_RIQ
-        prevalence = _shares(weighted.sum(axis=1), smoothing)
+        prevalence = _shares((drawn_RI[:, None, :] @ posterior_RIQ)[:, 0], smoothing)
         seen = (weighted.transpose(0, 2, 1) @ flat).reshape(-1, width, raters, width)
         confusion = _errors(seen.transpose(0, 2, 1, 3), form, smoothing)
         logs = np.log(np.maximum(confusion, TINY))
         joint = flat @ logs.transpose(0, 1, 3, 2).reshape(-1, raters * width, width)
         joint += np.log(np.maximum(prevalence, TINY))[:, None, :]
-        total = logsumexp(joint, axis=2)
+        total = reduce(np.logaddexp, np.moveaxis(joint, 2, 0))
         posterior_RIQ = np.exp(joint - total[:, :, None])
         prior = xlogy(smoothing / width, confusion).sum(axis=(1, 2, 3))
         if form is Form.ONE_COIN:
