@@ -14,8 +14,8 @@ model, and samples the other half itself, unless it has spent 10 nats. One arm i
 many epochs; `coin` arms learn from raters who toss a coin, and should gain nothing.
 
 Settings were chosen on seed 100, which is not among those that are shown; those of `--then`, which
-runs DPO and its relatives in place of the others, were not chosen but are DPO's. Stopped and
-started again, it goes on where it was.
+runs the relatives of DPO and of the online methods in place of the others, were not chosen: they
+are DPO's, PPO's and GRPO's. Stopped and started again, it goes on where it was.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from bench.grammar import (
     ANSWERS,
     BATCH,
     DIRECT,
+    FOUR,
     GROUPS,
     ONE_EACH,
     PPO,
@@ -135,6 +136,48 @@ RELATIVES = {
     "APO-down": 'loss = "apo_down"',
 }
 """What makes another of DPO, by name."""
+K2 = 'coefficient = 0.1, budget = 10.0, estimator = "k2", place = "loss"'
+FURTHER = (
+    (
+        "DAPO",
+        "grpo",
+        f'grpo = {{ denominator = "token", clip_high = 0.28, {PRICE}, {GROUPS}, {FOUR} }}\n',
+    ),
+    (
+        "GSPO",
+        "grpo",
+        (
+            'grpo = { ratio = "sequence", clip = 0.01, clip_high = 0.013, '
+            f"{PRICE}, {GROUPS}, {FOUR} }}\n"
+        ),
+    ),
+    (
+        "CISPO",
+        "grpo",
+        f'grpo = {{ ratio = "detached", denominator = "token", {PRICE}, {GROUPS}, {FOUR} }}\n',
+    ),
+    (
+        "REINFORCE++ with a baseline",
+        "reinforce",
+        f"reinforce = {{ baseline = true, kl = {{ {K2} }}, {GROUPS}, {ONCE} }}\n",
+    ),
+    (
+        "online DPO",
+        "online_dpo",
+        f"online_dpo = {{ beta = 0.3, kl_budget = 10.0, {GROUPS}, {RATE} }}\n",
+    ),
+    (
+        "online DPO, soft labels",
+        "online_dpo",
+        (
+            'online_dpo = { beta = 0.3, labels = "soft", pairs = "all", kl_budget = 10.0, '
+            f"{GROUPS}, {RATE} }}\n"
+        ),
+    ),
+)
+"""Name, stage and settings of methods that sample on their own. The first three take PPO's four
+steps a batch: in one step they are GRPO but for the mean over tokens. No resampling of flat groups,
+which would exceed the budget of answers."""
 THEN = tuple(
     Run(
         arms={"dpo": name},
@@ -143,7 +186,7 @@ THEN = tuple(
         reward=False,
     )
     for name, own in RELATIVES.items()
-)
+) + tuple(Run(arms={stage: name}, settings=settings) for name, stage, settings in FURTHER)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

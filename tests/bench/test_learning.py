@@ -14,7 +14,7 @@ from accord.algorithms.settings import PairLoss
 from accord.pipeline.config import PipelineConfig
 from accord.pipeline.settings import Source, override
 from accord.recipes import RECIPES
-from bench.grammar import Run
+from bench.grammar import BATCH, STEPS, Run
 from bench.learning import RUNS, THEN
 
 
@@ -33,9 +33,15 @@ def test_arms_have_names_of_their_own_and_settings_that_there_are() -> None:
 
 
 def test_every_relative_of_dpo_is_an_arm_at_one_budget() -> None:
-    found = [config_of(run).dpo for run in THEN]
+    found = [config_of(run).dpo for run in THEN if "dpo" in run.arms]
     assert {config.loss for config in found} == set(PairLoss)
-    assert len({str(config) for config in found}) == len(THEN)
+    assert len({str(config) for config in found}) == len(found)
     assert {(config.beta, config.batch_prompts, config.epochs) for config in found} == {(0.3, 4, 1)}
     usual = [config_of(run).dpo for run in RUNS if run.arms.get("dpo") == "DPO"]
     assert found[:1] == usual
+
+
+def test_further_methods_that_sample_ask_for_as_many_answers_as_the_others() -> None:
+    found = [getattr(config_of(run), stage) for run in THEN for stage in run.arms if stage != "dpo"]
+    assert len({str(config) for config in found}) == len(found) == 6
+    assert {c.steps * c.batch_prompts * c.samples for c in found} == {STEPS * BATCH}
