@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from accord.algorithms.settings import (
     AdapterSettings,
@@ -10,14 +11,19 @@ from accord.algorithms.settings import (
     CriticStart,
     DistilledConfig,
     DPOConfig,
+    GRPOConfig,
     IPOConfig,
     JudgeConfig,
     KLSettings,
     KTOConfig,
+    OnlineDPOConfig,
     OptimizerSettings,
     ORPOConfig,
     PPOConfig,
+    ReinforceConfig,
+    RejectionConfig,
     RewardConfig,
+    RLOOConfig,
     Schedule,
     SFTConfig,
     SimPOConfig,
@@ -62,7 +68,7 @@ def films() -> PipelineConfig:
     """SFT, judge, reward model, PPO and evaluation of SmolLM2-135M in ten minutes on two cores."""
     adapter = AdapterSettings(rank=8, alpha=16)
     direct = OptimizerSettings(learning_rate=1e-3, schedule=Schedule.COSINE)
-    return PipelineConfig(
+    config = PipelineConfig(
         model="smollm2",
         stages=("sft", "judge", "reward", "ppo", "eval"),
         gold="judge",
@@ -109,12 +115,42 @@ def films() -> PipelineConfig:
             ),
         ),
         dpo=DPOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
-        ipo=IPOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
-        kto=KTOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
-        orpo=ORPOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
-        simpo=SimPOConfig(max_tokens=128, adapter=adapter, optimizer=direct),
-        distilled=DistilledConfig(max_tokens=128, adapter=adapter, optimizer=direct),
         eval=EvalConfig(
             prompts=300, samples=4, arm_samples=1, max_tokens=32, best_of=(1, 4), instead=TOLD
         ),
+    )
+    return _with_others(config)
+
+
+def _with_others(config: PipelineConfig) -> PipelineConfig:
+    """Every other method with PPO's settings, or DPO's, as far as it has them: none was tuned."""
+    ppo, dpo = config.ppo, config.dpo
+    adapter, direct = dpo.adapter, dpo.optimizer
+    asked: dict[str, Any] = {
+        "max_tokens": ppo.max_tokens,
+        "missing_stop_score": ppo.missing_stop_score,
+    }
+    rows: dict[str, Any] = {"max_tokens": dpo.max_tokens, "adapter": adapter, "optimizer": direct}
+    batch: dict[str, Any] = {
+        **asked,
+        "steps": ppo.steps,
+        "minibatches": ppo.minibatches,
+        "adapter": ppo.adapter,
+        "optimizer": ppo.optimizer,
+    }
+    price = replace(GRPOConfig().kl, coefficient=ppo.kl.coefficient, budget=ppo.kl.budget)
+    # A step of these is a batch, and not one of four of it.
+    step: dict[str, Any] = {"steps": 24, "batch_prompts": 6, "samples": 4, "optimizer": direct}
+    return replace(
+        config,
+        grpo=GRPOConfig(batch_prompts=16, samples=4, kl=price, **batch),
+        rloo=RLOOConfig(batch_prompts=16, samples=4, clip=ppo.clip, kl=ppo.kl, **batch),
+        reinforce=ReinforceConfig(batch_prompts=64, kl=ppo.kl, **batch),
+        online_dpo=OnlineDPOConfig(kl_budget=ppo.kl.budget, adapter=adapter, **asked, **step),
+        rejection=RejectionConfig(max_tokens=ppo.max_tokens, adapter=adapter, **step),
+        ipo=IPOConfig(**rows),
+        kto=KTOConfig(**rows),
+        orpo=ORPOConfig(**rows),
+        simpo=SimPOConfig(**rows),
+        distilled=DistilledConfig(**rows),
     )
