@@ -325,17 +325,20 @@ def test_the_page_has_the_figure_that_is_warned_of(capsys: pytest.CaptureFixture
 def test_campaigns_load_no_torch(workspace: Path) -> None:
     write_rows(workspace / "pairs.jsonl", pairs(3))
     program = (
-        "import sys; from accord.cli import main; code = main(sys.argv[1:]); "
-        "print([n for n in ('torch', 'transformers') if n in sys.modules], code)"
+        "import json, sys; from accord.cli import main\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    code = main(['campaign', *words])\n"
+        "    print([n for n in ('torch', 'transformers') if n in sys.modules], code)"
     )
-    for words in (["status"], ["tasks", "pilot", "pairs.jsonl"], ["work"]):
-        told = subprocess.check_output(
-            [sys.executable, "-c", program, "campaign", *words],
-            env=environment(),
-            cwd=workspace,
-            text=True,
-        )
-        assert told.endswith("[] 0\n")
+    asked = (["status"], ["tasks", "pilot", "pairs.jsonl"], ["work"])
+    told = subprocess.check_output(
+        [sys.executable, "-c", program, json.dumps(asked)],
+        env=environment(),
+        cwd=workspace,
+        text=True,
+    )
+    assert told.endswith("[] 0\n")
+    assert told.splitlines().count("[] 0") == len(asked)
 
 
 def lessons(folder: Path) -> str:
