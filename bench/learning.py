@@ -137,9 +137,11 @@ RELATIVES = {
 }
 """What makes another of DPO, by name."""
 K2 = 'coefficient = 0.1, budget = 10.0, estimator = "k2", place = "loss"'
+ONE_LESS = GROUPS.replace(f"steps = {STEPS}", f"steps = {STEPS - 1}")
+"""For what is asked once more after its last step, to be held against its budget."""
 FURTHER = (
     (
-        "DAPO",
+        "clip-higher, token mean",
         "grpo",
         f'grpo = {{ denominator = "token", clip_high = 0.28, {PRICE}, {GROUPS}, {FOUR} }}\n',
     ),
@@ -164,20 +166,25 @@ FURTHER = (
     (
         "online DPO",
         "online_dpo",
-        f"online_dpo = {{ beta = 0.3, kl_budget = 10.0, {GROUPS}, {RATE} }}\n",
+        f"online_dpo = {{ beta = 0.3, kl_budget = 10.0, {ONE_LESS}, {RATE} }}\n",
     ),
     (
         "online DPO, soft labels",
         "online_dpo",
         (
             'online_dpo = { beta = 0.3, labels = "soft", pairs = "all", kl_budget = 10.0, '
-            f"{GROUPS}, {RATE} }}\n"
+            f"{ONE_LESS}, {RATE} }}\n"
         ),
+    ),
+    (
+        "iterative DPO",
+        "online_dpo",
+        f"online_dpo = {{ beta = 0.3, round_steps = 9, kl_budget = 10.0, {ONE_LESS}, {RATE} }}\n",
     ),
 )
 """Name, stage and settings of methods that sample on their own. The first three take PPO's four
-steps a batch: in one step they are GRPO but for the mean over tokens. No resampling of flat groups,
-which would exceed the budget of answers."""
+steps a batch: in one step they are GRPO but for the mean over tokens. The first is DAPO without its
+dynamic sampling, which would exceed the budget of answers, and with a price of KL."""
 THEN = tuple(
     Run(
         arms={"dpo": name},

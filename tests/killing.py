@@ -60,3 +60,4 @@ def _wait_for_a_line(process: Forked) -> None:
     until = time.monotonic() + PATIENCE
     while "\n" not in process.said() and not process.ended() and time.monotonic() < until:
         time.sleep(0.002)
+    assert "\n" in process.said() or process.ended(), "nothing was acknowledged"

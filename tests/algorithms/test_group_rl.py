@@ -475,6 +475,8 @@ SEQUENCE, DETACHED = {"ratio": Ratio.SEQUENCE}, {"ratio": Ratio.DETACHED}
         (DETACHED | {"clip_high": 4.0}, "clip_high holds a clipped surrogate"),
         (DETACHED | {"dual_clip": 3.0}, "dual_clip holds a clipped surrogate"),
         ({"ratio_bound": 0.2}, "ratio_bound must be greater than 1"),
+        ({"ratio_bound": 2.0}, "ratio_bound is not read"),
+        ({"ratio": Ratio.DETACHED, "clip": 0.5}, "clip is not read"),
         ({"dual_clip": 1.0}, "dual_clip must be greater than 1"),
         ({"clip_high": 0.0}, "clip_high must be greater than 0"),
         ({"resample": -1}, "resample must be at least 0"),

@@ -104,6 +104,7 @@ def test_a_fall_of_the_better_answer_is_fined() -> None:
         ({"loss": PairLoss.HINGE, "smoothing": 0.1}, "smoothing has no place"),
         ({"loss": PairLoss.EXO, "smoothing": 0.1, "robust": True}, "robust is a form of"),
         ({"loss": PairLoss.BCO, "strength_margin": 1.0}, "strength_margin has no place"),
+        ({"loss": PairLoss.NCA, "margin": 3.0}, "margin has no place"),
         ({"loss": PairLoss.SPPO, "reference_free": True}, "reference_free belongs to"),
         ({"reference_free": True, "robust": True, "smoothing": 0.1}, "reference_free belongs to"),
         ({"loss": PairLoss.HINGE, "dpop": 50.0}, "dpop is a fine"),

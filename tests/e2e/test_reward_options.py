@@ -81,7 +81,7 @@ def test_a_reward_model_of_another_base_and_tokenizer_works_through_words(tmp_pa
     again = [accord(word, "--quiet", cwd=folder) for word in ("ppo", "doctor")]
     assert [one.returncode for one in again] == [2, 2]
     assert {one.stderr for one in again} == {refused.stderr}
-    run(folder, "ppo", "--critic.start", "ZERO")
+    run(folder, "ppo", "--critic.start", "zero")
     (policy,) = (folder / "artifacts").glob("ppo-*")
     row = json.loads((policy / "metrics.jsonl").read_text().splitlines()[0])
     assert row["reward/spread"] > 0

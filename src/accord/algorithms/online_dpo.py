@@ -91,9 +91,9 @@ def train(config: OnlineDPOConfig, *, parts: Parts, state: TrainState, seed: int
 
     A step without a pair changes no weight and is counted; `state.numbers` holds how many pairs
     there were, and how many were tied. Ends early once the KL budget is spent, and keeps the last
-    weights that met it. Raises ModelError for a reference of another vocabulary, InvariantError
-    where the first steps are not what they must be, DivergenceError on a number that is not finite,
-    DataError where no step had a pair.
+    weights that met it, in rounds in all batches of theirs. Raises ModelError for a reference of
+    another vocabulary, InvariantError where the first steps are not what they must be,
+    DivergenceError on a number that is not finite, DataError where no step had a pair.
     """
     agreement.same_vocabulary(parts.policy, parts.reference)
     while state.step < config.steps and not state.numbers.get("budget_spent"):
@@ -105,7 +105,8 @@ def train(config: OnlineDPOConfig, *, parts: Parts, state: TrainState, seed: int
         dtype = parts.policy.backbone.machine.dtype
         # A round has one policy that answers: that of the second is the first that moved.
         agreement.first_steps(metrics, state.step // config.round_steps, dtype)
-        if rollouts.within_budget(_budget(config), state, metrics["kl/sequence"]):
+        whole = (state.step + 1) % config.round_steps == 0
+        if rollouts.within_budget(_budget(config), state, metrics["kl/sequence"], keep=whole):
             if len(pairs.gap_N):
                 metrics |= learn(config, batch, pairs, parts)
                 rows = texts(batch.rollout.rows)

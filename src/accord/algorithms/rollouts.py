@@ -211,8 +211,13 @@ def describe(
     }
 
 
-def within_budget(settings: KLSettings, state: TrainState, sequence_kl: float) -> bool:
-    """Note this batch's KL; remember the weights that made it, or say that the budget is spent."""
+def within_budget(
+    settings: KLSettings, state: TrainState, sequence_kl: float, *, keep: bool = True
+) -> bool:
+    """Note this batch's KL; remember the weights that made it, or say that the budget is spent.
+
+    Without `keep` they are not remembered: those of a round are once all of its batches met it.
+    """
     if settings.budget is None:
         return True
     state.numbers[f"kl:{state.step % WINDOW}"] = sequence_kl
@@ -220,7 +225,8 @@ def within_budget(settings: KLSettings, state: TrainState, sequence_kl: float) -
     if fmean(recent) > settings.budget:
         state.numbers["budget_spent"] = 1.0
         return False
-    state.keep()
+    if keep:
+        state.keep()
     return True
 
 

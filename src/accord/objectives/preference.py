@@ -142,7 +142,8 @@ def dpop(
         - (1 - p) log sigmoid(beta (-h - lam fall(second)) + m)) / global_weight.
     p = 1 without margin is the paper's loss. `lam` is in nats of lead a nat of fall: as long as the
     better answer is no less probable than under the reference, this is `dpo`; below, a nat of fall
-    costs as much as lam nats of lead bring, so that with lam above 1 no lead is gained by falling.
+    costs as much as lam nats of lead bring: falling pays only where the worse answer falls more
+    than 1 + lam times as far.
     A soft label is the expectation over which answer is the better one; of a tie neither is to
     fall. Where the policy is the reference it is log 2 with the gradient of `dpo`: the fine's edge
     lies there and counts as none.

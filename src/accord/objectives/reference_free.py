@@ -114,8 +114,8 @@ def nll(
 
     With m(y) the mean log-probability of y a token:
     L = alpha * sum weight * (-p m(first) - (1 - p) m(second)) / global_weight.
-    p = 1 is the term of the paper, whose mean is over the tokens of prompt and answer as one; here
-    it is over the answer's, as in `orpo`, so that a long answer weighs what a short one does. (The
+    p = 1 is the term of the paper: a mean over tokens, here the answer's alone, as in `orpo`, so
+    that a long answer weighs what a short one does. (The
     sum over tokens is CPO's formula; TRL takes the mean over all tokens of the batch for both.)
     `alpha` is in units of the other loss a nat a token. A soft label is the expectation over which
     answer is the better one: of a tie both are imitated, half each. The metric is the better

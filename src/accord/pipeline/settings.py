@@ -31,7 +31,11 @@ from accord.pipeline.config import PipelineConfig
 
 T = TypeVar("T")
 Keys = tuple[str, ...]
-MOVED: Mapping[Keys, str] = {("world",): "its place is [data.world], with the same keys"}
+MOVED: Mapping[Keys, str] = {
+    ("world",): "its place is [data.world], with the same keys",
+    ("ppo", "value_clip"): "it is 'critic.clip' now",
+    ("ppo", "value_coefficient"): "it is 'critic.coefficient' now",
+}
 """What to do about keys that older settings have elsewhere."""
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 _WRITTEN = {

@@ -86,6 +86,7 @@ class DPOConfig:
             loss=self.loss,
             smoothing=self.smoothing,
             robust=self.robust,
+            margin=self.margin,
             strength_margin=self.strength_margin,
             reference_free=self.reference_free,
             dpop=self.dpop,

@@ -247,6 +247,10 @@ class ReinforceConfig:
             )
 
 
+UNREAD = {"clip": 0.2, "ratio_bound": 5.0}
+"""Defaults of what one kind of ratio reads and another does not."""
+
+
 def check_ratio(config: GRPOConfig) -> None:
     """Raise ConfigError where settings have no meaning beside the ratio that is asked for."""
     if config.ratio is Ratio.SEQUENCE and config.denominator is not Denominator.ANSWER:
@@ -268,6 +272,16 @@ def check_ratio(config: GRPOConfig) -> None:
                 f"{name} holds a clipped surrogate, and where ratio is detached there is none",
                 got=f"{name} = {getattr(config, name):g}",
                 do=f'set {name} = "none" and ratio_bound to the largest ratio, or ratio = "token"',
+            )
+    for name, read in (
+        ("clip", config.ratio is not Ratio.DETACHED),
+        ("ratio_bound", config.ratio is Ratio.DETACHED),
+    ):
+        if not read and getattr(config, name) != UNREAD[name]:
+            raise ConfigError(
+                f'{name} is not read where ratio is "{config.ratio}"',
+                got=f"{name} = {getattr(config, name):g}",
+                do=f"leave {name} out, or choose another ratio",
             )
 
 

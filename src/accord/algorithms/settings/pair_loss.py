@@ -41,6 +41,7 @@ def check_parts(
     loss: PairLoss,
     smoothing: float,
     robust: bool,
+    margin: float,
     strength_margin: float,
     reference_free: bool,
     dpop: float,
@@ -72,6 +73,12 @@ def check_parts(
             "strength_margin has no place in this loss: it asks for no lead that could be more",
             f"strength_margin = {strength_margin:g} with {named}",
             'leave strength_margin at 0, or set loss to "sigmoid" or "hinge"',
+        ),
+        (
+            margin not in (0, 1) and loss not in WITH_MARGIN,
+            "margin has no place in this loss: it asks for no lead that could be more",
+            f"margin = {margin:g} with {named}",
+            'leave margin out, or set loss to "sigmoid" or "hinge"',
         ),
         (
             reference_free and (loss not in WITH_MARGIN or robust),

@@ -6,15 +6,11 @@ from collections.abc import Iterator
 
 from accord.algorithms.descent import fresh_state
 from accord.algorithms.group_rl import Parts, train
-from accord.algorithms.settings import GRPOConfig, Ratio
 from accord.core.protocols import Row
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages.fitting import asked_prompts
-from accord.pipeline.stages.online import earnings, gold, note_end, tell_of_price
+from accord.pipeline.stages.online import earnings, gold, note_end, tell_of_clip, tell_of_price
 from accord.pipeline.stages.roles import Roles
-
-WIDE = 0.05
-"""Half width above which a clip is for ratios of tokens: an answer's is that of the mean token."""
 
 
 def body(context: StageContext, *, made: str) -> Iterator[Row]:
@@ -44,13 +40,3 @@ def body(context: StageContext, *, made: str) -> Iterator[Row]:
     yield from train(config, parts=parts, state=state, seed=context.seed + config.seed)
     note_end(context, state)
     roles.save(policy, made)
-
-
-def tell_of_clip(context: StageContext) -> None:
-    """Say so where a clip for ratios of tokens stands beside ratios of answers, and holds none."""
-    own = context.config.own
-    if isinstance(own, GRPOConfig) and own.ratio is Ratio.SEQUENCE and own.clip > WIDE:
-        context.tell(
-            f'clip = {own.clip:g} beside ratio = "sequence": the mean over an answer hardly leaves '
-            "1, and nothing will be clipped; 3e-4 with clip_high = 4e-4 in the paper"
-        )

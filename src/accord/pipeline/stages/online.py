@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from accord.algorithms.rollouts import Score, Shape
-from accord.algorithms.settings import Asking, KLEstimator, KLPlace
+from accord.algorithms.settings import Asking, KLEstimator, KLPlace, Ratio
 from accord.core.protocols import Row
 from accord.core.types import Completion, Prompt
 from accord.models.role import Role
@@ -17,6 +17,9 @@ from accord.pipeline.stages.roles import Roles
 from accord.pipeline.stages.scoring import scorer_of
 from accord.pipeline.stages.shaping import Shaper
 from accord.pipeline.stages.watching import watched
+
+WIDE = 0.05
+"""Half width above which a clip is for ratios of tokens: an answer's is that of the mean token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,26 @@ def tell_of_price(context: StageContext) -> None:
         context.tell(
             f"kl.estimator = {kl.estimator} in the reward does not pull along the gradient of KL, "
             "and near the reference hardly at all; k1 does (see docs/algorithms/ppo.md)"
+        )
+
+
+def tell_of_clip(context: StageContext) -> None:
+    """Say so where a clip holds nothing: in one step a batch, and one for ratios of tokens beside
+    ratios of answers."""
+    own = context.config.own
+    ratio = getattr(own, "ratio", Ratio.TOKEN)
+    if own.epochs * own.minibatches == 1:
+        named = [name for name in ("clip_high", "dual_clip") if getattr(own, name, None)]
+        named += ["ratio"] if ratio is not Ratio.TOKEN else []
+        if named:
+            context.tell(
+                f"{' and '.join(named)}: with epochs = 1 and minibatches = 1 each batch takes one "
+                "step, every ratio is 1 there, and nothing is held; minibatches = 4 is usual"
+            )
+    elif ratio is Ratio.SEQUENCE and own.clip > WIDE:
+        context.tell(
+            f'clip = {own.clip:g} beside ratio = "sequence": the mean over an answer hardly leaves '
+            "1, and nothing will be clipped; 3e-4 with clip_high = 4e-4 in the paper"
         )
 
 

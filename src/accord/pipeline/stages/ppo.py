@@ -15,7 +15,7 @@ from accord.models.role import Role
 from accord.pipeline.stage import StageContext
 from accord.pipeline.stages import data
 from accord.pipeline.stages.fitting import Sieve, asked_prompts, list_left_out, row_limit
-from accord.pipeline.stages.online import earnings, gold, note_end, tell_of_price
+from accord.pipeline.stages.online import earnings, gold, note_end, tell_of_clip, tell_of_price
 from accord.pipeline.stages.roles import Roles
 from accord.text.tokenized import TokenRows
 
@@ -31,6 +31,7 @@ def body(context: StageContext) -> Iterator[Row]:
     prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
     earned = earnings(context, roles, reward=reward, reference=reference, prompts=prompts, ids=ids)
     tell_of_price(context)
+    tell_of_clip(context)
     state = fresh_state(_both(policy, critic), config.optimizer)
     context.track(state)
     context.total(config.batches)
