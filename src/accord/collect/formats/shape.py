@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from accord.collect.records import Record, Rejected, Unusable, checked_text, finite
 from accord.core.errors import DataError
 from accord.core.types import (
+    OVERALL,
     Comparison,
     Conversation,
     Demonstration,
@@ -90,7 +91,17 @@ class Format:
 
 
 PREFERENCE_COLUMNS = frozenset(
-    {"weight", "margin", "label", "source", "strength", "inclusion", "rater", "all_bad"}
+    {
+        "weight",
+        "margin",
+        "label",
+        "source",
+        "strength",
+        "inclusion",
+        "rater",
+        "all_bad",
+        "criterion",
+    }
 )
 """Optional columns of comparisons."""
 
@@ -134,6 +145,7 @@ def comparison(
             inclusion=1.0 if inclusion is None else inclusion,
             rater=_rater(record),
             all_bad=_all_bad(record),
+            criterion=_criterion(record),
         )
     except Unusable:
         raise
@@ -214,6 +226,12 @@ def _strength(record: Record) -> int | None:
 def _rater(record: Record) -> str:
     found = record.values.get("rater")
     return "" if found is None else checked_text(found, "rater")
+
+
+def _criterion(record: Record) -> str:
+    found = record.values.get("criterion")
+    name = "" if found is None else checked_text(found, "criterion")
+    return "" if name == OVERALL else name
 
 
 def _all_bad(record: Record) -> bool:
