@@ -1,6 +1,8 @@
 """A linear probe: how far the frozen model's own hidden states tell which response is better.
 
 What a reward model must beat to have earned its training (Alain and Bengio 2016, arXiv:1610.01644).
+
+Shape letters: P = pairs.
 """
 
 from __future__ import annotations

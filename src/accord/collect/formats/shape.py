@@ -88,6 +88,9 @@ class Format:
     """Reads one row; raises Unusable where it cannot."""
     together: Together | None = None
     """Where rows are not read one by one."""
+    by_name: bool = False
+    """Whether it is never recognised: another format with these columns is what is meant, unless
+    somebody names this one."""
 
 
 PREFERENCE_COLUMNS = frozenset(
@@ -162,6 +165,7 @@ def ordered(
     weight: float = 1.0,
     strength: int | None = None,
     rater: str = "",
+    criterion: str = "",
 ) -> Comparison:
     """A comparison of what a format alone says, whatever other columns a row has.
 
@@ -177,6 +181,7 @@ def ordered(
             weight=weight,
             strength=strength,
             rater=rater,
+            criterion=criterion,
         )
     except DataError as error:
         raise Unusable(*fault_of(error)) from None

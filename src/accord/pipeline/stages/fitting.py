@@ -266,14 +266,14 @@ def compared(
 def _check_criteria(train: TokenComparisons, known: Sieve) -> None:
     """Raise DataError for a criterion of which nothing can be learned; it names those there are."""
     for place, criterion in enumerate(train.criteria):
-        label_P = train.label_P[train.criterion_P == place]
-        if (label_P != 0.5).any() or len(train.criteria) == 1:
+        label = train.label_P[train.criterion_P == place]
+        if (label != 0.5).any() or len(train.criteria) == 1:
             continue
         there = known.others + Counter({n or OVERALL: c for n, c in train.by_criterion.items()})
         listed = ", ".join(f"{name} ({count})" for name, count in sorted(there.items()))
         raise DataError(
             f"nothing can be learned about the criterion {criterion or OVERALL!r}: "
-            + ("all its pairs are ties" if len(label_P) else "no training comparison is about it"),
+            + ("all its pairs are ties" if len(label) else "no training comparison is about it"),
             got=f"training comparisons about {listed}",
             where="reward.criteria",
             do="import comparisons about it, or name only criteria that there are",

@@ -96,8 +96,7 @@ def body(context: StageContext) -> Iterator[Row]:
     if (tie := ties.value(config, state)) is not None:
         context.note("tie", float(tie.detach()))
     zero = _set_unit(context, policy, model, sets.train)
-    if config.criteria:
-        _tell_criteria(context, sets, model)
+    _tell_criteria(context, sets, model)
     if config.doubt_pairs:
         model.doubt = doubt_of(
             model,
@@ -108,15 +107,11 @@ def body(context: StageContext) -> Iterator[Row]:
             micro_batch_tokens=tokens,
         )
     if len(sets.dev):
-        known = data.comparisons(context, Split.TRAIN, criteria=config.about)
-        probe = probe_leads(sets.train, sets.dev, roles.backbone(roles.base))
         if lead is None:  # training had ended before this process began
             lead = leads(sets.dev, model, tokens)
-        figures = audit(known, sets.dev_rows, lead, probe_P=probe)
-        context.note("audit", figures)
+        probe = probe_leads(sets.train, sets.dev, roles.backbone(roles.base))
+        _audit(context, sets, lead, probe)
         _calibrate(context, *_of_whole_answers(sets, model, lead, tokens))
-        text = json.dumps(figures, indent=2, sort_keys=True) + "\n"
-        (context.output / "audit.json").write_text(text)
     roles.save(model, "reward")
 
 
@@ -128,6 +123,20 @@ def _check(context: StageContext, config: RewardConfig, train_set: TokenComparis
         context.tell(
             f"no training pair is a tie: {config.objective} learns that there are next to none"
         )
+
+
+def _audit(
+    context: StageContext,
+    sets: Compared,
+    lead_P: NDArray[np.float64],
+    probe_P: NDArray[np.float64] | None,
+) -> None:
+    """Note what the leads are worth on held-out pairs, and leave it."""
+    known = data.comparisons(context, Split.TRAIN, criteria=context.config.own.about)
+    figures = audit(known, sets.dev_rows, lead_P, probe_P=probe_P)
+    context.note("audit", figures)
+    text = json.dumps(figures, indent=2, sort_keys=True) + "\n"
+    (context.output / "audit.json").write_text(text)
 
 
 def _of_whole_answers(
@@ -144,7 +153,8 @@ def _of_whole_answers(
 def _tell_criteria(context: StageContext, sets: Compared, model: Role) -> None:
     """Note how each criterion counts and how often the score orders its held-out pairs, and whether
     heads differ in what they say of held-out answers."""
-    assert isinstance(model.head, CriterionHeads)
+    if not isinstance(model.head, CriterionHeads):
+        return
     criteria, tokens = model.head.criteria, context.machine.micro_batch_tokens
     held = len(sets.dev) > 0
     lead_P = weighed_leads(sets.dev, model, tokens) if held else np.zeros(0)
