@@ -283,7 +283,8 @@ class Comparison:
             )
         if not isinstance(self.all_bad, bool):
             raise DataError("all_bad is true or false", got=self.all_bad)
-        if not isinstance(self.criterion, str) or self.criterion == OVERALL:
+        named = isinstance(self.criterion, str)
+        if not named or self.criterion == OVERALL:
             raise DataError(
                 "a criterion is a name, and empty where a comparison is about the whole answer",
                 got=self.criterion,
