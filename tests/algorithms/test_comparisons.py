@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accord.algorithms.comparisons import TokenComparisons
+from accord.core.errors import InvariantError
 from accord.core.types import Comparison, Conversation
 from accord.objectives import reward
 from accord.objectives.pairs import totals
@@ -54,6 +55,24 @@ def test_a_batch_numbers_its_own_rows() -> None:
     assert batch.label_B.tolist() == pytest.approx([0.2, 1])
     assert batch.weight_B.tolist() == [1, 2]
     assert batch.margin_B.tolist() == [0, 0.5]
+
+
+def test_comparisons_of_several_criteria_share_a_unit_and_keep_apart() -> None:
+    """Judgements of the same responses run each of them once, whatever they are about."""
+    rows = [
+        replace(THREE[0], criterion="kind"),
+        replace(THREE[0], tiers=(0, 1)),
+        replace(THREE[1], criterion="kind"),
+    ]
+    data = TokenComparisons.build(rows, tokenize, max_tokens=10, criteria=("", "kind"))
+    assert (len(data), len(data.responses), data.criteria) == (2, 5, ("", "kind"))
+    assert data.criterion_P.tolist() == [1, 0, 1, 1, 1]
+    assert data.by_criterion == {"kind": 2, "": 1}
+    batch = data.batch([1, 0])
+    assert batch.criterion_B.tolist() == [1, 1, 1, 1, 0]
+    assert data.rankings(batch).criterion_G.tolist() == [1, 1, 0]
+    with pytest.raises(InvariantError, match=r"another criterion(.|\n)*kind"):
+        TokenComparisons.build(rows, tokenize, max_tokens=10)
 
 
 def test_a_comparison_may_be_drawn_twice_in_one_batch() -> None:

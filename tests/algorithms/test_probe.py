@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.models.workshop import load, perturb
 WORDS = ("blue", "red", "green", "grey", "round", "soft", "old", "new")
 
 
-def told(folder: Path, count: int, *, seed: int) -> TokenComparisons:
+def answers(count: int, *, seed: int) -> list[Comparison]:
     """Of two answers the one that says "yes" is better."""
     rng = np.random.default_rng(seed)
     rows = []
@@ -32,6 +33,12 @@ def told(folder: Path, count: int, *, seed: int) -> TokenComparisons:
                 tiers=(0, 1) if first else (1, 0),
             )
         )
+    return rows
+
+
+def told(folder: Path, count: int, *, seed: int) -> TokenComparisons:
+    """The same as tokens."""
+    rows = answers(count, seed=seed)
     return TokenComparisons.build(rows, template(folder).tokenize_answer, max_tokens=500)
 
 
@@ -46,6 +53,30 @@ def test_it_finds_what_the_states_tell(tiny_folder: Path) -> None:
     again = probe_leads(train, held, backbone)
     assert again is not None
     assert np.array_equal(found, again)
+
+
+def test_each_criterion_has_a_probe_of_its_own(tiny_folder: Path) -> None:
+    """Two that want the contrary of one answer are both found."""
+    rows = answers(80, seed=0)
+    both = [
+        row
+        for one in rows
+        for row in (
+            replace(one, criterion="kind"),
+            replace(one, criterion="rude", tiers=(one.tiers[1], one.tiers[0])),
+        )
+    ]
+    data = TokenComparisons.build(
+        both,
+        template(tiny_folder).tokenize_answer,
+        max_tokens=500,
+        criteria=("kind", "rude"),
+    )
+    found = probe_leads(data, data, load(tiny_folder))
+    assert found is not None
+    for criterion in (0, 1):
+        own = data.criterion_P == criterion
+        assert ((found > 0) == (data.label_P > 0.5))[own].mean() > 0.9
 
 
 def test_an_adapter_that_was_trained_takes_no_part(tiny_folder: Path) -> None:

@@ -71,6 +71,7 @@ def comparisons(draw: st.DrawFn) -> Comparison:
         inclusion=draw(st.floats(0.001, 1)),
         rater=draw(words),
         all_bad=draw(st.booleans()),
+        criterion=draw(st.just("") | words),
     )
 
 
@@ -144,11 +145,12 @@ def test_pairs_for_trl_by_hand(tmp_path: Path) -> None:
         asked(4, responses=("a", "b", "c"), tiers=(1, 0, 1), weight=3.0),
         asked(5, weight=0.0),
         asked(6, label=0.5),
+        asked(7, criterion="safety"),
     ]
     folder = data_set(tmp_path / "d", rows)
     done = export_dataset(folder, tmp_path / "p.jsonl", format="trl-paired")
-    assert (done.read, done.rows) == (6, 4)
-    assert done.left_out == {"tied": 3, "weightless": 1, "margin": 1}
+    assert (done.read, done.rows) == (7, 4)
+    assert done.left_out == {"tied": 3, "weightless": 1, "margin": 1, "of a criterion": 1}
     first, soft, *three = read(tmp_path / "p.jsonl")
     assert first == {
         "prompt": [
@@ -174,7 +176,7 @@ def test_pairs_for_trl_by_hand(tmp_path: Path) -> None:
     assert [row["weight"] for row in three] == [1.0, 1.0]  # the tie had the third one's share
 
     margins = export_dataset(folder, tmp_path / "m.jsonl", format="trl-margin")
-    assert margins.left_out == {"tied": 3, "weightless": 1}
+    assert margins.left_out == {"tied": 3, "weightless": 1, "of a criterion": 1}
     assert [row["margin"] for row in read(tmp_path / "m.jsonl")] == [0.0, 1.5, 0.0, 0.0]
 
 
@@ -214,7 +216,7 @@ def test_pairs_for_trl_come_back_as_the_clear_pairs(rows: list[Comparison], endi
         )
         for row in rows
         for pair in row.pairs()
-        if pair.label != 0.5 and row.weight > 0
+        if pair.label != 0.5 and row.weight > 0 and not row.criterion
     }
     with tempfile.TemporaryDirectory() as place:
         folder, file = data_set(Path(place, "d"), list(rows)), Path(place, f"rows{ending}")

@@ -137,6 +137,7 @@ GOOD: dict[str, tuple[dict[str, object], Row | Unjudged | Explained]] = {
             "inclusion": 0.25,
             "rater": "r",
             "all_bad": True,
+            "criterion": "safety",
         },
         Comparison(
             prompt=PROMPT,
@@ -148,7 +149,12 @@ GOOD: dict[str, tuple[dict[str, object], Row | Unjudged | Explained]] = {
             inclusion=0.25,
             rater="r",
             all_bad=True,
+            criterion="safety",
         ),
+    ),
+    "a judgement of the whole answer beside others": (
+        {"prompt": "Hi", "chosen": "a", "rejected": "b", "criterion": "overall"},
+        Comparison(prompt=PROMPT, responses=("a", "b"), tiers=(0, 1), source="f"),
     ),
     "prompt": ({"prompt": "Hi", "label": None}, Prompt(conversation=PROMPT, source="f")),
     "dialogues": (
@@ -200,7 +206,9 @@ def test_a_good_row_becomes_what_it_says(tmp_path: Path, case: str) -> None:
 
 def test_every_format_is_tested() -> None:
     met = {format_of(k for k, v in row.items() if v is not None).name for row, _ in GOOD.values()}
-    assert met | set(PUBLISHED) | EXPORTED == set(FORMATS)
+    by_name = {name for name, made in FORMATS.items() if made.by_name}
+    assert met | set(PUBLISHED) | EXPORTED | by_name == set(FORMATS)
+    assert not by_name & (met | set(PUBLISHED) | EXPORTED)
 
 
 def test_every_format_has_its_line_in_the_manual() -> None:
@@ -312,6 +320,7 @@ BAD: list[tuple[dict[str, object], str | None, str]] = [
     (JUDGED | {"inclusion": 1e-300, "weight": 1e300}, "inclusion", "must be finite"),
     (JUDGED | {"rater": 7}, "rater", "must be text"),
     (JUDGED | {"all_bad": "yes"}, "all_bad", "true or false"),
+    (JUDGED | {"criterion": 7}, "criterion", "must be text"),
     ({"instruction": "Hi", "instances": [{"input": "x"}]}, "instances[0]", "has no output"),
     ({"instruction": "Hi", "instances": [{"output": ""}]}, "instances[0].output", "is empty"),
 ]

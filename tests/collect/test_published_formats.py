@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,14 +138,18 @@ GOOD: dict[str, list[tuple[list[Data], list[Row]]]] = {
 CASES = [(name, rows, made) for name, cases in GOOD.items() for rows, made in cases]
 
 
-def reader(folder: Path, *rows: object) -> RowReader:
+def reader(folder: Path, *rows: object, format: str = "auto") -> RowReader:  # noqa: A002
     path = folder / "f.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return RowReader(path, source="f")
+    return RowReader(path, format=format, source="f")
 
 
-def read(folder: Path, *rows: object) -> list[Row | Unjudged | Rejected]:
-    return list(reader(folder, *rows))
+def read(
+    folder: Path,
+    *rows: object,
+    format: str = "auto",  # noqa: A002
+) -> list[Row | Unjudged | Rejected]:
+    return list(reader(folder, *rows, format=format))
 
 
 def told(items: list[Any]) -> list[str]:
@@ -233,6 +238,49 @@ def test_a_bad_completion_is_left_out_alone(tmp_path: Path) -> None:
         "row 1, completions[5].annotations.honesty.Rating: must be a number, got an object",
         "row 1, completions[6].annotations: must be an object, got null",
     ]
+
+
+def test_aspects_are_criteria_where_they_are_asked_for(tmp_path: Path) -> None:
+    """Each orders the completions that are rated in it; ratings that are equal are a tie."""
+    row = {
+        "instruction": "Hi",
+        "completions": [
+            aspects("a", honesty="5", helpfulness="2"),
+            aspects("b", helpfulness="4"),
+            aspects("c", honesty="5", helpfulness="1"),
+        ],
+    }
+    source = "derived from UltraFeedback ratings: f"
+    whole = compared(*"abc", tiers=(1, 0, 2), source=source)
+    assert read(tmp_path, row) == [whole]
+    assert read(tmp_path, row, format="ultrafeedback-aspects") == [
+        whole,
+        replace(compared("a", "c", tiers=(0, 0), source=source), criterion="honesty"),
+        replace(whole, criterion="helpfulness"),
+    ]
+
+
+def test_attributes_are_criteria_where_they_are_asked_for(tmp_path: Path) -> None:
+    rows = [
+        rated("Hi", "a", 1) | {"verbosity": 3, "correctness": 0},
+        rated("Hi", "b", 2) | {"verbosity": 1, "correctness": 0},
+        rated("Ho", "c", 1),
+    ]
+    whole = compared("a", "b", tiers=(1, 0), source="derived from HelpSteer ratings: f")
+    assert read(tmp_path, *rows[:2]) == [whole]
+    found = read(tmp_path, *rows, format="helpsteer-attributes")
+    made = {one.criterion: one for one in found if isinstance(one, Comparison)}
+    assert made.keys() == {"", "coherence", "complexity", "correctness", "verbosity"}
+    assert made[""] == whole
+    assert made["verbosity"] == replace(whole, tiers=(0, 1), criterion="verbosity")
+    assert made["correctness"].tiers == (0, 0)
+    (why,) = told(found)
+    assert why.startswith("row 3: no other response to its prompt stands beside it")
+    path = tmp_path / "two.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = import_file(path, tmp_path / "out", format="helpsteer-attributes", dev=0.0)
+    (one,) = report.datasets
+    assert (report.rejected, one.manifest.rows) == (1, 5)
 
 
 def test_turns_of_a_prompt_are_told_apart(tmp_path: Path) -> None:

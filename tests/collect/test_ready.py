@@ -52,13 +52,14 @@ def test_rows_become_tasks_once(database: Database) -> None:
 def test_known_tiers_become_the_known_answer(file_database: Database, purpose: Purpose) -> None:
     campaign = made(file_database, tasks=0)
     rows = [compared(1), compared(2, tiers=(1, 0)), compared(3, tiers=(0, 0))]
-    rows.append(compared(4, label=0.7))
+    rows += [compared(4, label=0.7), compared(5, criterion="safety")]
     done = add_tasks(file_database, campaign, rows, purpose=purpose)
     assert (done.tasks, [str(one) for one in done.rejected]) == (
         2,
         [
             "row 3: ties all responses, which few raters would say",
             "row 4: has a soft label, which is no known order",
+            "row 5: is about safety alone, and tasks ask for the whole answer",
         ],
     )
     with file_database.read() as connection:

@@ -322,8 +322,9 @@ def test_a_comparison_is_named_by_everything_it_holds() -> None:
         comparison((0, 1), inclusion=0.5),
         comparison((0, 1), rater="r"),
         comparison((0, 1), all_bad=True),
+        comparison((0, 1), criterion="safety"),
     ]
-    assert len({c.digest for c in (base, *changed)}) == 11
+    assert len({c.digest for c in (base, *changed)}) == 12
 
 
 @pytest.mark.parametrize(
@@ -332,6 +333,7 @@ def test_a_comparison_is_named_by_everything_it_holds() -> None:
         *(("strength", value) for value in (0, 5, -1, 2.0, True)),
         *(("inclusion", value) for value in (0.0, -0.1, 1.01, math.nan, math.inf)),
         *(("all_bad", value) for value in (None, 0, "no")),
+        *(("criterion", value) for value in (None, 1, "overall")),
     ],
 )
 def test_how_a_comparison_was_judged_is_checked(field: str, value: object) -> None:

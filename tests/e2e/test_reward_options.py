@@ -109,3 +109,48 @@ def test_a_reward_model_of_another_base_and_tokenizer_works_through_words(tmp_pa
 def status(folder: Path) -> list[str]:
     """Lines of `accord status`."""
     return run(folder, "status").stdout.splitlines()
+
+
+CRITERIA = """\
+recipe = "smollm2"
+model = "tiny"
+stages = ["reward", "ppo"]
+ppo = { steps = 1, batch_prompts = 4, max_tokens = 8 }
+dpo = { epochs = 0.2 }
+[reward]
+criteria = ["wit", "safety"]
+epochs = 0.5
+batch_prompts = 6
+scale_prompts = 8
+"""
+
+
+@pytest.mark.slow
+def test_heads_of_criteria_go_from_a_file_to_ppo(tmp_path: Path) -> None:
+    """What is imported for two criteria is learned apart; weights come from a flag; a model of
+    whole answers and DPO leave it out."""
+    folder = make(tmp_path / "work", CRITERIA)
+    rows = [
+        {"prompt": f"name fox {n}", "responses": ["a red fox", "no"], "tiers": tiers}
+        | {"criterion": name}
+        for n in range(30)
+        for name, tiers in (("wit", [0, 1]), ("safety", [1, 0]), ("overall", [0, 1]))
+    ]
+    (folder / "judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run(folder, "import", "judged.jsonl")
+    run(folder, "reward", "--criteria-weights", "1", "-0.5")
+    (made,) = (folder / "artifacts").glob("reward-*")
+    told = json.loads((made / "criteria.json").read_text())
+    assert [(one["name"], one["weight"]) for one in told] == [("wit", 1.0), ("safety", -0.5)]
+    figures = read_manifest(made).figures
+    assert figures["other_criteria"].keys() == {"overall"}
+    run(folder, "ppo")
+    (policy,) = (folder / "artifacts").glob("ppo-*")
+    assert json.loads((policy / "metrics.jsonl").read_text().splitlines()[0])["reward/spread"] > 0
+    run(folder, "dpo")
+    (aligned,) = (folder / "artifacts").glob("dpo-*")
+    figures = read_manifest(aligned).figures
+    assert figures["other_criteria"].keys() == {"wit", "safety"}
+    refused = accord("reward", "--criteria", "taste", "--quiet", cwd=folder)
+    assert refused.returncode == 2
+    assert "safety" in refused.stderr

@@ -188,6 +188,27 @@ def test_sources_and_soft_labels() -> None:
     assert by == {"human": (10, 1.0), "unnamed": (6, 1.0), "a": (1, 0.0)}
 
 
+def test_each_criterion_is_held_against_what_is_about_it() -> None:
+    """Words that a criterion likes and another dislikes are a baseline for both."""
+    both = [
+        [
+            row
+            for one in rows
+            for row in (
+                replace(one, criterion="kind"),
+                replace(one, criterion="", tiers=(one.tiers[1], one.tiers[0])),
+            )
+        ]
+        for rows in (KNOWN, HELD)
+    ]
+    lead = leads(both[1]) * np.tile([1, -1], len(HELD))  # wrong about the whole answer
+    found: dict[str, Any] = audit(both[0], both[1], lead)
+    by = {part["name"]: (part["pairs"], part["accuracy"]) for part in found["by_criterion"]}
+    assert by == {"kind": (120, 1.0), "overall": (120, 0.0)}
+    assert found["baselines"]["TF-IDF Bradley-Terry"] == pytest.approx(1.0)
+    assert audit(KNOWN, HELD, leads(HELD))["by_criterion"] == []
+
+
 def test_the_better_answer_of_a_soft_label_may_be_listed_second() -> None:
     rows = [
         Comparison(

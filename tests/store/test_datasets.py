@@ -89,6 +89,7 @@ def comparisons(draw: st.DrawFn) -> Comparison:
         inclusion=draw(st.floats(min_value=1e-6, max_value=1)),
         rater=draw(words),
         all_bad=draw(st.booleans()),
+        criterion=draw(words),
     )
 
 
@@ -151,19 +152,22 @@ def test_digest_depends_on_order_content_and_split(tmp_path: Path) -> None:
     assert made("e", rows, dev=0.5) != first
 
 
-def test_sets_of_the_first_layout_are_read_as_they_were(tmp_path: Path) -> None:
-    """Without the columns of how a row was judged; the digest is that of the same rows today."""
+@pytest.mark.parametrize("layout", [1, 2])
+def test_sets_of_an_older_layout_are_read_as_they_were(tmp_path: Path, layout: int) -> None:
+    """Without the columns of how a row was judged, or of what for; the digest is that of the same
+    rows today."""
     rows = [preference(i) for i in range(20)]
     manifest = write_dataset(tmp_path / "old", rows, kind="preferences", source="s")
     (name,) = manifest.shards
-    table = pq.read_table(tmp_path / "old" / name).drop_columns(list(JUDGED))
-    old = schema_of(DatasetKind.PREFERENCES, 1)
+    table = pq.read_table(tmp_path / "old" / name)
+    old = schema_of(DatasetKind.PREFERENCES, layout)
+    table = table.drop_columns([name for name in JUDGED if name not in old.names])
     pq.write_table(table.cast(old), tmp_path / "old" / name, write_page_checksum=True)
     path = tmp_path / "old" / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 1}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": layout}))
     Dataset(tmp_path / "old").verify()
     assert list(Dataset(tmp_path / "old").rows()) == rows
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": layout + 1}))
     with pytest.raises(DataError, match="not what its manifest says"):
         Dataset(tmp_path / "old").verify()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.core.errors import InvariantError
 from accord.core.types import Comparison, Conversation, Pair
 from accord.models.ragged import micro_batches
 from accord.text.tokenized import Tokenized, TokenRow, TokenRows
@@ -30,7 +31,7 @@ class PairBatch:
     `first_B` and `second_B` index `rows`; `response_ids` are the rows' numbers in the data set;
     `units` are those that were asked for and `unit_B` says which of them, by its place, a pair is
     of. `all_bad_B` is true of a pair whose rater called none of the responses acceptable, whichever
-    is the better.
+    is the better. `criterion_B` says which of the data set's criteria a pair is about.
     """
 
     units: list[int]
@@ -43,6 +44,7 @@ class PairBatch:
     weight_B: Tensor
     margin_B: Tensor
     all_bad_B: Tensor
+    criterion_B: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Rankings:
     margin_G: Tensor
     first_margin_G: Tensor
     unit_G: Tensor
+    criterion_G: Tensor
 
 
 @dataclass(slots=True)
@@ -76,6 +79,7 @@ class _RankingColumns:
     weight: array[float] = field(default_factory=lambda: array("d"))
     margin: array[float] = field(default_factory=lambda: array("d"))
     first_margin: array[float] = field(default_factory=lambda: array("d"))
+    criterion: array[int] = field(default_factory=lambda: array("h"))
     of_unit: array[int] = field(default_factory=lambda: array("q", [0]))
 
 
@@ -84,12 +88,14 @@ class _Columns:
     """Pair columns while they grow: flat arrays, a tenth of what lists of numbers take."""
 
     strength_margin: float
+    criteria: Mapping[str, int]
     first: array[int] = field(default_factory=lambda: array("q"))
     second: array[int] = field(default_factory=lambda: array("q"))
     label: array[float] = field(default_factory=lambda: array("d"))
     weight: array[float] = field(default_factory=lambda: array("d"))
     margin: array[float] = field(default_factory=lambda: array("d"))
     all_bad: array[int] = field(default_factory=lambda: array("b"))
+    criterion: array[int] = field(default_factory=lambda: array("h"))
     pair_offsets: array[int] = field(default_factory=lambda: array("q", [0]))
     response_offsets: array[int] = field(default_factory=lambda: array("q", [0]))
     rankings: _RankingColumns = field(default_factory=_RankingColumns)
@@ -97,6 +103,7 @@ class _Columns:
     too_long: list[int] = field(default_factory=list)
     weightless: list[int] = field(default_factory=list)
     by_strength: Counter[int] = field(default_factory=Counter)
+    by_criterion: Counter[str] = field(default_factory=Counter)
 
 
 STRONGEST = 4
@@ -129,12 +136,17 @@ class TokenComparisons:
         self.by_strength = columns.by_strength
         """How many comparisons there are of each strength, of those whose strength can be a margin:
         they are no tie and bring no margin of their own."""
+        self.by_criterion = columns.by_criterion
+        """How many comparisons there are about each criterion."""
         self.first_P = np.array(columns.first, dtype=np.int64)
         self.second_P = np.array(columns.second, dtype=np.int64)
         self.label_P = np.array(columns.label, dtype=np.float32)
         self.weight_P = np.array(columns.weight, dtype=np.float32)
         self.margin_P = np.array(columns.margin, dtype=np.float32)
         self.all_bad_P = np.array(columns.all_bad, dtype=np.bool_)
+        self.criteria = tuple(columns.criteria)
+        """What the comparisons in here may be about; `criterion_P` are places in it."""
+        self.criterion_P = np.array(columns.criterion, dtype=np.int64)
         self._pairs = columns.pair_offsets
         self._responses = columns.response_offsets
         self._rankings = columns.rankings
@@ -147,6 +159,7 @@ class TokenComparisons:
         *,
         max_tokens: int,
         strength_margin: float = 0.0,
+        criteria: Sequence[str] = ("",),
         on_left_out: Callable[[Comparison], None] = lambda comparison: None,
     ) -> TokenComparisons:
         """Tokenise comparisons, read once and not kept.
@@ -155,13 +168,20 @@ class TokenComparisons:
         `on_left_out` called with it. `strength_margin` is the margin of one of strength 4 that has
         none of its own; strengths 3, 2 and 1 have 2/3, 1/3 and 0 of it (Touvron et al. 2023,
         arXiv:2307.09288, table 27). A strength is of the best answer: it says nothing of the pairs
-        behind it.
+        behind it. `criteria` are what comparisons may be about; those of one prompt are one unit
+        whatever they are about. Raises InvariantError for one that is about something else.
         """
-        columns = _Columns(strength_margin)
+        columns = _Columns(strength_margin, {name: place for place, name in enumerate(criteria)})
 
         def rows() -> Iterator[Tokenized]:
             unit = _Unit(None)
             for place, one in enumerate(comparisons):
+                if one.criterion not in columns.criteria:
+                    raise InvariantError(
+                        "comparisons of another criterion reached what learns from them",
+                        got=one.criterion or "the whole answer",
+                        do="leave them out before, by accord.pipeline.stages.fitting.Sieve",
+                    )
                 if not unit.takes(one):
                     yield from unit.end(columns)
                     unit = _Unit(one.prompt)
@@ -210,6 +230,7 @@ class TokenComparisons:
             weight_B=torch.from_numpy(self.weight_P[pairs]),
             margin_B=torch.from_numpy(self.margin_P[pairs]),
             all_bad_B=torch.from_numpy(self.all_bad_P[pairs]),
+            criterion_B=torch.from_numpy(self.criterion_P[pairs]),
         )
 
     def rankings(self, batch: PairBatch) -> Rankings:
@@ -233,6 +254,7 @@ class TokenComparisons:
                 [known.first_margin[g] for g, _ in of], dtype=torch.float32
             ),
             unit_G=torch.tensor([n for _, n in of], dtype=torch.long),
+            criterion_G=torch.tensor([known.criterion[g] for g, _ in of], dtype=torch.long),
         )
 
     @property
@@ -287,6 +309,7 @@ class _Unit:
             return []
         for one in self._judged:
             pairs = list(one.pairs())
+            columns.by_criterion[one.criterion] += 1
             ahead = 0.0
             if one.strength is not None and _graded(one):
                 columns.by_strength[one.strength] += 1
@@ -298,14 +321,16 @@ class _Unit:
                 columns.weight.append(one.training_weight / len(pairs))
                 columns.margin.append(one.margin + (ahead if _of_best(one, pair) else 0.0))
                 columns.all_bad.append(one.all_bad)
-            self._rank(one, start, ahead, columns.rankings)
+                columns.criterion.append(columns.criteria[one.criterion])
+            self._rank(one, start, ahead, columns)
         columns.rankings.of_unit.append(len(columns.rankings.weight))
         columns.pair_offsets.append(len(columns.first))
         columns.response_offsets.append(start + len(self._answers))
         return self._answers
 
-    def _rank(self, one: Comparison, start: int, ahead: float, columns: _RankingColumns) -> None:
+    def _rank(self, one: Comparison, start: int, ahead: float, whole: _Columns) -> None:
         """Write a comparison as a ranking, or a soft label as one ranking for each side."""
+        columns, criterion = whole.rankings, whole.criteria[one.criterion]
         sides = [(one.tiers, 1.0, 1.0)]
         if one.label is not None and one.label != 0.5:
             toward = 1.0 if one.label > 0.5 else -1.0
@@ -321,6 +346,7 @@ class _Unit:
             columns.weight.append(one.training_weight * share / (len(tiers) - 1))
             columns.margin.append(toward * one.margin)
             columns.first_margin.append(toward * ahead)
+            columns.criterion.append(criterion)
 
 
 def _graded(one: Comparison) -> bool:

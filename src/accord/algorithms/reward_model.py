@@ -4,12 +4,13 @@ While it trains, scores are raw head outputs; the unit (`Scale`) is set afterwar
 is of the raw outputs.
 
 Shape letters:  P = pairs of a data set; R = responses of one part of a batch; B = its pairs;
-G = its rankings; K = responses of the longest of them; U = its units; H = heads.
+G = its rankings; K = responses of the longest of them; U = its units; H = heads, or criteria.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +24,9 @@ from accord.algorithms.descent import add, batch_rows, descend, fresh_state, tex
 from accord.algorithms.settings import RewardConfig
 from accord.core.errors import DataError
 from accord.core.protocols import Row
+from accord.models.head import Criterion
 from accord.models.ragged import Masked, Ragged, micro_batches
-from accord.models.role import Role, Scale
+from accord.models.role import CriterionHeads, Role, Scale
 from accord.models.state import TrainState
 from accord.objectives import pairs, reward
 
@@ -118,11 +120,16 @@ def _learnt(
 ) -> Figures:
     """Mean loss of the heads, each on its own bootstrap sample, with figures of their mean score.
 
+    Heads of criteria are not drawn and have one loss: a pair is scored by its criterion's head.
+
     A head's loss is divided by the batch's weight and not by its sample's, so that no sample is
     empty and each unit counts as often as it was drawn.
     """
     device = model.backbone.machine.device
     batch = Ragged.of(part.rows, device)
+    if config.criteria:
+        score_RH = model.raw_scores_by_criterion(batch)
+        return _of_head(config, score_RH, part, ranked, draw_UH[:, 0], tie, totals)
     if config.heads == 1:
         return _of_head(config, model.raw_scores(batch), part, ranked, draw_UH[:, 0], tie, totals)
     score_RH = model.raw_scores_each(batch)
@@ -142,16 +149,18 @@ def _learnt(
 
 def _of_head(
     config: RewardConfig,
-    score_R: Tensor,
+    score: Tensor,
     part: PairBatch,
     ranked: Rankings | None,
     draw_U: Tensor,
     tie: Tensor | None,
     totals: Denominators,
 ) -> Figures:
-    """Loss of one head's scores, each unit counted as often as it was drawn."""
-    device = score_R.device
-    first_B, second_B = score_R[part.first_B], score_R[part.second_B]
+    """Loss of one head's scores `[R]`, each unit counted as often as it was drawn; of heads of
+    criteria, `[R, H]`, each pair or ranking has its own."""
+    device = score.device
+    first_B = _said(score, part.first_B, part.criterion_B)
+    second_B = _said(score, part.second_B, part.criterion_B)
     weight_B = (part.weight_B * draw_U[part.unit_B]).to(device)
     columns: dict[str, Any] = {
         "first_B": first_B,
@@ -164,7 +173,7 @@ def _of_head(
     }
     if ranked is not None and totals.rankings is not None:
         loss = reward.plackett_luce(
-            score_GK=score_R[ranked.row_GK],
+            score_GK=_said(score, ranked.row_GK, ranked.criterion_G[:, None]),
             tier_GK=ranked.tier_GK.to(device),
             weight_G=(ranked.weight_G * draw_U[ranked.unit_G]).to(device),
             margin_G=ranked.margin_G.to(device),
@@ -198,6 +207,10 @@ def _of_head(
     return loss.value + held.value, loss.metrics | held.metrics
 
 
+def _said(score: Tensor, rows: Tensor, criterion: Tensor) -> Tensor:
+    return score[rows] if score.dim() == 1 else score[rows, criterion]
+
+
 @torch.no_grad()
 def levels(rows: Sequence[Masked], model: Role, micro_batch_tokens: int) -> Tensor:
     """`[H]` mean raw score of each head over token rows: what its level is."""
@@ -218,24 +231,72 @@ def raw_scores(rows: Sequence[Masked], model: Role, micro_batch_tokens: int) -> 
     return np.array(scores)
 
 
+@torch.no_grad()
+def raw_by_criterion(
+    rows: Sequence[Masked], model: Role, micro_batch_tokens: int
+) -> NDArray[np.float64]:
+    """`[R, H]` what each criterion's head says of token rows, as it was trained."""
+    found: list[list[float]] = []
+    for group in micro_batches([len(row.ids) for row in rows], micro_batch_tokens):
+        ragged = Ragged.of([rows[i] for i in group], model.backbone.machine.device)
+        found += model.raw_scores_by_criterion(ragged).tolist()
+    return np.array(found)
+
+
 def leads(data: TokenComparisons, model: Role, micro_batch_tokens: int) -> NDArray[np.float64]:
-    """Raw score of the first response less that of the second, for each pair of `data`."""
+    """Raw score of the first response less that of the second, for each pair of `data`.
+
+    Where heads are of criteria it is that of the pair's own head.
+    """
+    rows, place = data.responses.distinct()
+    if isinstance(model.head, CriterionHeads):
+        raw_RH = raw_by_criterion(rows, model, micro_batch_tokens)[place]
+        of_P = data.criterion_P
+        own_P: NDArray[np.float64] = raw_RH[data.first_P, of_P] - raw_RH[data.second_P, of_P]
+        return own_P
+    return weighed_leads(data, model, micro_batch_tokens)
+
+
+def weighed_leads(
+    data: TokenComparisons, model: Role, micro_batch_tokens: int
+) -> NDArray[np.float64]:
+    """The same of the model's one raw score, the weighted sum where heads are of criteria."""
     rows, place = data.responses.distinct()
     raw = raw_scores(rows, model, micro_batch_tokens)[place]
     return raw[data.first_P] - raw[data.second_P]
 
 
+def standardised(
+    criteria: Sequence[Criterion], raw_RH: NDArray[np.float64]
+) -> tuple[Criterion, ...]:
+    """Criteria whose heads have mean 0 and standard deviation 1 over answers, by what they say.
+
+    Raises DataError where a head says the same of all.
+    """
+    found = []
+    for one, raw_R in zip(criteria, raw_RH.T, strict=True):
+        unit = scale_of(raw_R, raw_R, shift_from="", scale_from="", of=one.name)
+        found.append(replace(one, mean=unit.shift, deviation=unit.scale))
+    return tuple(found)
+
+
 def scale_of(
-    zero: NDArray[np.float64], unit: NDArray[np.float64], *, shift_from: str, scale_from: str
+    zero: NDArray[np.float64],
+    unit: NDArray[np.float64],
+    *,
+    shift_from: str,
+    scale_from: str,
+    of: str = "",
 ) -> Scale:
     """The unit that gives `zero` mean 0 and `unit` standard deviation 1, from raw scores.
 
-    Raises DataError where the scores of `unit` do not differ: no unit can be made of them.
+    `of` is the criterion that they are about, where it is one. Raises DataError where the scores of
+    `unit` do not differ: no unit can be made of them.
     """
     spread = float(unit.std())
     if not np.isfinite(spread) or spread < 1e-8:
         raise DataError(
-            "the reward model gives every answer the same score",
+            "the reward model gives every answer the same score" + (f" of {of}" if of else ""),
             got=f"standard deviation {spread:g} over {len(unit)} answers",
             do="train longer, raise the learning rate, or check that the labels carry a signal",
         )

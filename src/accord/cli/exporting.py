@@ -12,7 +12,14 @@ import tyro
 from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import find_workspace
-from accord.collect.exporting import MARGIN, TIED, WEIGHTLESS, Exported, export_dataset
+from accord.collect.exporting import (
+    MARGIN,
+    OTHER_CRITERION,
+    TIED,
+    WEIGHTLESS,
+    Exported,
+    export_dataset,
+)
 from accord.core.errors import ConfigError
 from accord.core.types import Split
 from accord.pipeline.logbook import export_workspace_log
@@ -21,6 +28,7 @@ from accord.store.manifest import DatasetKind, DatasetManifest
 
 _WHY = {
     TIED: "tied pairs left out: TRL has no ties",
+    OTHER_CRITERION: "pairs left out that are about one criterion: TRL would mix them with others",
     WEIGHTLESS: "pairs left out that weigh nothing: TRL has no weights",
     MARGIN: "pairs written without their margin: trl-margin has room for it",
 }

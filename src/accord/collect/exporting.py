@@ -31,6 +31,7 @@ from accord.store.columns import MESSAGES
 from accord.store.datasets import Dataset, DatasetKind, Row
 
 TIED, WEIGHTLESS, MARGIN = "tied", "weightless", "margin"
+OTHER_CRITERION = "of a criterion"
 """Why pairs are left out of TRL's rows, or lose a part."""
 
 
@@ -139,6 +140,7 @@ def _own(row: Row) -> dict[str, object]:
                 "margin": float(row.margin),
                 "label": None if row.label is None else float(row.label),
                 "inclusion": float(row.inclusion),
+                "criterion": row.criterion,
                 **_judged(row),
             }
         case Feedback():
@@ -183,6 +185,9 @@ def _pairs(
     for pair in pairs:
         if row.weight == 0:
             tally[WEIGHTLESS] += 1
+            continue
+        if row.criterion:
+            tally[OTHER_CRITERION] += 1
             continue
         if pair.label == 0.5:
             tally[TIED] += 1
@@ -266,6 +271,7 @@ _OWN: dict[DatasetKind, dict[str, pa.DataType]] = {
         "margin": _NUMBER,
         "label": _NUMBER,
         "inclusion": _NUMBER,
+        "criterion": _TEXT,
         **_KNOWN,
     },
     DatasetKind.DEMONSTRATIONS: {"messages": MESSAGES, "source": _TEXT},

@@ -309,9 +309,10 @@ class _Tally:
 
 
 def _words(row: Row) -> object:
-    """What makes two rows duplicates: prompt and responses in any order, whatever the label."""
+    """What makes two rows duplicates: prompt, responses in any order and what they were compared
+    for, whatever the label."""
     if isinstance(row, Comparison):
-        return ["comparison", row.prompt.digest, sorted(row.responses)]
+        return ["comparison", row.prompt.digest, sorted(row.responses), row.criterion]
     if isinstance(row, Feedback | RatedResponse):
         return [type(row).__name__, row.prompt.digest, row.response]
     return [type(row).__name__, row.conversation.digest]

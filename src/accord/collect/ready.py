@@ -147,6 +147,8 @@ def _check_known(row: Comparison | Unjudged, purpose: Purpose) -> None:
         raise Unusable("has no tiers, the known answer")
     if row.label is not None:
         raise Unusable("has a soft label, which is no known order")
+    if row.criterion:
+        raise Unusable(f"is about {row.criterion} alone, and tasks ask for the whole answer")
     if len(set(row.tiers)) == 1 and purpose is not Purpose.LESSON:
         raise Unusable("ties all responses, which few raters would say")
 

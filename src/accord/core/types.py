@@ -18,6 +18,9 @@ from accord.core.conversation import Speaker as Speaker
 from accord.core.errors import DataError
 from accord.core.hashing import digest
 
+OVERALL = "overall"
+"""What comparisons without a criterion are called where criteria are named."""
+
 
 class StopReason(StrEnum):
     """Why a response ended."""
@@ -238,6 +241,8 @@ class Comparison:
     """Pseudonym of who judged; empty where it is not known or they were several."""
     all_bad: bool = False
     """Whether none of the responses is acceptable, whatever the tiers say of them."""
+    criterion: str = ""
+    """What the tiers are about: helpfulness, safety, ...; empty: the answer as a whole."""
 
     def __post_init__(self) -> None:
         if not self.prompt.awaits_answer:
@@ -278,6 +283,12 @@ class Comparison:
             )
         if not isinstance(self.all_bad, bool):
             raise DataError("all_bad is true or false", got=self.all_bad)
+        named = isinstance(self.criterion, str)
+        if not named or self.criterion == OVERALL:
+            raise DataError(
+                "a criterion is a name, and empty where a comparison is about the whole answer",
+                got=self.criterion,
+            )
 
     @property
     def digest(self) -> str:

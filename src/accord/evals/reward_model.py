@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from accord.core.errors import DataError
-from accord.core.types import Comparison
+from accord.core.types import OVERALL, Comparison
 from accord.stats import baselines, calibration, intervals, ranking
 
 BASELINE_COMPARISONS = 20_000
@@ -38,6 +38,7 @@ class _Pairs:
         asked: dict[tuple[str, tuple[str, ...]], str] = {}
         asked_of: list[str] = []
         self.sources: list[str] = []
+        about: list[str] = []
         label: list[float] = []
         weight: list[float] = []
         for comparison in comparisons:
@@ -50,8 +51,10 @@ class _Pairs:
                 prompts.append(prompt)
                 asked_of.append(number)
                 self.sources.append(comparison.source.partition(":")[0] or "unnamed")
+                about.append(comparison.criterion)
                 label.append(pair.label)
                 weight.append(comparison.training_weight / len(listed))
+        self.criteria = np.array(about, dtype=object)
         self.label = np.array(label)
         self.weight = np.array(weight)
         # Where everybody answered one prompt, what was asked about is what was drawn: several
@@ -119,6 +122,7 @@ def audit(
 ) -> dict[str, object]:
     """Accuracy, calibration and baselines as JSON values; {} where every held-out pair is a tie.
 
+    What is learned of comparisons about a criterion, baselines too, is held against those about it.
     Accuracies weigh a pair as training does: what was picked on purpose, or judged by many, does
     not count for more. Calibration counts every pair once. Pairs that weigh nothing are left out.
     `lead_P` are raw score differences, first less second, of the pairs of `held` in their order;
@@ -148,6 +152,11 @@ def audit(
             _slice(name, judged.only(inside))
             for name in sorted(set(pairs.sources))
             if (inside := np.array(pairs.sources)[clear] == name).any()
+        ],
+        "by_criterion": [
+            _slice(name or OVERALL, judged.only(inside))
+            for name in sorted(set(pairs.criteria) if any(pairs.criteria) else ())
+            if (inside := pairs.criteria[clear] == name).any()
         ],
         **_calibration(lead_P[clear], pairs.label[clear]),
     }
@@ -210,12 +219,17 @@ def _baselines(known: Iterable[Comparison], pairs: _Pairs) -> dict[str, float]:
             pairs.first, pairs.second, pairs.label, weight=pairs.weight
         )
     }
-    train = _Pairs(islice(known, BASELINE_COMPARISONS))
-    try:
-        words = baselines.fit_tfidf(train.first, train.second, train.label)
-    except DataError:  # too little text to share a word: there is no such baseline then
-        return found
-    lead = words.score(pairs.first) - words.score(pairs.second)
+    train = list(islice(known, BASELINE_COMPARISONS))
+    lead = np.zeros(len(pairs.label))
+    for name in set(pairs.criteria):
+        own = _Pairs(row for row in train if row.criterion == name)
+        try:
+            words = baselines.fit_tfidf(own.first, own.second, own.label)
+        except DataError:  # too little text to share a word: there is no such baseline then
+            return found
+        inside = np.flatnonzero(pairs.criteria == name)
+        first, second = ([texts[i] for i in inside] for texts in (pairs.first, pairs.second))
+        lead[inside] = words.score(first) - words.score(second)
     return found | {
         "TF-IDF Bradley-Terry": ranking.pair_accuracy(lead, pairs.label, weight=pairs.weight)
     }

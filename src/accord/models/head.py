@@ -1,4 +1,5 @@
-"""Heads of reward models and critics: from a hidden state to one number, or to several and a doubt.
+"""Heads of reward models and critics: from a hidden state to one number, to several and a doubt, or
+to one for each criterion.
 
 Shape letters: N = hidden states; D = hidden size; H = heads.
 """
@@ -6,6 +7,7 @@ Shape letters: N = hidden states; D = hidden size; H = heads.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -17,11 +19,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from accord.core.errors import ModelError
-from accord.core.hashing import file_digest
+from accord.core.hashing import digest, file_digest
 
 HEAD_FILE = "head.safetensors"
 SCALE_FILE = "scale.json"
 DOUBT_FILE = "doubt.safetensors"
+CRITERIA_FILE = "criteria.json"
+"""What each head is about and how it counts, where heads are of criteria."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +113,74 @@ class Heads(nn.Module):
         return [cast(ScalarHead, part) for part in self.parts]
 
 
-AnyHead = ScalarHead | Heads
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """What one head is about, and what it counts for: `weight * (said - mean) / deviation`."""
+
+    name: str
+    weight: float = 1.0
+    mean: float = 0.0
+    deviation: float = 1.0
 
 
-def fresh_head(hidden_size: int, count: int, *, seed: int) -> AnyHead:
-    """One head, or several of different starts."""
+class CriterionHeads(nn.Module):
+    """A head for each criterion on one trunk; what they say is the weighted sum, standardised.
+
+    Heads are of different things, as those of ArmoRM are (Wang et al. 2024, arXiv:2406.12845), and
+    no ensemble. A head starts by its criterion's name, so that their order changes nothing.
+    """
+
+    def __init__(self, hidden_size: int, criteria: Sequence[Criterion], *, seed: int) -> None:
+        super().__init__()
+        seeds = [int(digest([seed, one.name])[:8], 16) for one in criteria]
+        self.parts = nn.ModuleList(ScalarHead(hidden_size, seed=own) for own in seeds)
+        for name in ("weight_H", "mean_H", "deviation_H"):
+            self.register_buffer(name, torch.zeros(len(criteria)), persistent=False)
+        self.measured(criteria)
+
+    @torch.no_grad()
+    def measured(self, criteria: Sequence[Criterion]) -> None:
+        """Weigh the heads so from now on."""
+        self.criteria = tuple(criteria)
+        for name in ("weight", "mean", "deviation"):
+            self.get_buffer(f"{name}_H").copy_(torch.tensor([getattr(c, name) for c in criteria]))
+
+    def forward(self, hidden_ND: Tensor) -> Tensor:
+        """`[N, D] -> [N]`."""
+        said_NH = self.by_criterion(hidden_ND) - self.get_buffer("mean_H")
+        return (said_NH / self.get_buffer("deviation_H")) @ self.get_buffer("weight_H")
+
+    def each(self, hidden_ND: Tensor) -> Tensor:
+        """`[N, D] -> [N, 1]`: the weighted sum, which is one opinion."""
+        alone_N: Tensor = self(hidden_ND)
+        return alone_N[:, None]
+
+    def by_criterion(self, hidden_ND: Tensor) -> Tensor:
+        """`[N, D] -> [N, H]`: what each head says, as it was trained."""
+        return torch.stack([part(hidden_ND) for part in self.parts], dim=1)
+
+    @torch.no_grad()
+    def mean_head(self) -> ScalarHead:
+        """One head that says the weighted sum, for every hidden state."""
+        parts = [cast(ScalarHead, part) for part in self.parts]
+        one = ScalarHead(len(parts[0].weight), seed=0).to(parts[0].weight.device)
+        one.say(0.0)
+        for part, criterion in zip(parts, self.criteria, strict=True):
+            share = criterion.weight / criterion.deviation
+            one.weight.add_(part.weight * share)
+            one.bias.add_((part.bias - criterion.mean) * share)
+        return one
+
+
+AnyHead = ScalarHead | Heads | CriterionHeads
+
+
+def fresh_head(
+    hidden_size: int, count: int, *, seed: int, criteria: Sequence[Criterion] = ()
+) -> AnyHead:
+    """One head, several of different starts, or one for each criterion."""
+    if criteria:
+        return CriterionHeads(hidden_size, criteria, seed=seed)
     return (
         ScalarHead(hidden_size, seed=seed) if count == 1 else Heads(hidden_size, count, seed=seed)
     )
@@ -143,6 +210,9 @@ def save_head_files(head: AnyHead, scale: Scale, folder: Path, doubt: Doubt | No
     tensors = {n: tensor.detach().cpu().contiguous() for n, tensor in head.state_dict().items()}
     save_file(tensors, folder / HEAD_FILE)
     (folder / SCALE_FILE).write_text(json.dumps(asdict(scale), indent=2) + "\n")
+    if isinstance(head, CriterionHeads):
+        weighed = json.dumps([asdict(one) for one in head.criteria], indent=2)
+        (folder / CRITERIA_FILE).write_text(weighed + "\n")
     if doubt is not None:
         parts = {"centre": doubt.centre_D, "covariance": doubt.covariance_DD}
         save_file({n: part.cpu().contiguous() for n, part in parts.items()}, folder / DOUBT_FILE)
@@ -155,7 +225,14 @@ def load_head(hidden_size: int, folder: Path) -> tuple[AnyHead, Scale]:
         tensors = load_file(folder / HEAD_FILE)
         count = sum(name.endswith("weight") for name in tensors)
         several = any(name.startswith("parts.") for name in tensors)
-        head = Heads(hidden_size, count, seed=0) if several else ScalarHead(hidden_size, seed=0)
+        head: AnyHead
+        if (folder / CRITERIA_FILE).is_file():
+            weighed = json.loads((folder / CRITERIA_FILE).read_text())
+            head = CriterionHeads(hidden_size, [Criterion(**one) for one in weighed], seed=0)
+        elif several:
+            head = Heads(hidden_size, count, seed=0)
+        else:
+            head = ScalarHead(hidden_size, seed=0)
         head.load_state_dict(tensors)
         scale = Scale(**json.loads((folder / SCALE_FILE).read_text()))
     except (OSError, RuntimeError, ValueError, TypeError, SafetensorError) as error:

@@ -17,6 +17,7 @@ from accord.core.errors import ModelError
 from accord.core.hashing import digest
 from accord.models.backbone import Backbone
 from accord.models.head import AnyHead, Doubt, save_head_files
+from accord.models.head import CriterionHeads as CriterionHeads
 from accord.models.head import Heads as Heads
 from accord.models.head import ScalarHead as ScalarHead
 from accord.models.head import Scale as Scale
@@ -77,6 +78,19 @@ class Role:
         """`[B, H]` the same of each head; their mean is what the model says."""
         return self._head().each(self.hidden(batch)[batch.last_rows_B])
 
+    def raw_scores_by_criterion(self, batch: Ragged) -> Tensor:
+        """`[B, H]` the same of each criterion's head, as it was trained: their leads are log-odds.
+
+        Raises ModelError where the model knows no criteria.
+        """
+        head = self._head()
+        if not isinstance(head, CriterionHeads):
+            raise ModelError(
+                "this reward model knows no criteria",
+                do='train it with reward.criteria = ["helpfulness", "safety"], say',
+            )
+        return head.by_criterion(self.hidden(batch)[batch.last_rows_B])
+
     def scores(self, batch: Ragged) -> Tensor:
         """`[B]` scores in the model's unit."""
         return (self.raw_scores(batch) - self.scale.shift) / self.scale.scale
@@ -113,9 +127,9 @@ class Role:
         return (raw_M - self.scale.shift) / self.scale.scale
 
     def mean_head(self) -> ScalarHead:
-        """The head, or one that says the mean of several."""
+        """The head, or one that says the mean, or the weighted sum, of several."""
         head = self._head()
-        return head.mean_head() if isinstance(head, Heads) else head
+        return head if isinstance(head, ScalarHead) else head.mean_head()
 
     def trained(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Names and parameters that take gradients, in a fixed order."""

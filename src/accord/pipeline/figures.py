@@ -258,6 +258,7 @@ def reward_calibration(
         over_probe=None if over is None else (over["value"], over["low"], over["high"]),
         by_length_gap=tuple(Slice(**one) for one in audit["by_length_gap"]),
         by_source=tuple(Slice(**one) for one in audit["by_source"]),
+        by_criterion=tuple(Slice(**one) for one in audit.get("by_criterion", ())),
         bayes_bound=bayes_bound,
         human_ceiling=None if human_ceiling is None else estimate(human_ceiling),
         temperature=audit["temperature"],

@@ -32,9 +32,16 @@ _JUDGED_FIELDS = [
     pa.field("rater", pa.string(), False),
     pa.field("all_bad", pa.bool_(), False),
 ]
-JUDGED: Mapping[str, object] = {"strength": None, "inclusion": 1.0, "rater": "", "all_bad": False}
-"""Columns of how a comparison was judged, since layout 2, with what they are where nothing is
-known."""
+_CRITERION_FIELDS = [pa.field("criterion", pa.string(), False)]
+JUDGED: Mapping[str, object] = {
+    "strength": None,
+    "inclusion": 1.0,
+    "rater": "",
+    "all_bad": False,
+    "criterion": "",
+}
+"""Columns of how a comparison was judged, since layout 2 (`criterion` since 3), with what they are
+where nothing is known."""
 
 _OWN = {
     DatasetKind.PREFERENCES: (
@@ -58,7 +65,10 @@ _OWN = {
 
 def schema_of(kind: DatasetKind, layout: int = SCHEMA) -> pa.Schema:
     """Columns of a data set of `kind` in a layout of `accord.store.manifest.SCHEMA` or before."""
-    judged = _JUDGED_FIELDS if kind is DatasetKind.PREFERENCES and layout >= 2 else ()
+    judged = []
+    if kind is DatasetKind.PREFERENCES:
+        judged += _JUDGED_FIELDS if layout >= 2 else []
+        judged += _CRITERION_FIELDS if layout >= 3 else []
     own = _OWN.get(kind, ())
     return pa.schema([pa.field("messages", MESSAGES, False), *own, *judged, *_FRAME])
 
@@ -82,6 +92,7 @@ def to_record(row: Row, split: Split) -> dict[str, object]:
             "inclusion": float(row.inclusion),
             "rater": row.rater,
             "all_bad": row.all_bad,
+            "criterion": row.criterion,
         }
     elif isinstance(row, Feedback):
         record |= {"response": row.response, "good": row.good, "weight": float(row.weight)}

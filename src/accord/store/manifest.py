@@ -21,9 +21,10 @@ from accord.core.types import (
 from accord.store.splits import Row, Unit
 
 MANIFEST = "manifest.json"
-SCHEMA = 2
+SCHEMA = 3
 """Layout of manifest and shards; a reader refuses newer ones. Layout 1 has no columns for how a
-comparison was judged (`accord.store.columns.JUDGED`): its rows are read with their defaults."""
+comparison was judged (`accord.store.columns.JUDGED`), and layout 2 none for its criterion: their
+rows are read with the defaults."""
 
 
 class DatasetKind(StrEnum):

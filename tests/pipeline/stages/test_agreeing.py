@@ -26,6 +26,13 @@ CONTRADICTIONS = {
     "distilled": (BASED, "[distilled]", "distilled DPO", "reward.model", ":4"),
     "ppo": (BASED, "[ppo]", "critic cannot start", 'critic.start = "zero"', ":6"),
     "grpo": ("", "[grpo.shaping]\npessimism = 1.0", "tells its doubt", "reward.heads = 4", ":7"),
+    "rloo": (
+        'criteria = ["wit"]',
+        "[rloo.shaping]\npessimism = 1.0",
+        "heads of criteria",
+        "reward.criteria out",
+        ":7",
+    ),
 }
 """Settings of the reward model and of a stage that cannot be used together: what is said of them,
 what to do, and the line that is named."""

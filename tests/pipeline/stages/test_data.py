@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,22 @@ def test_sets_split_alike_share_nothing_and_lose_nothing(tmp_path: Path) -> None
     train, dev = (list(data.comparisons(given, split)) for split in (Split.TRAIN, Split.DEV))
     assert len(train) + len(dev) == 400
     assert not openings(train) & openings(dev)
+
+
+def test_what_reads_comparisons_gets_those_about_the_whole_answer(
+    tmp_path: Path,
+) -> None:
+    """Others are left out, noted and told, once."""
+    rows = [
+        replace(comparison(text), criterion=("", "safety", "wit", "safety")[n % 4])
+        for n, text in enumerate(ASKED[:40])
+    ]
+    given = context(tmp_path, a_preferences=(rows, {"dev": 0.0}))
+    assert [row.criterion for row in data.comparisons(given, Split.TRAIN)] == [""] * 10
+    assert given.notes["other_criteria"] == {"safety": 20, "wit": 10}
+    assert len(list(data.comparisons(given, Split.TRAIN, criteria=("safety",)))) == 20
+    assert len(list(data.comparisons(given, Split.TRAIN, criteria=None))) == 40
+    assert given.notes["other_criteria"] == {"safety": 20, "wit": 10}
 
 
 def test_a_comparison_whose_prompt_another_set_trains_on_is_not_held_out(tmp_path: Path) -> None:

@@ -199,6 +199,28 @@ def test_strengths_are_margins_of_a_reward_model(
     assert losses[1] == pytest.approx(math.log1p(math.exp(2 - lead)), rel=1e-5)
 
 
+@pytest.mark.parametrize("config", [DPOConfig(**SMALL), KTOConfig(**SMALL)], ids=["dpo", "kto"])
+def test_what_is_about_one_criterion_moves_no_policy(
+    tmp_path: Path, base: Artifact, config: DPOConfig | KTOConfig
+) -> None:
+    """The rows of the whole answer, alone and between others that say the contrary."""
+    name = type(config).__name__.removesuffix("Config").lower()
+    rows = [pair(i) for i in range(4)]
+    thumbs = [thumb(i, good=i > 0) for i in range(2)]
+    sets = {"feedback": thumbs} if name == "kto" else {}
+    alone, _, _ = run(tmp_path / "a", base, config, name=name, preferences=rows, **sets)
+    mixed = [one for row in rows for one in (replace(row, tiers=(1, 0), criterion="wit"), row)]
+    beside, _, told = run(tmp_path / "b", base, config, name=name, preferences=mixed, **sets)
+    assert weights(beside) == weights(alone)
+    assert beside.notes["left_out"] == {"about a criterion that is not learned": 4}
+    assert beside.notes["other_criteria"] == {"wit": 4}
+    assert any("comparisons about wit (4) are not used here" in text for text in told)
+    with pytest.raises(
+        DataError, match=r"criteria that are not learned: wit(.|\n)*reward.criteria"
+    ):
+        run(tmp_path / "c", base, DPOConfig(**SMALL), name="dpo", preferences=mixed[::2])
+
+
 def test_kto_learns_from_comparisons_and_thumbs(tmp_path: Path, base: Artifact) -> None:
     """Ties are left out, counted and told; what cannot be used is listed."""
     pairs = [*(pair(i) for i in range(5)), pair(5, label=0.5), pair(6, label=0.7)]

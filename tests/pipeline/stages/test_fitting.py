@@ -90,6 +90,26 @@ def test_a_comparison_that_weighs_nothing(sieve: Sieve) -> None:
     assert sieve.counts() == {"weighs nothing": 1}
 
 
+def test_a_comparison_about_one_criterion_is_about_nothing_else(template: ChatTemplate) -> None:
+    """Whole answers beside one criterion: each reader has its own, and lists the others."""
+    asked = Conversation.of(SHORT)
+    rows = [
+        Comparison(prompt=asked, responses=("yes", "no"), tiers=(0, 1), criterion=name)
+        for name in ("safety", "", "wit", "safety")
+    ]
+    for criteria, own, others in (
+        (("",), [1], {"safety": 2, "wit": 1}),
+        (("wit", "safety"), [0, 2, 3], {"overall": 1}),
+    ):
+        sieve = Sieve(template, 30, criteria=criteria)
+        tokens, kept = sieve.comparisons(rows)
+        assert (tokens.pairs, kept, sieve.others) == (len(own), own, others)
+        assert sieve.counts() == {Why.OTHER_CRITERION: 4 - len(own)}
+        left = [n for n in range(4) if n not in own]
+        assert [one.row for one in sieve.left_out] == left
+        assert f"criteria that are not learned: {', '.join(others)}" in sieve.told()
+
+
 def test_a_row_that_the_template_refuses_is_left_out_alone(template: ChatTemplate) -> None:
     """One odd conversation does not stop the stage."""
     strict = ChatTemplate(

@@ -9,6 +9,7 @@ from accord.algorithms.settings.adapter import AdapterSettings
 from accord.algorithms.settings.checks import above, at_least, finite
 from accord.algorithms.settings.optimizer import OptimizerSettings
 from accord.core.errors import ConfigError
+from accord.core.types import OVERALL
 
 RewardObjective = Literal["bradley-terry", "rao-kupper", "davidson", "plackett-luce"]
 """What a reward model takes comparisons for; the formulas are in `accord.objectives.reward`."""
@@ -46,6 +47,15 @@ class RewardConfig:
     """Training pairs of which the posterior over the head is made (Laplace), which tells how unsure
     a score is; drawn by seed where there are more. 0: none, and no doubt but that of `heads`. Fewer
     than the model is wide leave some of it in doubt for not having been looked at."""
+    criteria: tuple[str, ...] = ()
+    """Criteria with a head each on one trunk, learned from the comparisons that are about it;
+    "overall" stands for those about the whole answer. The score is the weighted sum of the heads,
+    each of standard deviation 1 on the reference's samples. None named: one head, of the whole
+    answer, and what is about a criterion is left out."""
+    criteria_weights: tuple[float, ...] = ()
+    """What each of `criteria` counts for in the score, in their order: its standard deviation's
+    share of it. Below 0: what has it scores lower. 0: it is learned and measured, and scores
+    nothing. None given: all count alike."""
     epochs: float = 1.0
     """Passes over the comparisons; the paper finds that more than one overfits."""
     batch_prompts: int = 16
@@ -78,6 +88,49 @@ class RewardConfig:
         at_least("scale_prompts", self.scale_prompts, 2)
         if self.tie is not None:
             self._check_tie(self.tie)
+        if self.criteria or self.criteria_weights:
+            self._check_criteria()
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """The criterion of the comparisons that each head learns from, as these say it."""
+        return tuple("" if name == OVERALL else name for name in self.criteria) or ("",)
+
+    @property
+    def weighed(self) -> tuple[tuple[str, float], ...]:
+        """Each of `criteria` with its weight; nothing where none is named."""
+        weights = self.criteria_weights or (1.0,) * len(self.criteria)
+        return tuple(zip(self.criteria, weights, strict=True))
+
+    def _check_criteria(self) -> None:
+        criteria, weights = self.criteria, self.criteria_weights
+        if not all(criteria) or len(set(criteria)) < len(criteria):
+            raise ConfigError(
+                "criteria are different names, none of them empty",
+                got=f"criteria = {list(criteria)}",
+                do=f'name each once; "{OVERALL}" is the answer as a whole',
+            )
+        if weights and len(weights) != len(criteria):
+            raise ConfigError(
+                "criteria_weights are one number for each of criteria",
+                got=f"{len(weights)} weights, {len(criteria)} criteria",
+                do="give as many, in the order of criteria, or none: then all count alike",
+            )
+        for weight in weights:
+            finite("criteria_weights", weight)
+        if weights and not any(weights):
+            raise ConfigError(
+                "a score needs a criterion that counts",
+                got=f"criteria_weights = {list(weights)}",
+                do="give one of them a weight other than 0",
+            )
+        if self.heads > 1 or self.doubt_pairs:
+            raise ConfigError(
+                "heads of criteria tell no doubt: they differ in what they are about",
+                got=f"criteria = {list(criteria)} with heads = {self.heads} and "
+                f"doubt_pairs = {self.doubt_pairs}",
+                do="set heads = 1 and doubt_pairs = 0, or leave criteria out",
+            )
 
     def _check_tie(self, tie: float) -> None:
         finite("tie", tie)

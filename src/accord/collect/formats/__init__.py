@@ -41,8 +41,10 @@ FORMATS: dict[str, Format] = {
         ratings.RATINGS,
         votes.VOTES,
         ultrafeedback.COMPLETIONS,
+        ultrafeedback.BY_ASPECT,
         ultrafeedback.SCORED_PAIRS,
         helpsteer.RATINGS,
+        helpsteer.BY_ATTRIBUTE,
         helpsteer.STRENGTHS,
         helpsteer.CONTEXTS,
         message_trees.MESSAGES,
@@ -101,7 +103,7 @@ def _decided(found: frozenset[str], empty: frozenset[str]) -> Format | str:
     for made in FORMATS.values():
         if made.recognises(found | empty):
             return made
-    by_columns = [made for made in FORMATS.values() if made.required]
+    by_columns = [made for made in FORMATS.values() if made.required and not made.by_name]
     nearest = max(by_columns, key=lambda made: _likeness(made, found))
     missing = sorted(nearest.required - found)
     told = listed(found)

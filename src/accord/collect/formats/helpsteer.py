@@ -10,7 +10,8 @@ much better).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from accord.collect.formats.shape import (
     Format,
@@ -32,6 +33,8 @@ FARTHEST = 3
 _TURN = re.compile(r"\n<extra_id_1>(Assistant|User)\n")
 _MARK = "<extra_id_1>"
 _ROLE = {"User": Speaker.USER, "Assistant": Speaker.ASSISTANT}
+_Good = tuple[Record, str, Mapping[str, int]]
+"""A row that can be used, with its response and what it is rated in each attribute."""
 
 
 def _prompt(record: Record) -> Conversation:
@@ -53,32 +56,34 @@ def _key(record: Record) -> str:
     return record.text("prompt")
 
 
-def _rated(records: Sequence[Record]) -> Iterator[Item]:
+def _rated(records: Sequence[Record], *, attributes: bool = False) -> Iterator[Item]:
     """One comparison of all responses to a prompt, in the order of their helpfulness.
 
-    It is credited to the first row that can be used; the others of the prompt are joined to it.
+    With `attributes`, one more for each of the others. They are credited to the first row that can
+    be used; the other rows of the prompt are joined to it.
     """
-    good: list[tuple[Record, str, int]] = []
+    good: list[_Good] = []
     for record in records:
         try:
             record.origin()
             ratings = {
                 name: whole_number(record.value(name), name, 0, MOST) for name in sorted(ATTRIBUTES)
             }
-            good.append((record, record.text("response"), ratings[OVERALL]))
+            good.append((record, record.text("response"), ratings))
         except Unusable as error:
             yield Rejected(record.row, error.what, error.column)
     try:
-        made = _derived(good)
+        others = sorted(ATTRIBUTES - {OVERALL}) if attributes else ()
+        made = [_derived(good, name) for name in (OVERALL, *others)]
     except Unusable as error:
         for record, _, _ in good:
             yield Rejected(record.row, error.what, error.column)
         return
-    yield made
+    yield from made
     yield from (Joined(record.row) for record, _, _ in good[1:])
 
 
-def _derived(good: Sequence[tuple[Record, str, int]]) -> Comparison:
+def _derived(good: Sequence[_Good], attribute: str) -> Comparison:
     if len(good) < 2:
         raise Unusable(
             "no other response to its prompt stands beside it, and nothing is said of one alone; "
@@ -88,8 +93,9 @@ def _derived(good: Sequence[tuple[Record, str, int]]) -> Comparison:
     return ordered(
         _prompt(first),
         tuple(text for _, text, _ in good),
-        tiers_of([rating for _, _, rating in good]),
+        tiers_of([ratings[attribute] for _, _, ratings in good]),
         source=f"derived from HelpSteer ratings: {first.origin()}",
+        criterion="" if attribute == OVERALL else attribute,
     )
 
 
@@ -131,6 +137,15 @@ RATINGS = Format(
     "prompt that stand together become one derived comparison, by `helpfulness`.",
     parse=lambda record: _rated([record]),
     together=Together(key=_key, parse=_rated),
+)
+BY_ATTRIBUTE = Format(
+    name="helpsteer-attributes",
+    required=RATINGS.required,
+    meaning="The same, and one derived comparison for each of the other four ratings, its "
+    "criterion. Name it: rows of these columns are otherwise read as `helpsteer`.",
+    parse=lambda record: _rated([record], attributes=True),
+    together=Together(key=_key, parse=partial(_rated, attributes=True)),
+    by_name=True,
 )
 STRENGTHS = Format(
     name="helpsteer2-preference",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from accord.collect.records import Record, Rejected, Unusable, checked_text, finite
 from accord.core.errors import DataError
 from accord.core.types import (
+    OVERALL,
     Comparison,
     Conversation,
     Demonstration,
@@ -87,10 +88,23 @@ class Format:
     """Reads one row; raises Unusable where it cannot."""
     together: Together | None = None
     """Where rows are not read one by one."""
+    by_name: bool = False
+    """Whether it is never recognised: another format with these columns is what is meant, unless
+    somebody names this one."""
 
 
 PREFERENCE_COLUMNS = frozenset(
-    {"weight", "margin", "label", "source", "strength", "inclusion", "rater", "all_bad"}
+    {
+        "weight",
+        "margin",
+        "label",
+        "source",
+        "strength",
+        "inclusion",
+        "rater",
+        "all_bad",
+        "criterion",
+    }
 )
 """Optional columns of comparisons."""
 
@@ -134,6 +148,7 @@ def comparison(
             inclusion=1.0 if inclusion is None else inclusion,
             rater=_rater(record),
             all_bad=_all_bad(record),
+            criterion=_criterion(record),
         )
     except Unusable:
         raise
@@ -150,6 +165,7 @@ def ordered(
     weight: float = 1.0,
     strength: int | None = None,
     rater: str = "",
+    criterion: str = "",
 ) -> Comparison:
     """A comparison of what a format alone says, whatever other columns a row has.
 
@@ -165,6 +181,7 @@ def ordered(
             weight=weight,
             strength=strength,
             rater=rater,
+            criterion=criterion,
         )
     except DataError as error:
         raise Unusable(*fault_of(error)) from None
@@ -214,6 +231,12 @@ def _strength(record: Record) -> int | None:
 def _rater(record: Record) -> str:
     found = record.values.get("rater")
     return "" if found is None else checked_text(found, "rater")
+
+
+def _criterion(record: Record) -> str:
+    found = record.values.get("criterion")
+    name = "" if found is None else checked_text(found, "criterion")
+    return "" if name == OVERALL else name
 
 
 def _all_bad(record: Record) -> bool:

@@ -8,6 +8,7 @@ github.com/OpenBMB/UltraFeedback (December 2023).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from accord.collect.formats.shape import Format, Item, ordered, tiers_of, whole_number
 from accord.collect.records import (
@@ -31,8 +32,10 @@ Rated = tuple[str, Mapping[str, int]]
 """A response and its rating in each aspect that was rated."""
 
 
-def _completions(record: Record) -> Iterator[Item]:
+def _completions(record: Record, *, aspects: bool = False) -> Iterator[Item]:
     """One comparison of all completions; one that cannot be used is rejected alone.
+
+    With `aspects`, one more for each of them, of the completions that are rated in it.
 
     They are ordered by the sum of their ratings, over the aspects in which each of them was rated.
     `overall_score` is not read: of 256,000, some 2,600 were wrong until December 2023. The system
@@ -55,6 +58,11 @@ def _completions(record: Record) -> Iterator[Item]:
     responses = tuple(text for text, _ in rated)
     source = f"derived from UltraFeedback ratings: {record.origin()}"
     yield ordered(prompt, responses, tiers_of(scores), source=source)
+    for aspect in ASPECTS if aspects else ():
+        given = [(text, ratings[aspect]) for text, ratings in rated if aspect in ratings]
+        if len(given) > 1:
+            texts, marks = zip(*given, strict=True)
+            yield ordered(prompt, texts, tiers_of(marks), source=source, criterion=aspect)
 
 
 def _rated(item: object, place: str) -> Rated:
@@ -108,6 +116,14 @@ COMPLETIONS = Format(
     meaning="`instruction` and `completions`, a list of {response, annotations} with a rating of "
     "1 to 5 in four aspects: one derived comparison.",
     parse=_completions,
+)
+BY_ASPECT = Format(
+    name="ultrafeedback-aspects",
+    required=COMPLETIONS.required,
+    meaning="The same, and one derived comparison for each aspect, its criterion. Name it: rows of "
+    "these columns are otherwise read as `ultrafeedback`.",
+    parse=partial(_completions, aspects=True),
+    by_name=True,
 )
 SCORED_PAIRS = Format(
     name="ultrafeedback-binarized",

@@ -175,6 +175,8 @@ class Calibration:
     """Accuracy of simple rules on the same pairs."""
     by_length_gap: tuple[Slice, ...] = ()
     by_source: tuple[Slice, ...] = ()
+    by_criterion: tuple[Slice, ...] = ()
+    """Of each criterion's own head, where the model has heads of criteria."""
     bayes_bound: float | None = None
     """Best accuracy that any model could reach against these raters, where it is known."""
     temperature: float | None = None

@@ -102,6 +102,11 @@ def _model_pictures(data: ReportData) -> list[evidence.Picture]:
             model.by_source,
             "Weak sources are where more labels help most.",
         ),
+        evidence.slice_picture(
+            "By criterion",
+            model.by_criterion,
+            "Each criterion has a head of its own, and is held against what people said about it.",
+        ),
     ]
     return [picture for picture in found if picture is not None]
 

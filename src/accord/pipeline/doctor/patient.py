@@ -188,7 +188,8 @@ class Patient:
             case "demonstrations":
                 yield from data.demonstrations(context, split)
             case "comparisons":
-                yield from data.comparisons(context, split)
+                about = getattr(self.own, "about", ("",))
+                yield from data.comparisons(context, split, criteria=about)
                 yield from _feedback(context, split)
             case _ if split is not Split.TEST:  # test prompts judge releases, and are asked there
                 try:
@@ -346,7 +347,7 @@ class Patient:
         """What of the drawn rows the stage cannot use."""
         from accord.pipeline.stages.fitting import Sieve
 
-        sieve = Sieve(self.template, self.limit)
+        sieve = Sieve(self.template, self.limit, criteria=getattr(self.own, "about", ("",)))
         rows = self.sample
         demonstrations = [row for row in rows if isinstance(row, Demonstration)]
         comparisons = [row for row in rows if isinstance(row, Comparison)]

@@ -57,6 +57,14 @@ def _agree_with_doubt(
     name: str, shaping: ShapingSettings, file: Path, reward: Mapping[str, Any]
 ) -> None:
     """Raise ConfigError where doubt is to be taken off scores of a reward model that knows none."""
+    if reward.get("criteria"):
+        raise ConfigError(
+            "shaping.pessimism needs a reward model that tells its doubt; heads of criteria differ "
+            "in what they are about, which is no doubt",
+            got=f"{name}.shaping.pessimism = {shaping.pessimism:g} beside reward.criteria",
+            where=_place(file, name, "shaping", "pessimism"),
+            do=f"set {name}.shaping.pessimism = 0, or leave reward.criteria out",
+        )
     heads, pairs = reward.get("heads", 1), reward.get("doubt_pairs", 0)
     if heads == 1 and pairs == 0:
         raise ConfigError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator, Mapping
 from random import Random
 from typing import TypeVar
 
 from accord.core.errors import DataError
 from accord.core.types import (
+    OVERALL,
     Comparison,
     Conversation,
     Demonstration,
@@ -54,11 +56,37 @@ def demonstrations(context: StageContext, split: Split) -> Iterator[Demonstratio
     _tell_trained(context, "demonstrations", kept_back)
 
 
-def comparisons(context: StageContext, split: Split) -> Iterator[Comparison]:
+def comparisons(
+    context: StageContext, split: Split, *, criteria: Container[str] | None = ("",)
+) -> Iterator[Comparison]:
     """Comparisons of one split: simulated ones where the pipeline made them, else imported.
 
+    `criteria` is what they are about, "" the answer as a whole; others are counted and told, once
+    for all splits. None: whatever they are about, for who counts the others by himself.
     Held out is none whose prompt, or response where a set is split by those, another set trains on.
     """
+    others: Counter[str] = Counter()
+    for row in _compared(context, split):
+        if criteria is None or row.criterion in criteria:
+            yield row
+        else:
+            others[row.criterion or OVERALL] += 1
+    tell_others(context, others)
+
+
+def tell_others(context: StageContext, others: Mapping[str, int]) -> None:
+    """Note and tell, once, comparisons that are left out for what they are about."""
+    if not others or "other_criteria" in context.notes:
+        return
+    context.note("other_criteria", dict(sorted(others.items())))
+    listed = ", ".join(f"{name} ({count})" for name, count in sorted(others.items()))
+    context.tell(
+        f"comparisons about {listed} are not used here: reward.criteria names those that "
+        "a reward model learns"
+    )
+
+
+def _compared(context: StageContext, split: Split) -> Iterator[Comparison]:
     if "compare" in context.inputs:
         sets = [Dataset(context.input("compare").folder / "preferences")]
     else:

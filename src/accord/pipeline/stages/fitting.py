@@ -15,6 +15,7 @@ from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.thumbs import Thumb, TokenThumbs, from_pairs
 from accord.core.errors import DataError, TemplateError
 from accord.core.types import (
+    OVERALL,
     Comparison,
     Conversation,
     Demonstration,
@@ -58,6 +59,10 @@ class Sieve:
     split: str = Split.TRAIN
     reading: Reading | None = None
     """Of prompts whose answers a reward model with a tokenizer of its own scores."""
+    criteria: tuple[str, ...] = ("",)
+    """What comparisons may be about; "" is the answer as a whole."""
+    others: Counter[str] = field(default_factory=Counter)
+    """How many comparisons are about something else, by its name."""
     left_out: list[LeftOut] = field(default_factory=list)
 
     def demonstrations(self, rows: Iterable[Demonstration]) -> Iterator[Tokenized]:
@@ -109,7 +114,10 @@ class Sieve:
 
         def sayable() -> Iterator[Comparison]:
             for number, row in enumerate(rows):
-                if self._sayable(number, row.prompt, *row.responses):
+                if row.criterion not in self.criteria:
+                    self.others[row.criterion or OVERALL] += 1
+                    self._leave(number, Why.OTHER_CRITERION, row.prompt)
+                elif self._sayable(number, row.prompt, *row.responses):
                     passed.append(number)
                     yield row
 
@@ -118,6 +126,7 @@ class Sieve:
             self.template.tokenize_answer,
             max_tokens=self.limit,
             strength_margin=strength_margin,
+            criteria=self.criteria,
             on_left_out=lambda row: beginnings.append(_beginning(row.prompt)),
         )
         reasons = dict.fromkeys(made.too_long, Why.TOO_LONG)
@@ -136,6 +145,8 @@ class Sieve:
             return "none was left out"
         said = ", ".join(f"{count} {why}" for why, count in self.counts().items())
         told = f"left out: {said}; the limit is {self.limit} tokens, {self.template.stop} the stop"
+        if self.others:
+            told += f"; criteria that are not learned: {', '.join(sorted(self.others))}"
         if self.reading is None:
             return told
         limit, stop = self.reading.limit - 1, self.reading.read.stop
@@ -179,6 +190,7 @@ def list_left_out(context: StageContext, *sieves: Sieve, of: str = "") -> None:
         return
     counts = _counts(rows)
     context.note(f"{of}_left_out" if of else "left_out", counts)
+    data.tell_others(context, sum((sieve.others for sieve in sieves), Counter()))
     text = "".join(json.dumps(asdict(row)) + "\n" for row in rows)
     listed = f"{of}_{LIST}" if of else LIST
     (context.output / listed).write_text(text, encoding="utf-8")
@@ -207,19 +219,26 @@ def row_limit(roles: Roles, max_tokens: int) -> int:
 
 
 def compared(
-    context: StageContext, roles: Roles, *, max_tokens: int, strength_margin: float = 0.0
+    context: StageContext,
+    roles: Roles,
+    *,
+    max_tokens: int,
+    strength_margin: float = 0.0,
+    criteria: tuple[str, ...] = ("",),
 ) -> Compared:
-    """Training and held-out comparisons as tokens; what is left out is listed.
+    """Training and held-out comparisons of these criteria as tokens; what is left out is listed.
 
     Both have the margins that `strength_margin` makes of strengths, so that a held-out loss is of
     the objective that was trained; how many there are is noted and told. Raises DataError where no
-    training comparison is left, or all of them are ties.
+    training comparison is left, of a criterion or at all, or all of them are ties.
     """
     limit = row_limit(roles, max_tokens)
-    known, held = (Sieve(roles.template, limit, split) for split in (Split.TRAIN, Split.DEV))
-    asked = data.comparisons(context, Split.TRAIN)
+    known, held = (
+        Sieve(roles.template, limit, split, criteria=criteria) for split in (Split.TRAIN, Split.DEV)
+    )
+    asked = data.comparisons(context, Split.TRAIN, criteria=None)
     train, _ = known.comparisons(asked, strength_margin=strength_margin)
-    rows = list(data.comparisons(context, Split.DEV))
+    rows = list(data.comparisons(context, Split.DEV, criteria=None))
     dev, kept = held.comparisons(rows, strength_margin=strength_margin)
     context.note("train_comparisons", len(train.kept))
     context.note("train_units", len(train))
@@ -228,8 +247,11 @@ def compared(
         raise DataError(
             "no comparison can be trained on",
             got=known.told(),
-            do="import shorter comparisons, or raise max_tokens as far as the model's context",
+            do="name what they are about in reward.criteria, and train a reward model"
+            if set(known.counts()) == {Why.OTHER_CRITERION}
+            else "import shorter comparisons, or raise max_tokens as far as the model's context",
         )
+    _check_criteria(train, known)
     if (train.label_P == 0.5).all():
         raise DataError(
             "every training comparison is a tie: there is nothing to learn from them",
@@ -239,6 +261,23 @@ def compared(
     if strength_margin:
         _tell_strengths(context, train)
     return Compared(train, dev, [rows[number] for number in kept])
+
+
+def _check_criteria(train: TokenComparisons, known: Sieve) -> None:
+    """Raise DataError for a criterion of which nothing can be learned; it names those there are."""
+    for place, criterion in enumerate(train.criteria):
+        label = train.label_P[train.criterion_P == place]
+        if (label != 0.5).any() or len(train.criteria) == 1:
+            continue
+        there = known.others + Counter({n or OVERALL: c for n, c in train.by_criterion.items()})
+        listed = ", ".join(f"{name} ({count})" for name, count in sorted(there.items()))
+        raise DataError(
+            f"nothing can be learned about the criterion {criterion or OVERALL!r}: "
+            + ("all its pairs are ties" if len(label) else "no training comparison is about it"),
+            got=f"training comparisons about {listed}",
+            where="reward.criteria",
+            do="import comparisons about it, or name only criteria that there are",
+        )
 
 
 def _tell_strengths(context: StageContext, train: TokenComparisons) -> None:
@@ -266,7 +305,7 @@ def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Spl
     sieves: list[Sieve] = []
     for split in (Split.TRAIN, Split.DEV):
         known, single = Sieve(roles.template, limit, split), Sieve(roles.template, limit, split)
-        pairs, _ = known.comparisons(data.comparisons(context, split))
+        pairs, _ = known.comparisons(data.comparisons(context, split, criteria=None))
         units, ties, all_bad = from_pairs(pairs)
         units += [[one] for one in single.thumbs(data.feedback(context, split))]
         found[split] = TokenThumbs(units, max_tokens=limit)

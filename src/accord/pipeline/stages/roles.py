@@ -8,6 +8,7 @@ left a whole model instead of an adapter: then that model is the backbone.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from accord.algorithms.settings import AdapterSettings, CriticStart
 from accord.core.errors import InvariantError, ModelError
 from accord.core.files import write_atomic
 from accord.models.backbone import Backbone, folder_digest
-from accord.models.head import Heads, ScalarHead, fresh_head, load_doubt, load_head
+from accord.models.head import Criterion, ScalarHead, fresh_head, load_doubt, load_head
 from accord.models.machine import prepare
 from accord.models.role import Role, save_head, stack_digest
 from accord.pipeline.artifact import open_artifact
@@ -134,10 +135,18 @@ class Roles:
         start.backbone.add_adapter(name, rank=settings.rank, alpha=settings.alpha, seed=seed)
         return replace(start, adapters=(*start.adapters, name), stack=None)
 
-    def fresh_scorer(self, settings: AdapterSettings, seed: int, *, heads: int = 1) -> Role:
+    def fresh_scorer(
+        self,
+        settings: AdapterSettings,
+        seed: int,
+        *,
+        heads: int = 1,
+        criteria: Sequence[Criterion] = (),
+    ) -> Role:
         """A reward model at its start, on the base."""
         backbone = self.backbone(self.base, train_all=settings.full)
-        head = fresh_head(backbone.hidden_size, heads, seed=seed).to(self.context.machine.device)
+        head = fresh_head(backbone.hidden_size, heads, seed=seed, criteria=criteria)
+        head = head.to(self.context.machine.device)
         if settings.full:
             return Role(backbone, (), head, packing=self.packing)
         backbone.add_adapter("reward", rank=settings.rank, alpha=settings.alpha, seed=seed)
@@ -165,13 +174,13 @@ class Roles:
         return replace(role, head=head, scale=scale, doubt=doubt, temperature=heat)
 
     def critic(self, reward: Role, start: CriticStart = CriticStart.REWARD) -> Role:
-        """A trainable copy of the reward model, unit included, with its head, the mean of several,
-        or one that says 0."""
+        """A trainable copy of the reward model, unit included, with its head, the mean or weighted
+        sum of several, or one that says 0."""
         if reward.reads is not None:
             return self._own_critic(start)
         artifact = self.context.input("reward")
         read, scale = load_head(reward.backbone.hidden_size, artifact.folder)
-        head = read.mean_head() if isinstance(read, Heads) else read
+        head = read if isinstance(read, ScalarHead) else read.mean_head()
         if start is CriticStart.ZERO:
             head.say(scale.shift)
         head = head.requires_grad_(True).to(self.context.machine.device)

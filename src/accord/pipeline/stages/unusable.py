@@ -12,6 +12,8 @@ class Why(StrEnum):
     SAYS_STOP = "says the stop token"
     REFUSED = "refused by the chat template"
     WEIGHTLESS = "weighs nothing"
+    OTHER_CRITERION = "about a criterion that is not learned"
+    """What is about one criterion says nothing of the answer as a whole, nor of another one."""
     SCORED_TOO_LONG = "too long for the reward model"
     """A reward model with a tokenizer of its own reads prompt and answer in its own tokens."""
     SCORED_SAYS_STOP = "says the reward model's stop token"
