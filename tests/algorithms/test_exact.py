@@ -115,8 +115,13 @@ def test_dpo_converges_to_the_same(folder_of: Folders) -> None:
 
 @pytest.mark.slow
 @pytest.mark.study
-def test_online_dpo_converges_to_the_same_with_soft_labels(folder_of: Folders) -> None:
-    config = OnlineDPOConfig(beta=BETA, pairs="all", labels="soft", **ONLINE)
+@pytest.mark.parametrize("round_steps", [1, 50])
+def test_online_dpo_converges_to_the_same_with_soft_labels(
+    folder_of: Folders, round_steps: int
+) -> None:
+    config = OnlineDPOConfig(
+        beta=BETA, pairs="all", labels="soft", round_steps=round_steps, **ONLINE
+    )
     before, after = solve(folder_of("llama", vocab_size=TOKENS), config)
     assert distance(after, optimum(before, BETA)) < 0.05
 

@@ -133,7 +133,7 @@ def test_a_rollout_batch_by_the_models_own_numbers(tiny_folder: Path) -> None:
     torch.testing.assert_close(batch.value_M, torch.stack(values), atol=2e-5, rtol=0)
     # And what is reported of it.
     _, return_M = estimate(ring.config, batch, 0.1)
-    metrics = describe(batch, return_M, 0.1, ring.parts)
+    metrics = describe(ring.config, batch, return_M, 0.1, ring.parts)
     k1 = [part.sum().item() for part in (batch.logp_M - batch.reference_M).split(batch.counts)]
     scores = [sum(i in ring.good for i in answer.tokens) - 3 for answer in answers]
     unexplained = (return_M - batch.value_M).var(correction=0) / return_M.var(correction=0)

@@ -43,8 +43,7 @@ def test_a_start_that_is_no_sft_is_called_what_it_is() -> None:
 
 def test_what_makes_another_method_of_dpo_is_said() -> None:
     def said(**dpo: object) -> str:
-        (_, found) = arms({"before": "sft", "policies": {"sft": {}, "dpo": {}}}, dpo=dpo)
-        return found.meaning
+        return meaning("dpo", dpo)
 
     plain = "learns from comparisons directly"
     assert said() == said(loss="sigmoid", nll=0.0, dpop=0.0, reference_free=False) == plain
@@ -52,6 +51,24 @@ def test_what_makes_another_method_of_dpo_is_said() -> None:
     free = said(loss="hinge", reference_free=True, nll=1.0)
     assert free == f"{plain}; loss hinge; no reference; better answers imitated beside it"
     assert said(dpop=50.0) == f"{plain}; a better answer's fall is fined"
+
+
+def meaning(stage: str, own: dict[str, object]) -> str:
+    (_, found) = arms({"before": "sft", "policies": {"sft": {}, stage: {}}}, own={stage: own})
+    return found.meaning
+
+
+def test_what_makes_another_method_of_one_that_samples_is_said() -> None:
+    plain = "reinforcement learning among answers to one prompt"
+    assert meaning("grpo", {"normalise": True, "ratio": "token", "resample": 0}) == plain
+    dapo = {"clip_high": 0.28, "resample": 2}
+    assert meaning("grpo", dapo) == f"{plain}; clip-higher; prompts without a spread replaced"
+    assert meaning("grpo", {"ratio": "sequence"}).endswith("(GSPO)")
+    assert meaning("grpo", {"ratio": "detached"}).endswith("(CISPO)")
+    assert meaning("grpo", {"normalise": False}).endswith("not divided by the spread")
+    assert meaning("reinforce", {"baseline": True}).endswith("the mean of its prompt's answers")
+    rounds = meaning("online_dpo", {"round_steps": 9, "objective": "ipo", "labels": "soft"})
+    assert rounds.endswith("in rounds of 9 steps; IPO's loss; soft labels")
 
 
 def test_only_a_known_rule_is_called_the_truth() -> None:

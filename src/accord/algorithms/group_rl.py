@@ -316,6 +316,7 @@ def describe(
             **batch.replaced,
         }
     return groups | rollouts.describe(
+        config,
         batch.rollout,
         parts,
         logp_M=batch.logp_M,

@@ -101,7 +101,7 @@ def train(config: OnlineDPOConfig, *, parts: Parts, state: TrainState, seed: int
             begin_round(state)
         batch = answer(config, parts, state, seed)
         pairs = pair(config, rollouts.paid(config, batch.rollout), parts.slope)
-        metrics = describe(batch, pairs, parts)
+        metrics = describe(config, batch, pairs, parts)
         dtype = parts.policy.backbone.machine.dtype
         # A round has one policy that answers: that of the second is the first that moved.
         agreement.first_steps(metrics, state.step // config.round_steps, dtype)
@@ -170,9 +170,12 @@ def pair(config: OnlineDPOConfig, earned_B: Tensor, slope: float) -> Paired:
     )
 
 
-def describe(batch: Answered, pairs: Paired, parts: Parts) -> dict[str, float]:
+def describe(
+    config: OnlineDPOConfig, batch: Answered, pairs: Paired, parts: Parts
+) -> dict[str, float]:
     """What the policy that answered says, before any update, and what pairs there are."""
     metrics = rollouts.describe(
+        config,
         batch.rollout,
         parts,
         logp_M=batch.logp_M,

@@ -108,7 +108,7 @@ def train(config: PPOConfig, *, parts: Parts, state: TrainState, seed: int) -> I
         coefficient = state.numbers["kl/coefficient"]
         weight_M, ratios = rollouts.correction(config, sampled.rollout, sampled.logp_M)
         advantage_M, return_M = estimate(config, sampled, coefficient)
-        metrics = describe(sampled, return_M, coefficient, parts)
+        metrics = describe(config, sampled, return_M, coefficient, parts)
         metrics |= {name: float(figure) for name, figure in ratios.items()}
         updates = max(0, state.step - config.critic.steps)
         agreement.first_steps(metrics, updates, parts.policy.backbone.machine.dtype)
@@ -265,13 +265,14 @@ def _imitate(config: PPOConfig, rows: Sequence[Masked], parts: Parts) -> dict[st
 
 
 def describe(
-    batch: Sampled, return_M: Tensor, coefficient: float, parts: Parts
+    config: PPOConfig, batch: Sampled, return_M: Tensor, coefficient: float, parts: Parts
 ) -> dict[str, float]:
     """What the rollout batch looks like, before any update."""
     unexplained = (return_M - batch.value_M).var(correction=0)
     spread = return_M.var(correction=0).clamp_min(1e-12)
     return {
         **rollouts.describe(
+            config,
             batch.rollout,
             parts,
             logp_M=batch.logp_M,

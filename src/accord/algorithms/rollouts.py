@@ -180,6 +180,7 @@ def correction(
 
 
 def describe(
+    config: Asking,
     batch: Rollout,
     cast: Cast,
     *,
@@ -193,8 +194,12 @@ def describe(
     kl_M = kl.k1(logp_M, reference_M)
     kl_B = torch.stack([part.sum() for part in kl_M.split(batch.counts)])
     more = {} if cast.shape is None else {"reward/shaped": float(batch.shaped_B.mean())}
+    cost = 0.0
+    if ramp := config.shaping.overlong:
+        cost = float(overlong(batch.counts, ramp=ramp, most=config.max_tokens).mean())
+        more["reward/overlong"] = cost
     if coefficient is not None:
-        more["reward/total"] = float(batch.shaped_B.mean() - coefficient * kl_B.mean())
+        more["reward/total"] = float(batch.shaped_B.mean() - coefficient * kl_B.mean()) - cost
         more["kl/coefficient"] = coefficient
     return {
         "reward/score": float(batch.score_B.mean()),

@@ -109,8 +109,8 @@ class Session:
         if self.unread:
             print(
                 f"note: {', '.join(self.unread)} are not read: the recipe's tiny world gives the "
-                f'data. To train on what was imported, replace recipe = "tiny" by model = "tiny" '
-                f"in {self.workspace.settings.name}",
+                'data. To train on what was imported, replace recipe = "tiny" by '
+                f'recipe = "smollm2" in {self.workspace.settings.name}',
                 file=sys.stderr,
             )
 

@@ -121,13 +121,24 @@ METRICS: tuple[Metric, ...] = (
     _metric(
         "reward/gold", "gold", _UP, "Mean known truth of the sampled answers, where it exists."
     ),
-    _metric("reward/total", "score", _UP, "Mean score less the KL penalty an answer."),
+    _metric(
+        "reward/total",
+        "score",
+        _UP,
+        "Mean score less the KL penalty an answer, and less what is taken off for length.",
+    ),
     _metric(
         "reward/shaped",
         "score",
         _UP,
         "Mean of what is trained on in place of the score, where `shaping` is on: between 0 and 1 "
         "with reference answers.",
+    ),
+    _metric(
+        "reward/overlong",
+        "score",
+        _DOWN,
+        "Mean of what is taken off for length, where `shaping.overlong` is on.",
     ),
     _metric(
         "group/spread",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -46,9 +46,9 @@ _MADE = {
     "sft": "imitates demonstrations",
     "top": "imitates the best-rated texts alone",
     "ppo": "reinforcement learning on the reward model",
-    "grpo": "reinforcement learning among answers to one prompt, by the group's spread",
+    "grpo": "reinforcement learning among answers to one prompt",
     "rloo": "reinforcement learning among answers to one prompt, each left out in turn",
-    "reinforce": "reinforcement learning without critic or group",
+    "reinforce": "reinforcement learning without a critic, over the whole batch",
     "online_dpo": "learns from pairs of its own answers, by the reward model's scores",
     "rejection": "imitates the best of its start's answers by the reward model",
     "dpo": "learns from comparisons directly",
@@ -79,19 +79,23 @@ def arms(
     evaluation: Mapping[str, Any],
     *,
     instead: str = "",
-    dpo: Mapping[str, Any] = MappingProxyType({}),
+    own: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> tuple[Arm, ...]:
     """What an evaluation compared, in order; `instead` is what the prompted arms were asked.
 
-    `dpo` are the settings of the stage of that name, which make other methods of it.
+    `own` are the settings of stages by name: some make other methods of theirs.
     """
     before = evaluation.get("before", "")
     found = in_order(evaluation.get("policies", {}), before)
-    meant = {"dpo": "; ".join((_MADE["dpo"], *_relative(dpo)))}
+    meant = {
+        name: "; ".join((_MADE[name], *relative(own[name])))
+        for name, relative in _RELATIVES.items()
+        if name in own
+    }
     return tuple(_arm(name, before, instead, _MADE | meant) for name, _ in found)
 
 
-def _relative(dpo: Mapping[str, Any]) -> Iterator[str]:
+def _of_dpo(dpo: Mapping[str, Any]) -> Iterator[str]:
     """What makes another method of DPO."""
     if dpo.get("loss", "sigmoid") != "sigmoid":
         yield f"loss {dpo['loss']}"
@@ -101,6 +105,44 @@ def _relative(dpo: Mapping[str, Any]) -> Iterator[str]:
         yield "a better answer's fall is fined"
     if dpo.get("nll"):
         yield "better answers imitated beside it"
+
+
+def _of_grpo(grpo: Mapping[str, Any]) -> Iterator[str]:
+    """What makes another method of GRPO."""
+    if not grpo.get("normalise", True):
+        yield "not divided by the spread"
+    if grpo.get("ratio") == "sequence":
+        yield "one ratio an answer (GSPO)"
+    if grpo.get("ratio") == "detached":
+        yield "ratios that only weigh (CISPO)"
+    if grpo.get("clip_high"):
+        yield "clip-higher"
+    if grpo.get("resample"):
+        yield "prompts without a spread replaced"
+
+
+def _of_reinforce(reinforce: Mapping[str, Any]) -> Iterator[str]:
+    """What makes another method of REINFORCE++."""
+    if reinforce.get("baseline"):
+        yield "against the mean of its prompt's answers"
+
+
+def _of_online_dpo(online: Mapping[str, Any]) -> Iterator[str]:
+    """What makes another method of online DPO."""
+    if online.get("round_steps", 1) > 1:
+        yield f"in rounds of {online['round_steps']} steps"
+    if online.get("objective") == "ipo":
+        yield "IPO's loss"
+    if online.get("labels") == "soft":
+        yield "soft labels"
+
+
+_RELATIVES: Mapping[str, Callable[[Mapping[str, Any]], Iterator[str]]] = {
+    "dpo": _of_dpo,
+    "grpo": _of_grpo,
+    "reinforce": _of_reinforce,
+    "online_dpo": _of_online_dpo,
+}
 
 
 def label(policy: str) -> str:

@@ -165,7 +165,7 @@ class DataConfig:
                 "imported sets are named, and the tiny world gives the data",
                 got="names in [data] beside data.world",
                 do="take the names out of [data]; or, to train on what was imported, replace "
-                'recipe = "tiny" by model = "tiny"',
+                'recipe = "tiny" by recipe = "smollm2"',
             )
 
 

@@ -105,7 +105,7 @@ def _gathered(
         figures=eval_figures(evaluation, truth) if evaluation else (),
         prompts_seen=bool(evaluation.get("prompts_seen_in_training")),
         truth=truth,
-        arms=arms(evaluation, instead=instead, dpo=_settings(made, "dpo")),
+        arms=arms(evaluation, instead=instead, own={name: _settings(made, name) for name in made}),
         judge=judge_trial(
             _figures(made, "judge").get("judge", {}),
             trained_on=_figures(made, "judge").get("train_texts"),

@@ -25,7 +25,7 @@ WHAT = {
     "ppo": "Reinforcement learning: raises the reward model's score under a price on KL.",
     "grpo": "Reinforcement learning: raises what scores above the other answers to its prompt.",
     "rloo": "Reinforcement learning: raises what scores above the mean of its prompt's others.",
-    "reinforce": "Reinforcement learning: raises what scores above the mean of the batch.",
+    "reinforce": "Reinforcement learning: raises what earns more than the batch, without a critic.",
     "online_dpo": "As DPO, on pairs of the policy's own answers by score, made while it learns.",
     "rejection": "Imitates the best by score of several answers of the start policy.",
     "dpo": "Direct preference optimisation: learns from comparisons without a reward model.",

@@ -339,7 +339,7 @@ def _thumbs(made: list[str], config: PipelineConfig, workspace: Workspace) -> tu
         raise ConfigError(
             "the tiny world has no thumbs: its raters compare",
             got='kto.learn_from = "feedback" beside a world',
-            do='set kto.learn_from = "comparisons", or replace recipe = "tiny" by model = "tiny"',
+            do='set kto.learn_from = "comparisons", or replace recipe = "tiny" by recipe = "smollm2"',
         )
     if wanted == "comparisons" or config.data.world is not None:
         return _preferences(made, config, workspace, of="dpo")
