@@ -19,10 +19,13 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from accord.cli.commands import OPTIONS_HELP
 from accord.core.errors import ConfigError
+from accord.pipeline.called import setting
 
 T = TypeVar("T")
 NONE = ("none", "None")
 """What stands for no value on the command line, as in accord.toml."""
+NEAR = 0.7
+"""How alike a word and a flag are that may be meant: below it `--beta` would be `--quiet`."""
 _EDGES = "|\N{BOX DRAWINGS LIGHT VERTICAL}"
 _KINDS = {"INT": "a whole number", "FLOAT": "a number", "STR": "a text", "PATH": "a path"}
 
@@ -99,7 +102,10 @@ def _unknown(words: Sequence[str], flags: Sequence[str], command: str) -> Config
             do=f"put words with spaces into quotes; `accord {command} --help` lists every option",
         )
     name = strange.partition("=")[0]
-    near = get_close_matches(name.replace("_", "-"), flags, n=1)
+    known = [flag.removeprefix("--").replace("-", "_") for flag in flags]
+    named = setting(name.removeprefix("--").replace("-", "_"), known)
+    near = get_close_matches(name.replace("_", "-"), flags, n=1, cutoff=NEAR)
+    near = [flags[known.index(named)]] if named else near
     mean = f"did you mean {near[0]}? " if near else ""
     return ConfigError(
         "there is no such option",

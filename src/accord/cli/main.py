@@ -15,6 +15,7 @@ from pathlib import Path
 import accord
 from accord.cli.commands import BY_NAME, Options, overview
 from accord.core.errors import AccordError, ConfigError, InterruptedRun
+from accord.pipeline.called import method
 
 DEFECT = 1
 OUTSIDE = 2
@@ -106,10 +107,11 @@ def _dispatch(words: list[str]) -> int:
         name = name.replace("-", "_")
     if name not in BY_NAME:
         near = get_close_matches(name, BY_NAME, n=1)
+        meant = f"did you mean `accord {near[0]}`?" if near else "`accord --help` lists all"
         raise ConfigError(
             "there is no such command" if not name.startswith("-") else "there is no such option",
             got=name,
-            do=f"did you mean `accord {near[0]}`?" if near else "`accord --help` lists all",
+            do=method(name) or meant,
         )
     # Threads that spin for long while they wait make a machine with other work many times slower.
     # This many turns cost nothing on a quiet one. It counts only before torch is loaded, and what

@@ -27,6 +27,7 @@ from accord.algorithms.settings import (
 )
 from accord.algorithms.settings.checks import above, at_least, within
 from accord.core.errors import ConfigError
+from accord.pipeline.called import method
 
 ONLINE = ("ppo", "grpo", "rloo", "reinforce", "online_dpo")
 """Stages that sample, score and learn from their own answers."""
@@ -259,10 +260,11 @@ class PipelineConfig:
         for name in self.stages:
             if name not in STAGES:
                 near = get_close_matches(name, STAGES, n=1)
+                meant = f"did you mean {near[0]!r}?" if near else f"use some of {', '.join(STAGES)}"
                 raise ConfigError(
                     "stages names a stage that does not exist",
                     got=name,
-                    do=f"use {near[0]!r}" if near else f"use some of {', '.join(STAGES)}",
+                    do=method(name) or meant,
                 )
         if len(set(self.stages)) != len(self.stages):
             raise ConfigError(

@@ -27,6 +27,7 @@ from cattrs.errors import (
 
 from accord.core.errors import AccordError, ConfigError
 from accord.core.hashing import plain
+from accord.pipeline.called import setting
 from accord.pipeline.config import PipelineConfig
 
 T = TypeVar("T")
@@ -240,7 +241,9 @@ def _noted(error: BaseException) -> Keys:
 def _unknown(error: ForbiddenExtraKeysError, keys: Keys, source: Source) -> ConfigError:
     name = min(error.extra_fields)
     known = [field.name for field in fields(error.cl)] if is_dataclass(error.cl) else []
-    near = _in_a_table(error.cl, name) or get_close_matches(name, known, n=1)
+    named = setting(name, [*known, *_inside(error.cl)])
+    near = [named] if named else _in_a_table(error.cl, name)
+    near = near or get_close_matches(name, known, n=1)
     do = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
     return ConfigError(
         "unknown key in the settings",
@@ -253,13 +256,17 @@ def _unknown(error: ForbiddenExtraKeysError, keys: Keys, source: Source) -> Conf
 def _in_a_table(cls: type, name: str) -> list[str]:
     """The key of a table inside that is written like `name` but for its dot: `kl.coefficient` of
     `kl_coefficient`."""
+    return [key for key in _inside(cls) if key.replace(".", "_") == name]
+
+
+def _inside(cls: type) -> list[str]:
+    """Keys of the tables inside, as `kl.coefficient`."""
     tables = get_type_hints(cls) if is_dataclass(cls) else {}
-    cuts = [place for place, letter in enumerate(name) if letter == "_"]
     return [
-        f"{name[:cut]}.{name[cut + 1 :]}"
-        for cut in cuts
-        if is_dataclass(table := tables.get(name[:cut]))
-        and name[cut + 1 :] in {field.name for field in fields(table)}
+        f"{name}.{field.name}"
+        for name, table in tables.items()
+        if is_dataclass(table)
+        for field in fields(table)
     ]
 
 

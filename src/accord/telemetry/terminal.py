@@ -24,7 +24,7 @@ from accord.telemetry.sink import Sink
 MATTERS: tuple[tuple[str, str, str], ...] = (
     ("reward/score", "reward", ".3f"),
     ("group/spread", "spread", ".3f"),
-    ("rejection/score", "kept", ".3f"),
+    ("rejection/score", "imitated", ".3f"),
     ("reward/gold", "gold", ".3f"),
     ("kl/sequence", "KL", ".2f"),
     ("answer/length", "length", ".1f"),

@@ -196,7 +196,7 @@ def _inputs(
         case "reward":
             shown = _data("demonstrations", config, workspace, needed=False)
             other = (REWARD_BASE,) if config.reward.model else ()
-            return (*start, *other, *_preferences(made, config, workspace), *shown)
+            return (*start, *other, *_preferences(name, made, config, workspace), *shown)
         case _ if name in DIRECT:
             return (*start, *_direct(name, made, config, workspace))
         case _ if name in SCORED:
@@ -311,10 +311,17 @@ def _found(kind: str, named: tuple[str, ...], workspace: Workspace) -> list[Arti
 
 
 def _preferences(
-    made: list[str], config: PipelineConfig, workspace: Workspace, *, of: str = "preferences"
+    name: str,
+    made: list[str],
+    config: PipelineConfig,
+    workspace: Workspace,
+    *,
+    of: str = "preferences",
 ) -> tuple[str, ...]:
     if "compare" in made:
         return ("compare",)
+    if config.data.world is not None:
+        _require("compare", made, name)
     own = of if getattr(config.data, of) else "preferences"
     return _data("preferences", config, workspace, of=own)
 
@@ -324,25 +331,28 @@ def _direct(
 ) -> tuple[str, ...]:
     """What a stage of direct alignment learns from."""
     if name == "kto":
-        return _thumbs(made, config, workspace)
-    pairs = _preferences(made, config, workspace, of="dpo")
+        return _thumbs(name, made, config, workspace)
+    pairs = _preferences(name, made, config, workspace, of="dpo")
     if name != "distilled":
         return pairs
     _require("reward", made, name)
     return ("reward", *pairs)
 
 
-def _thumbs(made: list[str], config: PipelineConfig, workspace: Workspace) -> tuple[str, ...]:
+def _thumbs(
+    name: str, made: list[str], config: PipelineConfig, workspace: Workspace
+) -> tuple[str, ...]:
     """What KTO learns from: comparisons, thumbs, or both where both are there."""
     wanted = config.kto.learn_from
     if wanted == "feedback" and config.data.world is not None:
         raise ConfigError(
             "the tiny world has no thumbs: its raters compare",
             got='kto.learn_from = "feedback" beside a world',
-            do='set kto.learn_from = "comparisons", or replace recipe = "tiny" by recipe = "smollm2"',
+            do='set kto.learn_from = "comparisons", or replace recipe = "tiny" by '
+            'recipe = "smollm2"',
         )
     if wanted == "comparisons" or config.data.world is not None:
-        return _preferences(made, config, workspace, of="dpo")
+        return _preferences(name, made, config, workspace, of="dpo")
     thumbs = _data("feedback", config, workspace, needed=wanted == "feedback")
     if wanted == "feedback":
         return thumbs

@@ -223,7 +223,8 @@ def _tell_sets(context: StageContext, kind: str, sets: list[Dataset]) -> None:
         told[name] = f"{dataset.count(Split.TRAIN)} rows{said}"
     context.note(key, told)
     listed = "; ".join(f"{name} ({what})" for name, what in told.items())
-    context.tell(f"{kind}: {listed}")
+    if told:
+        context.tell(f"{kind}: {listed}")
 
 
 def _names(context: StageContext, kind: str) -> list[str]:

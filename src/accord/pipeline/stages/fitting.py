@@ -324,7 +324,12 @@ def thumbed(context: StageContext, roles: Roles, *, max_tokens: int) -> dict[Spl
     if not len(found[Split.TRAIN]):
         raise DataError(
             "no answer can be trained on",
-            got=f"{context.notes['ties_left_out']} ties; {sieves[0].told()}; {sieves[1].told()}",
+            got="; ".join(
+                (
+                    f"{context.notes['ties_left_out']} ties",
+                    *(sieve.told() for sieve in sieves[:2] if sieve.left_out),
+                )
+            ),
             do="import thumbs, or comparisons in which one answer is better",
         )
     return found
