@@ -13,7 +13,7 @@ from accord.pipeline.artifact import METRICS
 from accord.pipeline.execution import RECORD
 from accord.pipeline.runner import Made
 from accord.pipeline.single import newest_artifact, run_single
-from accord.pipeline.status import State, status
+from accord.pipeline.status import State, beside, status
 from accord.pipeline.workspace import Workspace
 from accord.telemetry.rows import read
 from accord.telemetry.sink import Silent
@@ -112,6 +112,31 @@ def test_one_damaged_artifact_is_a_row_among_the_others(workspace: Workspace) ->
     assert "delete" in one.why
     assert two.state is State.DONE
     assert two.key == second.artifact.key
+
+
+def test_a_run_of_other_settings_that_stopped_is_shown(workspace: Workspace) -> None:
+    kill_at(workspace, "first", 12)
+    plan = stages()
+    assert beside(workspace, plan) == []
+    other = [replace(plan[0], config=replace(plan[0].config, stride=0.25)), plan[1]]
+    assert status(workspace, other)[0].state is State.READY
+    (one,) = beside(workspace, other)
+    assert (one.name, one.state) == ("first", State.PARTIAL)
+    assert "saved at step" in one.why
+    assert "other settings" in one.why
+
+
+def test_what_stages_do_not_name_is_shown(workspace: Workspace) -> None:
+    plan = [replace(stages()[0], name="sft"), replace(stages()[1], name="ppo", inputs=("sft",))]
+    plan[1] = replace(plan[1], body=stages()[0].body)
+    made = run_toy(workspace, plan=plan)[1].artifact
+    assert beside(workspace, plan) == []
+    (one,) = beside(workspace, plan[:1])
+    assert (one.name, one.key, one.state) == ("ppo", made.key, State.DONE)
+    assert "not in `stages`" in one.why
+    (made.folder / "manifest.json").write_text("{")
+    (one,) = beside(workspace, plan[:1])
+    assert one.state is State.DAMAGED
 
 
 def test_status_writes_nothing(workspace: Workspace) -> None:

@@ -13,7 +13,7 @@ from rich.text import Text
 from accord.cli.commands import Options
 from accord.cli.flags import parse
 from accord.cli.session import Session, open_session
-from accord.pipeline.status import StageStatus, State, status
+from accord.pipeline.status import StageStatus, State, beside, status
 from accord.telemetry.terminal import clock, figures
 
 _COLOURS = {
@@ -62,6 +62,9 @@ def _table(session: Session) -> Table:
         table.add_column(column, overflow="fold")
     for one in status(session.workspace, plan.stages):
         table.add_row(*_row(one))
+    for one in beside(session.workspace, plan.stages):
+        if one.name not in plan.waiting:
+            table.add_row(*_row(one))
     for name, error in plan.waiting.items():
         why = f"{error.what}: {error.do}" if error.do else error.what
         waiting = Text(State.WAITING, style=_COLOURS[State.WAITING])

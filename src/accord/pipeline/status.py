@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from accord.core.errors import WorkspaceError
 from accord.pipeline.artifact import METRICS, Manifest
 from accord.pipeline.checkpoints import Checkpoints
+from accord.pipeline.config import STAGES
 from accord.pipeline.execution import RECORD, RunRecord, read_record
 from accord.pipeline.lineage import changes, code_identity
 from accord.pipeline.runner import keys, order
@@ -64,6 +65,32 @@ def status(workspace: Workspace, stages: Sequence[Stage]) -> list[StageStatus]:
         except WorkspaceError as error:
             reports[stage.name] = _damaged(stage.name, wanted[stage.name], error)
     return list(reports.values())
+
+
+def beside(workspace: Workspace, stages: Sequence[Stage]) -> list[StageStatus]:
+    """What lies there that the settings do not ask for: runs that stopped with other settings, and
+    the newest artifact of each stage that `stages` does not name."""
+    wanted = keys(workspace, stages)
+    found: list[StageStatus] = []
+    for folder in sorted(workspace.runs.glob("*-*")):
+        record = read_record(folder)
+        if record is not None and wanted.get(record.name) != record.key:
+            one = _begun(workspace, record, folder)
+            found.append(replace(one, why=f"{one.why}; other settings than accord.toml's"))
+    for name in STAGES:
+        if name in wanted:
+            continue
+        try:
+            made = workspace.history(name)
+        except WorkspaceError as error:
+            found.append(_damaged(name, "", error))
+            continue
+        if made:
+            one = _done(made[-1], read(workspace.artifact_folder(name, made[-1].key) / METRICS))
+            more = f"; the newest of {len(made)}" if len(made) > 1 else ""
+            why = f"not in `stages`: eval and report leave it out{more}"
+            found.append(replace(one, why=why))
+    return found
 
 
 def _one(
