@@ -17,7 +17,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from accord.cli.commands import OPTIONS_HELP
+from accord.cli.commands import BY_NAME, OPTIONS_HELP
 from accord.core.errors import ConfigError
 from accord.pipeline.called import setting
 
@@ -135,11 +135,14 @@ def _explained(box: str, words: Sequence[str], command: str) -> ConfigError:
         choices = re.findall(r"'([^']*)'", found[3])
         if "None" in choices:  # a flag that was left out: tyro names it, and all in any order
             choices = sorted(set(choices) - {"None"})
-        near = get_close_matches(found[1].strip("'"), choices, n=1)
+        given = found[1].strip("'")
+        near = get_close_matches(given.removesuffix("_pair"), choices, n=1)  # TRL's, say
         mean = f"did you mean {near[0]}? " if near else ""
+        if given in BY_NAME:
+            mean = f"it is a command, `accord {given}`; or "
         return ConfigError(
             f"{found[2]} has a value that it cannot have",
-            got=found[1].strip("'"),
+            got=given,
             where=where,
             do=f"{mean}use one of {', '.join(choices)}",
         )

@@ -285,6 +285,6 @@ DirectConfig = DPOConfig | IPOConfig | KTOConfig | ORPOConfig | SimPOConfig | Di
 def _check_run(config: DirectConfig) -> None:
     """The bounds of what all of them have."""
     at_least("seed", config.seed, 0)
-    at_least("epochs", config.epochs, 1e-9)
+    above("epochs", config.epochs, 0)
     at_least("batch_prompts", config.batch_prompts, 1)
     at_least("max_tokens", config.max_tokens, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from accord.algorithms.settings.adapter import AdapterSettings
-from accord.algorithms.settings.checks import at_least
+from accord.algorithms.settings.checks import above, at_least
 from accord.algorithms.settings.optimizer import OptimizerSettings, Schedule
 
 
@@ -58,6 +58,6 @@ class SFTConfig:
 
     def __post_init__(self) -> None:
         at_least("seed", self.seed, 0)
-        at_least("epochs", self.epochs, 1e-9)
+        above("epochs", self.epochs, 0)
         at_least("batch_size", self.batch_size, 1)
         at_least("max_tokens", self.max_tokens, 2)

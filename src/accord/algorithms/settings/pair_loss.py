@@ -82,7 +82,7 @@ def check_parts(
         ),
         (
             reference_free and (loss not in WITH_MARGIN or robust),
-            "reference_free belongs to the sigmoid (CPO) and the hinge (SLiC), not to robust DPO",
+            "reference_free belongs to the plain sigmoid (CPO) and the hinge (SLiC)",
             f"reference_free = true with {named}{' and robust = true' if robust else ''}",
             'set reference_free = false, or loss to "sigmoid" or "hinge" without robust',
         ),

@@ -82,7 +82,7 @@ class RewardConfig:
         at_least("centring", self.centring, 0)
         at_least("heads", self.heads, 1)
         at_least("doubt_pairs", self.doubt_pairs, 0)
-        at_least("epochs", self.epochs, 1e-9)
+        above("epochs", self.epochs, 0)
         at_least("batch_prompts", self.batch_prompts, 1)
         at_least("max_tokens", self.max_tokens, 2)
         at_least("scale_prompts", self.scale_prompts, 2)
