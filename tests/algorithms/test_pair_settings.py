@@ -54,6 +54,7 @@ def golden(margin: float = 0.0) -> PairBatch:
         weight_B=torch.ones(1).double(),
         margin_B=torch.full((1,), margin).double(),
         all_bad_B=torch.zeros(1, dtype=torch.bool),
+        criterion_B=torch.zeros(1, dtype=torch.long),
     )
 
 
