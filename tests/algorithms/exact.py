@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accord.algorithms import direct, group_rl, online_dpo, ppo
+from accord.algorithms import direct, group_rl, online_dpo, ppo, rollouts
 from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import fresh_state
 from accord.algorithms.group_rl import GroupConfig
@@ -108,9 +108,9 @@ def solve(
     }
     state = fresh_state(actor.trained(), config.optimizer)
     if isinstance(config, OnlineDPOConfig):
-        rows = online_dpo.train(config, parts=online_dpo.Parts(**shared), state=state, seed=seed)
+        rows = online_dpo.train(config, parts=rollouts.Parts(**shared), state=state, seed=seed)
     else:
-        rows = group_rl.train(config, parts=group_rl.Parts(**shared), state=state, seed=seed)
+        rows = group_rl.train(config, parts=rollouts.Parts(**shared), state=state, seed=seed)
     for _ in rows:
         pass
     return before, distribution(actor)

@@ -13,10 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from accord.algorithms import reward_model
 from accord.algorithms.comparisons import TokenComparisons
+from accord.algorithms.settings import RewardConfig
 from accord.core.protocols import Row
 from accord.core.types import Comparison
 from accord.models.ragged import Ragged
+from accord.models.role import Role
 from accord.models.state import TrainState
 from accord.text import grammar
 from accord.text.template import ChatTemplate
@@ -33,6 +36,22 @@ TIERS = ((0, 1), (0, 0), (1, 0, 2), (0, 1, 1), (1, 0), (0, 1, 2, 2))
 def template(folder: Path) -> ChatTemplate:
     """The tiny model's chat template."""
     return ChatTemplate(TextTokenizer.load(folder))
+
+
+def reward_run(
+    config: RewardConfig, model: Role, data: TokenComparisons, *, steps: int = 1, tokens: int = 200
+) -> Run:
+    """A reward model's state and its rows."""
+    state = reward_model.begin(config, model=model, data=data)
+    return state, reward_model.train(
+        config,
+        data=data,
+        model=model,
+        state=state,
+        steps=steps,
+        seed=3,
+        micro_batch_tokens=tokens,
+    )
 
 
 def demonstrations(folder: Path, count: int, *, seed: int = 0) -> TokenRows:

@@ -17,13 +17,11 @@ from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.direct import raw_heads
 from accord.algorithms.doubt import last_states
 from accord.algorithms.reward_model import (
-    begin,
     leads,
     raw_by_criterion,
     raw_scores,
     scale_of,
     standardised,
-    train,
     weighed_leads,
 )
 from accord.algorithms.settings import OptimizerSettings, RewardConfig
@@ -32,7 +30,8 @@ from accord.core.types import Comparison
 from accord.models.head import CRITERIA_FILE, Criterion, CriterionHeads, ScalarHead, load_head
 from accord.models.ragged import Ragged
 from accord.models.role import Role, Scale, save_head
-from tests.algorithms.loops import Run, close, first_gradients, raw_comparisons, template
+from tests.algorithms.loops import close, first_gradients, raw_comparisons, template
+from tests.algorithms.loops import reward_run as run
 from tests.models.workshop import furthest, with_adapters
 
 NAMES = ("kind", "brief")
@@ -79,21 +78,6 @@ def contrary(count: int, *, first: str = "kind") -> list[Comparison]:
         for row in plain
         for name in NAMES
     ]
-
-
-def run(
-    config: RewardConfig, model: Role, data: TokenComparisons, *, steps: int = 1, tokens: int = 200
-) -> Run:
-    state = begin(config, model=model, data=data)
-    return state, train(
-        config,
-        data=data,
-        model=model,
-        state=state,
-        steps=steps,
-        seed=3,
-        micro_batch_tokens=tokens,
-    )
 
 
 def every(data: TokenComparisons) -> list[object]:

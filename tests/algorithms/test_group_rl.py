@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from accord.algorithms import group_rl
-from accord.algorithms.descent import fresh_state
-from accord.algorithms.group_rl import Constants, GroupConfig, Parts, Sampled, estimate, train
+from accord.algorithms.group_rl import Constants, GroupConfig, estimate
+from accord.algorithms.rollouts import Sampled
 from accord.algorithms.settings import (
     Denominator,
     GRPOConfig,
@@ -30,16 +30,15 @@ from accord.algorithms.settings import (
 )
 from accord.core.errors import ConfigError, DataError, DivergenceError, InvariantError
 from accord.core.metrics import check_row
-from accord.core.protocols import Row
 from accord.models.ragged import Ragged
 from accord.models.role import Role
-from accord.models.state import TrainState
 from accord.rollout.engine import TorchSampler
 from accord.text.tokenized import Tokenized
-from tests.algorithms.arena import PROMPTS, STOPS, scoring, watch
+from tests.algorithms.arena import PROMPTS, STOPS
 from tests.algorithms.loops import Run, check_resume, pads_left, weights
+from tests.algorithms.ring import Ring, ring_of
 from tests.algorithms.test_rollouts import rollout
-from tests.models.workshop import furthest, take_gradients, with_adapters
+from tests.models.workshop import furthest, take_gradients
 
 SMALL: dict[str, Any] = {
     "steps": 3,
@@ -61,42 +60,6 @@ GSPO = replace(GRPO, ratio=Ratio.SEQUENCE, clip=0.05, clip_high=0.1)
 CISPO = replace(GRPO, ratio=Ratio.DETACHED, denominator=Denominator.TOKEN, ratio_bound=1.2)
 BASELINE = replace(REINFORCE, samples=2, baseline=True)
 IN_REWARD = KLSettings(coefficient=0.1)
-
-
-@dataclass
-class Ring:
-    """Everything that one run works with."""
-
-    parts: Parts
-    state: TrainState
-    config: GroupConfig
-
-    def rows(self, seed: int = 4) -> Iterator[Row]:
-        return train(self.config, parts=self.parts, state=self.state, seed=seed)
-
-    def change(self, **parts: Any) -> None:
-        self.parts = replace(self.parts, **parts)
-
-
-def ring_of(
-    folder: Path, config: GroupConfig, *, tokens: int = 100, dtype: str = "float32"
-) -> Ring:
-    """Policy = base + SFT + its own adapter, reference = base + SFT."""
-    backbone = with_adapters(folder, "sft", dtype=dtype)
-    backbone.train_adapter("sft", False)
-    backbone.add_adapter("rl", rank=4, alpha=8, seed=2)
-    policy = Role(backbone, ("sft", "rl"))
-    good = frozenset((backbone.head.weight[:, 0] > 0).nonzero().flatten().tolist())
-    parts = Parts(
-        prompts=PROMPTS,
-        policy=policy,
-        reference=Role(backbone, ("sft",)),
-        sampler=TorchSampler(policy, stop_ids=STOPS),
-        score=scoring(good),
-        watch=watch,
-        micro_batch_tokens=tokens,
-    )
-    return Ring(parts, fresh_state(policy.trained(), config.optimizer), config)
 
 
 def sampled(counts: Sequence[int], scores: Sequence[float], drift: Sequence[float]) -> Sampled:

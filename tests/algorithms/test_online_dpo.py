@@ -4,8 +4,8 @@ they are."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from accord.algorithms import online_dpo
-from accord.algorithms.descent import fresh_state
-from accord.algorithms.online_dpo import Answered, Paired, Parts, answer, learn, pair, train
+from accord.algorithms.online_dpo import Paired, answer, learn, pair
+from accord.algorithms.rollouts import Sampled
 from accord.algorithms.settings import OnlineDPOConfig, OptimizerSettings, ShapingSettings
 from accord.core.errors import ConfigError, DataError, DivergenceError, InvariantError, ModelError
 from accord.core.metrics import check_row
-from accord.core.protocols import Row
 from accord.models.role import Role
-from accord.models.state import TrainState
 from accord.rollout.engine import TorchSampler
 from accord.text.tokenized import Tokenized
-from tests.algorithms.arena import PROMPTS, STOPS, scoring, watch
+from tests.algorithms.arena import STOPS
 from tests.algorithms.loops import Run, check_resume, first_gradients, pads_left, weights
-from tests.models.workshop import Folders, furthest, load, perturb, take_gradients, with_adapters
+from tests.algorithms.ring import SLOPE, Ring, ring_of
+from tests.models.workshop import Folders, furthest, load, perturb, take_gradients
 
 CONFIG = OnlineDPOConfig(
     steps=3,
@@ -42,41 +41,6 @@ CONFIG = OnlineDPOConfig(
 )
 ROUNDS = replace(CONFIG, steps=5, round_steps=2)
 SOFT = {"pairs": "all", "labels": "soft"}
-
-
-@dataclass
-class Ring:
-    """Everything that one run works with."""
-
-    parts: Parts
-    state: TrainState
-    config: OnlineDPOConfig
-
-    def rows(self, seed: int = 4) -> Iterator[Row]:
-        return train(self.config, parts=self.parts, state=self.state, seed=seed)
-
-    def change(self, **parts: Any) -> None:
-        self.parts = replace(self.parts, **parts)
-
-
-def ring_of(folder: Path, config: OnlineDPOConfig = CONFIG, *, dtype: str = "float32") -> Ring:
-    """Policy = base + SFT + its own adapter, reference = base + SFT."""
-    backbone = with_adapters(folder, "sft", dtype=dtype)
-    backbone.train_adapter("sft", False)
-    backbone.add_adapter("online", rank=4, alpha=8, seed=2)
-    policy = Role(backbone, ("sft", "online"))
-    good = frozenset((backbone.head.weight[:, 0] > 0).nonzero().flatten().tolist())
-    parts = Parts(
-        prompts=PROMPTS,
-        policy=policy,
-        reference=Role(backbone, ("sft",)),
-        sampler=TorchSampler(policy, stop_ids=STOPS),
-        score=scoring(good),
-        watch=watch,
-        micro_batch_tokens=100,
-        slope=0.7,
-    )
-    return Ring(parts, fresh_state(policy.trained(), config.optimizer), config)
 
 
 def made(scores: Sequence[float], slope: float = 1.0, **settings: Any) -> Paired:
@@ -140,18 +104,16 @@ def test_online_dpo_property_order_origin_and_unit_of_scores_do_not_count(
         assert one == pytest.approx(same, abs=1e-6)
 
 
-def moved_ring(folder: Path, config: OnlineDPOConfig) -> tuple[Ring, Answered, Paired]:
+def moved_ring(folder: Path, config: OnlineDPOConfig) -> tuple[Ring, Sampled, Paired]:
     """A policy that has left its reference further than the one that answered, and its pairs."""
     ring = ring_of(folder, config)
-    perturb(ring.parts.policy.backbone, "online", seed=7, size=0.05)
+    perturb(ring.parts.policy.backbone, "rl", seed=7, size=0.05)
     batch = answer(config, ring.parts, ring.state, seed=4)
-    perturb(ring.parts.policy.backbone, "online", seed=8, size=0.1)
-    return ring, batch, pair(config, batch.rollout.score_B, ring.parts.slope)
+    perturb(ring.parts.policy.backbone, "rl", seed=8, size=0.1)
+    return ring, batch, pair(config, batch.rollout.score_B, SLOPE)
 
 
-def learnt(
-    ring: Ring, batch: Answered, pairs: Paired
-) -> tuple[dict[str, float], dict[str, Tensor]]:
+def learnt(ring: Ring, batch: Sampled, pairs: Paired) -> tuple[dict[str, float], dict[str, Tensor]]:
     metrics = learn(ring.config, batch, pairs, ring.parts)
     return metrics, take_gradients(ring.state.parameters.items())
 
@@ -168,7 +130,7 @@ def summed(role: Role, rows: Sequence[Tokenized], heat: float) -> list[Tensor]:
     return found
 
 
-def oracle(ring: Ring, batch: Answered) -> tuple[float, dict[str, Tensor]]:
+def oracle(ring: Ring, batch: Sampled) -> tuple[float, dict[str, Tensor]]:
     """Loss and gradient of a step in float64, by loops over prompts and pairs, from the papers."""
     config, rows, scores = ring.config, batch.rollout.rows, batch.rollout.score_B.tolist()
     with torch.no_grad():
@@ -188,7 +150,7 @@ def oracle(ring: Ring, batch: Answered) -> tuple[float, dict[str, Tensor]]:
             h = (now[w] - ref[w]) - (now[o] - ref[o])
             p = 1.0
             if config.labels == "soft":
-                p = 1 / (1 + math.exp(-ring.parts.slope * (scores[w] - scores[o])))
+                p = 1 / (1 + math.exp(-SLOPE * (scores[w] - scores[o])))
             target = 1 / (2 * config.beta)
             each.append(
                 p * (h - target) ** 2 + (1 - p) * (h + target) ** 2
@@ -374,7 +336,7 @@ def test_a_sampler_that_never_gets_the_adapter_is_caught(
 
 
 def test_a_reference_that_is_not_the_start_is_caught(tiny_folder: Path) -> None:
-    ring = ring_of(tiny_folder)
+    ring = ring_of(tiny_folder, CONFIG)
     ring.change(reference=Role(ring.parts.policy.backbone, ()))
     with pytest.raises(InvariantError, match="not its reference"):
         next(ring.rows())
@@ -383,7 +345,7 @@ def test_a_reference_that_is_not_the_start_is_caught(tiny_folder: Path) -> None:
 def test_a_reference_of_another_vocabulary_is_refused(
     tiny_folder: Path, folder_of: Folders
 ) -> None:
-    ring = ring_of(tiny_folder)
+    ring = ring_of(tiny_folder, CONFIG)
     ring.change(reference=Role(load(folder_of("llama"))))
     with pytest.raises(ModelError, match="another vocabulary"):
         next(ring.rows())
@@ -420,7 +382,7 @@ def test_tied_pairs_are_counted_among_others(tiny_folder: Path) -> None:
 def test_rewards_that_cannot_be_used_stop_the_run(
     tiny_folder: Path, wrong: list[float], error: type[Exception]
 ) -> None:
-    ring = ring_of(tiny_folder)
+    ring = ring_of(tiny_folder, CONFIG)
     ring.change(score=lambda asked, rows: wrong)
     with pytest.raises(error):
         next(ring.rows())

@@ -19,7 +19,8 @@ from accord.core.metrics import check_row
 from accord.core.types import Completion
 from accord.text.tokenized import Tokenized
 from tests.algorithms.loops import Run, check_resume
-from tests.algorithms.test_group_rl import GRPO, GSPO, Ring, ring_of
+from tests.algorithms.ring import Ring, ring_of
+from tests.algorithms.test_group_rl import GRPO, GSPO
 
 EASY = frozenset(range(0, 24, 2))
 """Prompts whose answers all score the same."""

@@ -14,7 +14,7 @@ import torch
 from accord.algorithms import reward_model, ties
 from accord.algorithms.comparisons import TokenComparisons
 from accord.algorithms.descent import batch_rows, fresh_state
-from accord.algorithms.reward_model import begin, bootstrap, levels, raw_scores, train
+from accord.algorithms.reward_model import bootstrap, levels, raw_scores, train
 from accord.algorithms.settings import OptimizerSettings, RewardConfig, RewardObjective
 from accord.core.errors import ConfigError, DivergenceError, InvariantError
 from accord.core.types import Comparison, Conversation
@@ -22,7 +22,6 @@ from accord.models.head import Heads, ScalarHead
 from accord.models.ragged import Ragged
 from accord.models.role import Role
 from tests.algorithms.loops import (
-    Run,
     check_resume,
     close,
     comparisons,
@@ -30,6 +29,7 @@ from tests.algorithms.loops import (
     raw_comparisons,
     template,
 )
+from tests.algorithms.loops import reward_run as run
 from tests.models.workshop import furthest, with_adapters
 
 PLAIN = RewardConfig(batch_prompts=6, optimizer=OptimizerSettings(learning_rate=3e-3))
@@ -46,21 +46,6 @@ def scorer(folder: Path, heads: int = 1) -> Role:
     size = backbone.hidden_size
     head = ScalarHead(size, seed=1) if heads == 1 else Heads(size, heads, seed=1)
     return Role(backbone, ("reward",), head)
-
-
-def run(
-    config: RewardConfig, model: Role, data: TokenComparisons, *, steps: int = 1, tokens: int = 200
-) -> Run:
-    state = begin(config, model=model, data=data)
-    return state, train(
-        config,
-        data=data,
-        model=model,
-        state=state,
-        steps=steps,
-        seed=3,
-        micro_batch_tokens=tokens,
-    )
 
 
 def scores_of(model: Role, data: TokenComparisons) -> np.ndarray:

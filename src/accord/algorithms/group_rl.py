@@ -29,7 +29,6 @@ nats, rewards in score.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -37,7 +36,7 @@ from torch import Tensor
 
 from accord.algorithms import agreement, resampling, rollouts
 from accord.algorithms.descent import add, descend, texts
-from accord.algorithms.rollouts import Rollout, Score, Shape, Watch
+from accord.algorithms.rollouts import Parts, Sampled
 from accord.algorithms.settings import (
     Denominator,
     GRPOConfig,
@@ -46,46 +45,13 @@ from accord.algorithms.settings import (
     ReinforceConfig,
     RLOOConfig,
 )
-from accord.core.protocols import Row, Sampler
+from accord.core.protocols import Row
 from accord.models.ragged import pad
-from accord.models.role import Role
 from accord.models.state import TrainState
 from accord.objectives import advantage, kl, policy
 from accord.text.tokenized import Tokenized
 
 GroupConfig = GRPOConfig | RLOOConfig | ReinforceConfig
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything a step works with. `prompts` are token ids; the policy is trained."""
-
-    prompts: Sequence[Sequence[int]]
-    policy: Role
-    reference: Role
-    sampler: Sampler
-    score: Score
-    watch: Watch
-    micro_batch_tokens: int
-    shape: Shape | None = None
-    """What is trained on in place of the scores; None: the scores."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """A rollout batch and what the roles say of every token, before any update."""
-
-    rollout: Rollout
-    logp_M: Tensor
-    reference_M: Tensor
-    entropy_M: Tensor
-    replaced: Row = field(default_factory=dict)
-    """Figures of the prompts that were replaced before the step; none where none may be."""
-
-    @property
-    def counts(self) -> list[int]:
-        """Tokens of each answer."""
-        return self.rollout.counts
 
 
 class Constants(NamedTuple):
@@ -315,12 +281,4 @@ def describe(
             "group/zero_spread": float(resampling.flat(earned_PK).float().mean()),
             **batch.replaced,
         }
-    return groups | rollouts.describe(
-        config,
-        batch.rollout,
-        parts,
-        logp_M=batch.logp_M,
-        reference_M=batch.reference_M,
-        entropy_M=batch.entropy_M,
-        coefficient=coefficient,
-    )
+    return groups | rollouts.describe(config, batch, parts, coefficient=coefficient)

@@ -18,8 +18,7 @@ all answers, one after the other. Log-probabilities are in nats, rewards in scor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -27,46 +26,15 @@ from torch import Tensor
 
 from accord.algorithms import agreement, rollouts
 from accord.algorithms.descent import add, descend, texts
-from accord.algorithms.rollouts import NO_SPREAD, Rollout, Score, Shape, Watch
+from accord.algorithms.rollouts import NO_SPREAD, Parts, Sampled
 from accord.algorithms.settings import KLSettings, OnlineDPOConfig
 from accord.core.errors import DataError
-from accord.core.protocols import Row, Sampler
+from accord.core.protocols import Row
 from accord.models.ragged import Ragged, micro_batches
-from accord.models.role import Role
 from accord.models.state import TrainState
 from accord.objectives import preference
 from accord.objectives.loss import Loss
 from accord.objectives.pairs import totals
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything a step works with. `prompts` are token ids; the policy is trained, and the sampler
-    reads its weights anew at every call."""
-
-    prompts: Sequence[Sequence[int]]
-    policy: Role
-    reference: Role
-    sampler: Sampler
-    score: Score
-    watch: Watch
-    micro_batch_tokens: int
-    shape: Shape | None = None
-    """What pairs are made of in place of the scores; None: the scores."""
-    slope: float = 1.0
-    """Calibrated log-odds of a score's unit: what soft labels are made with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """A rollout batch and what is said of its tokens, before any update."""
-
-    rollout: Rollout
-    logp_M: Tensor
-    """Under the policy that answered."""
-    reference_M: Tensor
-    """Under the policy that training started from."""
-    entropy_M: Tensor
 
 
 class Paired(NamedTuple):
@@ -86,9 +54,12 @@ class Paired(NamedTuple):
     tied: int
 
 
-def train(config: OnlineDPOConfig, *, parts: Parts, state: TrainState, seed: int) -> Iterator[Row]:
+def train(
+    config: OnlineDPOConfig, *, parts: Parts, state: TrainState, seed: int, slope: float = 1.0
+) -> Iterator[Row]:
     """Lower the loss on pairs of the policy's own answers, one optimiser step a row.
 
+    `slope` is the calibrated log-odds of a score's unit, which soft labels are made with.
     A step without a pair changes no weight and is counted; `state.numbers` holds how many pairs
     there were, and how many were tied. Ends early once the KL budget is spent, and keeps the last
     weights that met it, in rounds in all batches of theirs. Raises ModelError for a reference of
@@ -100,7 +71,7 @@ def train(config: OnlineDPOConfig, *, parts: Parts, state: TrainState, seed: int
         if config.round_steps > 1 and state.step % config.round_steps == 0:
             begin_round(state)
         batch = answer(config, parts, state, seed)
-        pairs = pair(config, rollouts.paid(config, batch.rollout), parts.slope)
+        pairs = pair(config, rollouts.paid(config, batch.rollout), slope)
         metrics = describe(config, batch, pairs, parts)
         dtype = parts.policy.backbone.machine.dtype
         # A round has one policy that answers: that of the second is the first that moved.
@@ -125,7 +96,7 @@ def begin_round(state: TrainState) -> None:
         del state.numbers[name]
 
 
-def answer(config: OnlineDPOConfig, parts: Parts, state: TrainState, seed: int) -> Answered:
+def answer(config: OnlineDPOConfig, parts: Parts, state: TrainState, seed: int) -> Sampled:
     """Sample and score answers by the policy that is to answer, and ask about every token."""
     heat = config.temperature
     with state.frozen_weights():
@@ -136,7 +107,7 @@ def answer(config: OnlineDPOConfig, parts: Parts, state: TrainState, seed: int) 
     (reference_M,) = rollouts.each(
         parts, batch.rows, lambda r: parts.reference.logprobs(r, temperature=heat)[:1]
     )
-    return Answered(batch, logp_M, reference_M, entropy_M)
+    return Sampled(batch, logp_M, reference_M, entropy_M)
 
 
 def pair(config: OnlineDPOConfig, earned_B: Tensor, slope: float) -> Paired:
@@ -171,27 +142,17 @@ def pair(config: OnlineDPOConfig, earned_B: Tensor, slope: float) -> Paired:
 
 
 def describe(
-    config: OnlineDPOConfig, batch: Answered, pairs: Paired, parts: Parts
+    config: OnlineDPOConfig, batch: Sampled, pairs: Paired, parts: Parts
 ) -> dict[str, float]:
     """What the policy that answered says, before any update, and what pairs there are."""
-    metrics = rollouts.describe(
-        config,
-        batch.rollout,
-        parts,
-        logp_M=batch.logp_M,
-        reference_M=batch.reference_M,
-        entropy_M=batch.entropy_M,
-        coefficient=None,
-    )
+    metrics = rollouts.describe(config, batch, parts, coefficient=None)
     metrics["pairs/tied"] = pairs.tied / pairs.candidates
     if len(pairs.gap_N):
         metrics["pairs/gap"] = float((pairs.weight_N * pairs.gap_N).sum() / pairs.weight_N.sum())
     return metrics
 
 
-def learn(
-    config: OnlineDPOConfig, batch: Answered, pairs: Paired, parts: Parts
-) -> dict[str, float]:
+def learn(config: OnlineDPOConfig, batch: Sampled, pairs: Paired, parts: Parts) -> dict[str, float]:
     """Accumulate the gradient of the pairs' loss, a mean over prompts; answers in no pair are not
     run. The answers to one prompt stay in one micro-batch."""
     rollout, counts = batch.rollout, batch.rollout.counts

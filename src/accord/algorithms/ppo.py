@@ -271,14 +271,6 @@ def describe(
     unexplained = (return_M - batch.value_M).var(correction=0)
     spread = return_M.var(correction=0).clamp_min(1e-12)
     return {
-        **rollouts.describe(
-            config,
-            batch.rollout,
-            parts,
-            logp_M=batch.logp_M,
-            reference_M=batch.reference_M,
-            entropy_M=batch.entropy_M,
-            coefficient=coefficient,
-        ),
+        **rollouts.describe(config, batch, parts, coefficient=coefficient),
         "value/explained_variance": float(1 - unexplained / spread),
     }

@@ -10,7 +10,7 @@ other. Log-probabilities are in nats, rewards in score.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Protocol
 
@@ -62,6 +62,19 @@ class Cast(Protocol):
     def micro_batch_tokens(self) -> int: ...
 
 
+class Read(Protocol):
+    """A rollout batch and what is said of its tokens, before any update."""
+
+    @property
+    def rollout(self) -> Rollout: ...
+    @property
+    def logp_M(self) -> Tensor: ...
+    @property
+    def reference_M(self) -> Tensor: ...
+    @property
+    def entropy_M(self) -> Tensor: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """Who was asked, what they answered, the scores, and what of them is trained on."""
@@ -76,6 +89,39 @@ class Rollout:
     def counts(self) -> list[int]:
         """Tokens of each answer."""
         return [len(answer.tokens) for answer in self.answers]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything a step works with that needs no critic. `prompts` are token ids; the policy is
+    trained, and the sampler reads its weights anew at every call."""
+
+    prompts: Sequence[Sequence[int]]
+    policy: Role
+    reference: Role
+    sampler: Sampler
+    score: Score
+    watch: Watch
+    micro_batch_tokens: int
+    shape: Shape | None = None
+    """What is trained on in place of the scores; None: the scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """A rollout batch and what policy and reference say of every token, before any update."""
+
+    rollout: Rollout
+    logp_M: Tensor
+    reference_M: Tensor
+    entropy_M: Tensor
+    replaced: Row = field(default_factory=dict)
+    """Figures of the prompts that were replaced before the step; none where none may be."""
+
+    @property
+    def counts(self) -> list[int]:
+        """Tokens of each answer."""
+        return self.rollout.counts
 
 
 def ask(config: Asking, cast: Cast, step: int, seed: int) -> Rollout:
@@ -181,17 +227,15 @@ def correction(
 
 def describe(
     config: Asking,
-    batch: Rollout,
+    read: Read,
     cast: Cast,
     *,
-    logp_M: Tensor,
-    reference_M: Tensor,
-    entropy_M: Tensor,
     coefficient: float | None,
 ) -> dict[str, float]:
     """What the rollout batch looks like, before any update. The KL is k1's, whatever is paid;
     without a coefficient none is."""
-    kl_M = kl.k1(logp_M, reference_M)
+    batch = read.rollout
+    kl_M = kl.k1(read.logp_M, read.reference_M)
     kl_B = torch.stack([part.sum() for part in kl_M.split(batch.counts)])
     more = {} if cast.shape is None else {"reward/shaped": float(batch.shaped_B.mean())}
     cost = 0.0
@@ -207,10 +251,10 @@ def describe(
         **more,
         "kl/sequence": float(kl_B.mean()),
         "kl/token": float(kl_M.mean()),
-        "policy/entropy": float(entropy_M.mean()),
+        "policy/entropy": float(read.entropy_M.mean()),
         "answer/length": fmean(batch.counts),
         "answer/stopped": fmean(answer.stop is StopReason.STOP for answer in batch.answers),
-        **agreement.gaps(batch.answers, logp_M),
+        **agreement.gaps(batch.answers, read.logp_M),
         "tokens": float(sum(len(row) for row in batch.rows)),
         **cast.watch(batch.asked, batch.answers),
     }

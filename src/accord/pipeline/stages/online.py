@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from accord.algorithms.rollouts import Score, Shape
+from accord.algorithms.descent import fresh_state
+from accord.algorithms.rollouts import Parts, Score, Shape
 from accord.algorithms.settings import Asking, KLEstimator, KLPlace, Ratio
 from accord.core.protocols import Row
 from accord.core.types import Completion, Prompt
 from accord.models.role import Role
 from accord.models.state import TrainState
 from accord.pipeline.stage import StageContext
+from accord.pipeline.stages.fitting import asked_prompts
 from accord.pipeline.stages.roles import Roles
 from accord.pipeline.stages.scoring import scorer_of
 from accord.pipeline.stages.shaping import Shaper
@@ -53,6 +55,44 @@ def earnings(
             seed=context.seed + config.seed,
         )
     return Earnings(lambda asked, rows: scorer(rows), shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A stage without a critic before its first step."""
+
+    roles: Roles
+    reward: Role
+    parts: Parts
+    state: TrainState
+    seed: int
+
+
+def begin(context: StageContext, made: str) -> Begun:
+    """Load the roles, choose the prompts and start the state of the stage that makes policy
+    `made`."""
+    config = context.config.own
+    seed = context.seed + config.seed
+    roles = Roles(context, trains_all=config.adapter.full)
+    reference = roles.start()
+    policy = roles.trainable(made, config.adapter, seed)
+    prompts, ids = asked_prompts(context, roles, held_out=False, answer_tokens=config.max_tokens)
+    reward = roles.reward()
+    earned = earnings(context, roles, reward=reward, reference=reference, prompts=prompts, ids=ids)
+    state = fresh_state(policy.trained(), config.optimizer)
+    context.track(state)
+    context.total(config.steps)
+    parts = Parts(
+        prompts=ids,
+        policy=policy,
+        reference=reference,
+        sampler=roles.sampler(policy),
+        score=earned.score,
+        watch=gold(context, roles, prompts),
+        micro_batch_tokens=context.machine.micro_batch_tokens,
+        shape=earned.shape,
+    )
+    return Begun(roles, reward, parts, state, seed)
 
 
 def gold(
